@@ -1,0 +1,1 @@
+//! tank: to be written.

@@ -1,0 +1,40 @@
+//! What the product says about itself. `rt::note(..)` hands a note to whoever watches: the tank's every-step
+//! checks in the simulation, nobody in the real build. A note states a fact; it never asks for anything.
+
+use crate::{Index, MemberId, Revision, Term};
+
+/// One fact. Byte strings are digests where content would be too much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A member (re)started and recovered this from its disk.
+    MemberStarted { member: MemberId, term: Term, last: Index, applied: Index },
+    /// A member became leader.
+    Leader { member: MemberId, term: Term },
+    /// A member stopped being leader.
+    Deposed { member: MemberId, term: Term },
+    /// Entries now stand in a member's log (in memory): first index, then (term, digest) of each. Whatever
+    /// stood at or behind the first index is gone.
+    Appended { member: MemberId, first: Index, entries: Vec<(Term, u64)> },
+    /// The member's log up to here has been synced to its disk.
+    Synced { member: MemberId, term: Term, last: Index },
+    /// A member learnt that entries up to here are committed.
+    Committed { member: MemberId, term: Term, index: Index },
+    /// A member applied an entry; `hash` is the rolling hash of its state machine.
+    Applied { member: MemberId, index: Index, term: Term, revision: Revision, hash: u64 },
+    /// A member replaced its state by a snapshot.
+    Restored { member: MemberId, index: Index, term: Term, revision: Revision, hash: u64 },
+    /// A client was told that a write in this entry is done.
+    Acknowledged { member: MemberId, index: Index },
+    /// A lease ended: revoked by a client, or by time (`expired`).
+    LeaseEnded { member: MemberId, lease: i64, expired: bool },
+    /// A process holds the named leader-election lock from now on, or holds it no longer.
+    Elected { identity: String, lock: String, held: bool },
+    /// A process wrote to the API server under a leader-election lock.
+    FencedWrite { identity: String, lock: String, what: String },
+    /// A container started (`running`) or ended on a node.
+    Container { node: String, namespace: String, pod: String, uid: String, running: bool },
+    /// A cache (informer or watch cache) of a process is at this revision with this many objects.
+    Cache { process: String, resource: String, revision: i64, objects: u64, hash: u64 },
+    /// A process says something for the record that no check reads.
+    Said { text: String },
+}

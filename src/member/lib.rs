@@ -1,0 +1,1 @@
+//! member: to be written.
