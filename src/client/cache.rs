@@ -1,0 +1,216 @@
+//! Objects by key, with indexes. Pure. The cache never goes back: an older version of an object does not
+//! replace a newer one of the same uid.
+
+use crate::key_of;
+use objects::Object;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// What an index files an object under.
+pub type IndexFn = fn(&Object) -> Vec<String>;
+
+/// One change of the cache.
+#[derive(Clone, Debug)]
+pub enum Delta {
+    Added(Arc<Object>),
+    Modified { old: Arc<Object>, new: Arc<Object> },
+    Deleted(Arc<Object>),
+}
+
+impl Delta {
+    /// The object as it is now, or as it last was.
+    pub fn object(&self) -> &Arc<Object> {
+        match self {
+            Delta::Added(object) | Delta::Modified { new: object, .. } | Delta::Deleted(object) => object,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Index {
+    by: Option<IndexFn>,
+    keys: BTreeMap<String, BTreeSet<String>>,
+}
+
+#[derive(Default)]
+pub struct Cache {
+    objects: BTreeMap<String, Arc<Object>>,
+    indexes: BTreeMap<&'static str, Index>,
+    version: u64,
+}
+
+impl Cache {
+    pub fn new(indexes: &[(&'static str, IndexFn)]) -> Self {
+        let index = |by: &(&'static str, IndexFn)| (by.0, Index { by: Some(by.1), keys: BTreeMap::new() });
+        Cache { indexes: indexes.iter().map(index).collect(), ..Default::default() }
+    }
+
+    pub fn get(&self, key: &str) -> Option<Arc<Object>> {
+        self.objects.get(key).cloned()
+    }
+
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    /// Every object, in the order of keys.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Object>> {
+        self.objects.values()
+    }
+
+    /// The objects filed under `value`, in the order of keys. Panics for an index that was never declared.
+    pub fn by_index(&self, index: &str, value: &str) -> Vec<Arc<Object>> {
+        let index = self.indexes.get(index).unwrap_or_else(|| panic!("no index called {index}"));
+        let keys = index.keys.get(value).into_iter().flatten();
+        keys.filter_map(|key| self.objects.get(key).cloned()).collect()
+    }
+
+    /// The resourceVersion up to which the cache has seen everything.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Everything up to `version` has been seen.
+    pub fn advance(&mut self, version: u64) {
+        self.version = self.version.max(version);
+    }
+
+    /// An object was added or modified. None when the cache already has this version or a newer one.
+    pub fn upsert(&mut self, object: Object) -> Option<Delta> {
+        let (key, version) = (key_of(&object), version_of(&object));
+        let new = Arc::new(object);
+        let old = self.objects.get(&key).cloned();
+        if old.as_ref().is_some_and(|old| old.uid() == new.uid() && version_of(old) >= version) {
+            return None;
+        }
+        if let Some(old) = &old {
+            self.unfile(&key, old);
+        }
+        self.file(&key, &new);
+        self.objects.insert(key, new.clone());
+        self.advance(version);
+        Some(match old {
+            Some(old) => Delta::Modified { old, new },
+            None => Delta::Added(new),
+        })
+    }
+
+    /// An object was deleted; `object` is its last state.
+    pub fn remove(&mut self, object: &Object) -> Option<Delta> {
+        let key = key_of(object);
+        self.advance(version_of(object));
+        let old = self.objects.remove(&key)?;
+        self.unfile(&key, &old);
+        Some(Delta::Deleted(Arc::new(object.clone())))
+    }
+
+    /// The whole state at `version`, from a list: what is not in it is deleted.
+    pub fn replace(&mut self, items: Vec<Object>, version: u64) -> Vec<Delta> {
+        let kept: BTreeSet<String> = items.iter().map(key_of).collect();
+        let gone: Vec<String> = self.objects.keys().filter(|key| !kept.contains(*key)).cloned().collect();
+        let mut deltas = vec![];
+        for key in gone {
+            let Some(old) = self.objects.remove(&key) else { continue };
+            self.unfile(&key, &old);
+            deltas.push(Delta::Deleted(old));
+        }
+        for item in items {
+            deltas.extend(self.upsert(item));
+        }
+        self.advance(version);
+        deltas
+    }
+
+    fn file(&mut self, key: &str, object: &Object) {
+        for index in self.indexes.values_mut() {
+            for value in index.by.map(|by| by(object)).unwrap_or_default() {
+                index.keys.entry(value).or_default().insert(key.to_string());
+            }
+        }
+    }
+
+    fn unfile(&mut self, key: &str, object: &Object) {
+        for index in self.indexes.values_mut() {
+            for value in index.by.map(|by| by(object)).unwrap_or_default() {
+                if let Some(keys) = index.keys.get_mut(&value) {
+                    keys.remove(key);
+                    if keys.is_empty() {
+                        index.keys.remove(&value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The resourceVersion as a number; 0 when there is none.
+pub fn version_of(object: &Object) -> u64 {
+    object.resource_version().parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod(name: &str, version: u64, node: &str) -> Object {
+        let value = json!({
+            "apiVersion": "v1", "kind": "Pod", "spec": { "nodeName": node },
+            "metadata": { "namespace": "d", "name": name, "uid": name, "resourceVersion": version.to_string() },
+        });
+        Object::from_value(value).expect("a pod")
+    }
+
+    fn by_node(object: &Object) -> Vec<String> {
+        object.get_str(&["spec", "nodeName"]).map(str::to_string).into_iter().collect()
+    }
+
+    fn names(cache: &Cache, node: &str) -> Vec<String> {
+        cache.by_index("node", node).iter().map(|pod| pod.name().to_string()).collect()
+    }
+
+    #[test]
+    fn an_index_follows_its_objects() {
+        let mut cache = Cache::new(&[("node", by_node)]);
+        cache.upsert(pod("a", 1, "n1"));
+        cache.upsert(pod("b", 2, "n1"));
+        assert_eq!(names(&cache, "n1"), ["a", "b"]);
+        cache.upsert(pod("a", 3, "n2"));
+        assert_eq!((names(&cache, "n1"), names(&cache, "n2")), (vec!["b".to_string()], vec!["a".to_string()]));
+        cache.remove(&pod("b", 4, "n1"));
+        assert!(names(&cache, "n1").is_empty());
+        assert_eq!(cache.version(), 4);
+    }
+
+    #[test]
+    fn an_older_version_changes_nothing() {
+        let mut cache = Cache::new(&[("node", by_node)]);
+        cache.upsert(pod("a", 5, "n2"));
+        assert!(cache.upsert(pod("a", 4, "n1")).is_none());
+        assert_eq!(names(&cache, "n2"), ["a"]);
+    }
+
+    #[test]
+    fn a_replacement_tells_what_went_and_what_came() {
+        let mut cache = Cache::new(&[("node", by_node)]);
+        cache.upsert(pod("a", 1, "n1"));
+        cache.upsert(pod("b", 2, "n1"));
+        let deltas = cache.replace(vec![pod("b", 2, "n1"), pod("c", 3, "n1")], 9);
+        let told: Vec<String> = deltas
+            .iter()
+            .map(|delta| match delta {
+                Delta::Added(o) => format!("+{}", o.name()),
+                Delta::Modified { new, .. } => format!("~{}", new.name()),
+                Delta::Deleted(o) => format!("-{}", o.name()),
+            })
+            .collect();
+        assert_eq!(told, ["-a", "+c"]);
+        assert_eq!(cache.version(), 9);
+    }
+}

@@ -1,0 +1,110 @@
+//! Creations and deletions that were asked for and not yet seen in the cache. Pure: time is an argument.
+//!
+//! A controller plans from its cache, which lags behind its own writes; until the expected changes have been
+//! seen it must not plan again, or it does everything twice (bug museum C01, C02). Upstream:
+//! pkg/controller/controller_utils.go, ControllerExpectations.
+
+use base::{bug, reached};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+#[derive(Debug, Default)]
+struct Pending {
+    /// Names (or uids) whose creation or deletion has not been seen.
+    creations: u64,
+    deletions: BTreeSet<String>,
+    since: Duration,
+}
+
+/// Expectations by the key of the object that has them.
+#[derive(Debug, Default)]
+pub struct Expectations {
+    pending: BTreeMap<String, Pending>,
+    give_up: Duration,
+}
+
+impl Expectations {
+    /// `give_up`: how long a change may stay unseen until it is no longer waited for.
+    pub fn new(give_up: Duration) -> Self {
+        Expectations { give_up, ..Default::default() }
+    }
+
+    /// `count` objects are about to be created.
+    pub fn expect_creations(&mut self, key: &str, count: u64, now: Duration) {
+        let pending = self.pending.entry(key.to_string()).or_default();
+        pending.creations += count;
+        pending.since = now;
+    }
+
+    /// These objects are about to be deleted.
+    pub fn expect_deletions(&mut self, key: &str, who: impl IntoIterator<Item = String>, now: Duration) {
+        let pending = self.pending.entry(key.to_string()).or_default();
+        pending.deletions.extend(who);
+        pending.since = now;
+    }
+
+    /// One creation was seen, or failed and will not be.
+    pub fn saw_creation(&mut self, key: &str) {
+        if let Some(pending) = self.pending.get_mut(key) {
+            pending.creations = pending.creations.saturating_sub(1);
+        }
+    }
+
+    /// A deletion was seen, or failed and will not be.
+    pub fn saw_deletion(&mut self, key: &str, who: &str) {
+        if let Some(pending) = self.pending.get_mut(key) {
+            pending.deletions.remove(who);
+        }
+    }
+
+    /// True when the cache has caught up with what was asked for, or waiting has become hopeless.
+    pub fn satisfied(&self, key: &str, now: Duration) -> bool {
+        if bug!("C01") {
+            return true;
+        }
+        let Some(pending) = self.pending.get(key) else { return true };
+        if pending.creations == 0 && pending.deletions.is_empty() {
+            return true;
+        }
+        let hopeless = now >= pending.since + self.give_up;
+        if hopeless {
+            reached!("controller: expectations given up");
+        }
+        hopeless
+    }
+
+    /// The object is gone: nothing is expected of it any more.
+    pub fn forget(&mut self, key: &str) {
+        self.pending.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    #[test]
+    fn a_key_waits_until_all_it_asked_for_was_seen() {
+        let mut expect = Expectations::new(S(300));
+        assert!(expect.satisfied("rs", S(0)));
+        expect.expect_creations("rs", 2, S(0));
+        expect.expect_deletions("rs", ["pod-1".to_string()], S(0));
+        expect.saw_creation("rs");
+        expect.saw_deletion("rs", "pod-1");
+        assert!(!expect.satisfied("rs", S(299)));
+        expect.saw_creation("rs");
+        assert!(expect.satisfied("rs", S(1)));
+    }
+
+    #[test]
+    fn waiting_ends_in_time() {
+        let mut expect = Expectations::new(S(300));
+        expect.expect_creations("rs", 1, S(10));
+        assert!(!expect.satisfied("rs", S(309)));
+        assert!(expect.satisfied("rs", S(310)));
+    }
+}

@@ -1,0 +1,214 @@
+//! A cache kept equal to the server: list, watch, resume, relist. Handlers are told of each change, in order,
+//! after the cache has it.
+
+use crate::{
+    Cache, Client, Delta, Error, ListOptions, WatchEvent,
+    cache::{IndexFn, version_of},
+    reflect::{Outcome, Reflect, Step},
+};
+use base::{Note, knobs::ms, reached};
+use objects::{Object, kinds::Kind};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+type Handler = Box<dyn Fn(&Delta) + Send + Sync>;
+
+/// What an informer follows.
+pub struct Scope {
+    pub kind: &'static Kind,
+    pub namespace: Option<String>,
+    pub label_selector: String,
+    pub field_selector: String,
+}
+
+impl Scope {
+    /// Every object of a kind.
+    pub fn all(kind: &'static Kind) -> Self {
+        Scope { kind, namespace: None, label_selector: String::new(), field_selector: String::new() }
+    }
+
+    pub fn fields(mut self, selector: &str) -> Self {
+        self.field_selector = selector.to_string();
+        self
+    }
+}
+
+struct Shared {
+    cache: Mutex<Cache>,
+    synced: rt::sync::Signal,
+    handlers: Vec<Handler>,
+}
+
+/// A running informer; it stops when the last clone is dropped.
+#[derive(Clone)]
+pub struct Informer {
+    shared: Arc<Shared>,
+    _task: Arc<Task>,
+}
+
+struct Task(rt::JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Informer {
+    /// Starts to follow `scope`. Handlers run in the informer's task: they must be quick (add to a queue).
+    pub fn start(
+        client: &Client,
+        scope: Scope,
+        indexes: &[(&'static str, IndexFn)],
+        handlers: Vec<Handler>,
+    ) -> Self {
+        let cache = Mutex::new(Cache::new(indexes));
+        let shared = Arc::new(Shared { cache, synced: rt::sync::Signal::new(), handlers });
+        let task = rt::spawn(follow(client.clone(), scope, shared.clone()));
+        Informer { shared, _task: Arc::new(Task(task)) }
+    }
+
+    /// Waits until the first list is in the cache.
+    pub async fn synced(&self) {
+        if !self.is_synced() {
+            self.shared.synced.changed(0).await;
+        }
+    }
+
+    pub fn is_synced(&self) -> bool {
+        self.shared.synced.version() > 0
+    }
+
+    /// The cache, locked: hold it for as short as a plan takes, never across an await.
+    pub fn cache(&self) -> MutexGuard<'_, Cache> {
+        lock(&self.shared.cache)
+    }
+
+    pub fn get(&self, key: &str) -> Option<Arc<Object>> {
+        self.cache().get(key)
+    }
+}
+
+fn lock(cache: &Mutex<Cache>) -> MutexGuard<'_, Cache> {
+    cache.lock().expect("no one panics while holding a cache")
+}
+
+async fn follow(client: Client, scope: Scope, shared: Arc<Shared>) {
+    let (least, most) = (ms(client.knobs().backoff_min_ms), ms(client.knobs().backoff_max_ms));
+    let mut follower = Follower { client, scope, shared, reflect: Reflect::default() };
+    let mut wait = least;
+    loop {
+        let began = rt::now();
+        match follower.step().await {
+            Ok(()) => wait = least,
+            Err(error) => {
+                let outcome = if error.is_expired() { Outcome::Expired } else { Outcome::Failed };
+                follower.reflect.failed(outcome);
+                if rt::now() - began > Duration::from_secs(5) {
+                    wait = least; // it worked for a while
+                }
+                rt::sleep(jitter(wait)).await;
+                wait = (wait * 2).min(most);
+            }
+        }
+    }
+}
+
+/// Between half and the whole of `wait`, so that clients do not return in step.
+fn jitter(wait: Duration) -> Duration {
+    let half = wait.as_nanos() as u64 / 2;
+    Duration::from_nanos(half + rt::random_range(0..half.max(1)))
+}
+
+struct Follower {
+    client: Client,
+    scope: Scope,
+    shared: Arc<Shared>,
+    reflect: Reflect,
+}
+
+impl Follower {
+    /// One list, or one watch from its begin to its end.
+    async fn step(&mut self) -> Result<(), Error> {
+        match self.reflect.next() {
+            Step::List { version } => self.list(version).await,
+            Step::Watch { version } => self.watch(version).await,
+        }
+    }
+
+    fn options(&self, version: String) -> ListOptions {
+        ListOptions {
+            label_selector: self.scope.label_selector.clone(),
+            field_selector: self.scope.field_selector.clone(),
+            resource_version: version,
+            ..Default::default()
+        }
+    }
+
+    async fn list(&mut self, version: String) -> Result<(), Error> {
+        let options = self.options(version);
+        let list = self.client.list(self.scope.kind, self.scope.namespace.as_deref(), &options).await?;
+        let version = list.resource_version.parse().unwrap_or(0);
+        let deltas = lock(&self.shared.cache).replace(list.items, version);
+        self.tell(&deltas);
+        self.reflect.listed(&list.resource_version);
+        if self.shared.synced.version() == 0 {
+            self.shared.synced.set();
+        }
+        self.note();
+        Ok(())
+    }
+
+    async fn watch(&mut self, version: String) -> Result<(), Error> {
+        let options = self.options(version);
+        let opened = self.client.watch(self.scope.kind, self.scope.namespace.as_deref(), &options).await;
+        let mut stream = opened?;
+        while let Some(event) = stream.next().await {
+            let delta = match event? {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                    self.reflect.saw(object.resource_version());
+                    lock(&self.shared.cache).upsert(object)
+                }
+                WatchEvent::Deleted(object) => {
+                    self.reflect.saw(object.resource_version());
+                    lock(&self.shared.cache).remove(&object)
+                }
+                WatchEvent::Bookmark(version) => {
+                    self.reflect.saw(&version);
+                    lock(&self.shared.cache).advance(version.parse().unwrap_or(0));
+                    self.note();
+                    None
+                }
+            };
+            self.tell(delta.as_slice());
+        }
+        reached!("informer: a watch ended and is resumed");
+        self.reflect.failed(Outcome::Ended);
+        Ok(())
+    }
+
+    fn tell(&self, deltas: &[Delta]) {
+        for delta in deltas {
+            for handler in &self.shared.handlers {
+                handler(delta);
+            }
+        }
+    }
+
+    /// Says for the record what the cache holds: its version, and a hash of (key, version) of each object.
+    fn note(&self) {
+        let cache = lock(&self.shared.cache);
+        let versions: BTreeMap<String, u64> =
+            cache.iter().map(|object| (crate::key_of(object), version_of(object))).collect();
+        rt::note(Note::Cache {
+            process: self.client.agent().to_string(),
+            resource: format!("{}?{}", self.scope.kind.plural, self.scope.field_selector),
+            revision: cache.version() as i64,
+            objects: versions.len() as u64,
+            hash: base::note::versions_hash(&versions),
+        });
+    }
+}
