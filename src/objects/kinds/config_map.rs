@@ -1,0 +1,12 @@
+//! ConfigMap: data without a spec.
+
+use super::{COMMON, Kind};
+
+pub static KIND: Kind = Kind {
+    kind: "ConfigMap",
+    plural: "configmaps",
+    singular: "configmap",
+    short_names: &["cm"],
+    definition: "io.k8s.api.core.v1.ConfigMap",
+    ..COMMON
+};
