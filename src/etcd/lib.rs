@@ -1,1 +1,36 @@
-//! etcd: to be written.
+//! The etcd v3 protocol: its messages, its errors, and a client that fails over between endpoints.
+//!
+//! | module | promise |
+//! |---|---|
+//! | `pb` | the messages and service traits, with the protocol's own field numbers |
+//! | `error` | every error the store gives, with the text and code that clients match on |
+//! | `keys` | ranges: a prefix, everything from a key on |
+//! | `client` | one channel at a time, re-picked on failure; a write is never sent twice unless the first was surely not executed |
+//! | `streams` | watch and lease keepalive, as streams of requests and responses |
+//! | `retry` | the decision whether a failed call may be sent again |
+
+pub mod client;
+pub mod error;
+pub mod keys;
+pub mod retry;
+pub mod streams;
+mod transport;
+
+/// The generated code.
+pub mod pb {
+    #![allow(clippy::all, missing_docs)]
+    /// Package `mvccpb`.
+    pub mod mvccpb {
+        include!(concat!(env!("OUT_DIR"), "/mvccpb.rs"));
+    }
+    /// Package `etcdserverpb`.
+    pub mod etcdserverpb {
+        include!(concat!(env!("OUT_DIR"), "/etcdserverpb.rs"));
+    }
+    pub use etcdserverpb::*;
+    pub use mvccpb::{Event, KeyValue, event};
+}
+
+pub use client::Client;
+pub use error::{Error, kind};
+pub use streams::{KeepAliveStream, WatchStream};

@@ -1,0 +1,332 @@
+//! The store's client. It holds one channel at a time to one of its endpoints and picks another when that one
+//! fails. Every call has a deadline. Reads are sent again while the deadline allows; writes only when the first
+//! attempt surely was not executed (see `retry`).
+
+use crate::{
+    pb::{
+        self, cluster_client::ClusterClient, kv_client::KvClient, lease_client::LeaseClient,
+        maintenance_client::MaintenanceClient, request_op::Request as Op, watch_client::WatchClient,
+    },
+    retry::{self, Call, Verdict},
+    streams::{KeepAliveStream, Stream, WatchStream},
+    transport::Transport,
+};
+use base::{Knobs, knobs::ms};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+use tonic::{Response, Status};
+
+/// The longest pause between two attempts of one call; a longer one would only use up the deadline.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Cheap to clone; clones share the channel.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    endpoints: Vec<SocketAddr>,
+    knobs: Knobs,
+    picked: Mutex<Picks>,
+    /// Held while a channel is being made, so that a hundred waiting calls make one and not a hundred.
+    picking: rt::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Picks {
+    current: Option<Pick>,
+    /// Endpoint to try next; none before the first pick.
+    next: Option<usize>,
+    /// Channels made so far, which names each of them.
+    made: u64,
+}
+
+/// A channel in use.
+#[derive(Clone)]
+pub(crate) struct Pick {
+    number: u64,
+    endpoint: SocketAddr,
+    transport: Transport,
+}
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $name:ident($request:ident) -> $response:ident: $kind:expr, $client:ident.$method:ident;)+) => {
+        impl Client {
+            $(
+                $(#[$doc])*
+                pub async fn $name(&self, request: pb::$request) -> Result<pb::$response, Status> {
+                    let kind: fn(&pb::$request) -> Call = $kind;
+                    self.call(kind(&request), request, |transport, request| async move {
+                        over::$client(transport).$method(request).await
+                    })
+                    .await
+                }
+            )+
+        }
+    };
+}
+
+/// The generated clients over our transport, without their limit on the size of an answer.
+mod over {
+    use super::*;
+
+    pub(super) fn kv(transport: Transport) -> KvClient<Transport> {
+        KvClient::new(transport).max_decoding_message_size(usize::MAX)
+    }
+    pub(super) fn lease(transport: Transport) -> LeaseClient<Transport> {
+        LeaseClient::new(transport).max_decoding_message_size(usize::MAX)
+    }
+    pub(super) fn cluster(transport: Transport) -> ClusterClient<Transport> {
+        ClusterClient::new(transport)
+    }
+    pub(super) fn maintenance(transport: Transport) -> MaintenanceClient<Transport> {
+        MaintenanceClient::new(transport)
+    }
+    pub(super) fn watch(transport: Transport) -> WatchClient<Transport> {
+        WatchClient::new(transport).max_decoding_message_size(usize::MAX)
+    }
+}
+
+calls! {
+    /// Reads a key or a range.
+    range(RangeRequest) -> RangeResponse: |_| Call::Read, kv.range;
+    /// Writes one key.
+    put(PutRequest) -> PutResponse: |_| Call::Write, kv.put;
+    /// Deletes a key or a range.
+    delete_range(DeleteRangeRequest) -> DeleteRangeResponse: |_| Call::Write, kv.delete_range;
+    /// Compares, then does one list of operations or the other, at one revision.
+    txn(TxnRequest) -> TxnResponse: txn_kind, kv.txn;
+    /// Forgets history behind a revision.
+    compact(CompactionRequest) -> CompactionResponse: |_| Call::Write, kv.compact;
+    /// Makes a lease.
+    lease_grant(LeaseGrantRequest) -> LeaseGrantResponse: |_| Call::Write, lease.lease_grant;
+    /// Ends a lease and deletes its keys.
+    lease_revoke(LeaseRevokeRequest) -> LeaseRevokeResponse: |_| Call::Write, lease.lease_revoke;
+    /// How long a lease still lives, and its keys.
+    lease_time_to_live(LeaseTimeToLiveRequest) -> LeaseTimeToLiveResponse: |_| Call::Read, lease.lease_time_to_live;
+    /// All leases.
+    lease_leases(LeaseLeasesRequest) -> LeaseLeasesResponse: |_| Call::Read, lease.lease_leases;
+    /// The members of the store.
+    member_list(MemberListRequest) -> MemberListResponse: |_| Call::Read, cluster.member_list;
+    /// What the member at the present endpoint says of itself.
+    status(StatusRequest) -> StatusResponse: |_| Call::Read, maintenance.status;
+    /// Hash of all keys at a revision, as the member at the present endpoint has them.
+    hash_kv(HashKvRequest) -> HashKvResponse: |_| Call::Read, maintenance.hash_kv;
+    /// Alarms. Only the listing of alarms is a read.
+    alarm(AlarmRequest) -> AlarmResponse: alarm_kind, maintenance.alarm;
+}
+
+fn txn_kind(txn: &pb::TxnRequest) -> Call {
+    let reads = |op: &pb::RequestOp| match &op.request {
+        Some(Op::RequestRange(_)) | None => true,
+        Some(Op::RequestTxn(inner)) => txn_kind(inner) == Call::Read,
+        Some(Op::RequestPut(_) | Op::RequestDeleteRange(_)) => false,
+    };
+    if txn.success.iter().chain(&txn.failure).all(reads) { Call::Read } else { Call::Write }
+}
+
+fn alarm_kind(request: &pb::AlarmRequest) -> Call {
+    if request.action() == pb::alarm_request::AlarmAction::Get { Call::Read } else { Call::Write }
+}
+
+impl Client {
+    /// A client of the store at these endpoints. Connects when first used, to one of them at random.
+    pub fn new(endpoints: Vec<SocketAddr>, knobs: &Knobs) -> Self {
+        let shared = Shared {
+            endpoints,
+            knobs: knobs.clone(),
+            picked: Mutex::default(),
+            picking: rt::sync::Mutex::new(()),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The endpoint of the present channel.
+    pub fn endpoint(&self) -> Option<SocketAddr> {
+        self.picks().current.as_ref().map(|pick| pick.endpoint)
+    }
+
+    /// A watch stream. It ends with an error when the member loses its leader or the connection is lost;
+    /// the caller then opens another and takes up from the last revision seen.
+    pub async fn watch(&self) -> Result<WatchStream, Status> {
+        let pick = self.pick().await?;
+        let open = |transport, requests| {
+            Box::pin(async move { over::watch(transport).watch(requests).await.map(Response::into_inner) })
+                as _
+        };
+        Ok(Stream::open(self.clone(), pick, open))
+    }
+
+    /// A lease keepalive stream.
+    pub async fn lease_keep_alive(&self) -> Result<KeepAliveStream, Status> {
+        let pick = self.pick().await?;
+        let open = |transport, requests| {
+            Box::pin(async move {
+                over::lease(transport).lease_keep_alive(requests).await.map(Response::into_inner)
+            }) as _
+        };
+        Ok(Stream::open(self.clone(), pick, open))
+    }
+
+    /// One call with its attempts, under one deadline.
+    async fn call<Req, Resp, F, Fut>(&self, call: Call, request: Req, send: F) -> Result<Resp, Status>
+    where
+        Req: Clone,
+        F: Fn(Transport, Req) -> Fut,
+        Fut: Future<Output = Result<Response<Resp>, Status>>,
+    {
+        let deadline = rt::now() + ms(self.shared.knobs.client_timeout_ms);
+        for attempt in 0.. {
+            let picked = self.pick_until(deadline).await;
+            let (pick, status) = match picked {
+                Err(status) => (None, status),
+                Ok(pick) => {
+                    match self.attempt(call, deadline, send(pick.transport.clone(), request.clone())).await {
+                        Ok(response) => return Ok(response),
+                        Err(status) => (Some(pick), status),
+                    }
+                }
+            };
+            let verdict = retry::judge(call, &status);
+            if matches!(verdict, Verdict::GiveAndMove | Verdict::RetryElsewhere) {
+                pick.inspect(|pick| self.drop_pick(pick));
+            }
+            let pause = self.pause(attempt);
+            let again = matches!(verdict, Verdict::RetryElsewhere | Verdict::RetryLater);
+            if !again || rt::now() + pause >= deadline {
+                return Err(status);
+            }
+            rt::sleep(pause).await;
+        }
+        unreachable!("the attempts end with an answer or at the deadline")
+    }
+
+    /// One attempt. A read waits for half a deadline at most, so that a silent endpoint leaves time for another.
+    async fn attempt<Resp>(
+        &self,
+        call: Call,
+        deadline: rt::Mono,
+        answer: impl Future<Output = Result<Response<Resp>, Status>>,
+    ) -> Result<Resp, Status> {
+        let left = deadline - rt::now();
+        let (limit, late) = match call {
+            Call::Read if left > ms(self.shared.knobs.client_timeout_ms / 2) => {
+                (left / 2, retry::connection_lost("no answer in time"))
+            }
+            _ => (left, retry::deadline_exceeded()),
+        };
+        match rt::timeout(limit, answer).await {
+            Ok(answer) => answer.map(Response::into_inner),
+            Err(_) => Err(late),
+        }
+    }
+
+    fn pause(&self, attempt: u32) -> Duration {
+        let knobs = &self.shared.knobs;
+        let most =
+            retry::back_off(attempt, ms(knobs.backoff_min_ms), ms(knobs.backoff_max_ms).min(LONGEST_PAUSE));
+        let least = most / 2;
+        least + Duration::from_nanos(rt::random_range(0..1 + (most - least).as_nanos() as u64))
+    }
+
+    fn picks(&self) -> MutexGuard<'_, Picks> {
+        self.shared.picked.lock().expect("no holder of the picks panics")
+    }
+
+    async fn pick_until(&self, deadline: rt::Mono) -> Result<Pick, Status> {
+        match rt::timeout(deadline - rt::now(), self.pick()).await {
+            Ok(picked) => picked,
+            Err(_) => Err(retry::not_sent("none could be made before the deadline")),
+        }
+    }
+
+    /// The present channel, or a new one to the next endpoint that accepts.
+    async fn pick(&self) -> Result<Pick, Status> {
+        if let Some(pick) = self.present() {
+            return Ok(pick);
+        }
+        let _picking = self.shared.picking.lock().await;
+        if let Some(pick) = self.present() {
+            return Ok(pick);
+        }
+        let mut last = "no endpoints were given".to_string();
+        for _ in 0..self.shared.endpoints.len() {
+            let endpoint = self.next_endpoint();
+            match rt::grpc::Channel::connect(endpoint, self.options()).await {
+                Ok(channel) => return Ok(self.picked(endpoint, Transport::new(channel))),
+                Err(error) => last = format!("{endpoint}: {error}"),
+            }
+        }
+        Err(retry::not_sent(last))
+    }
+
+    fn present(&self) -> Option<Pick> {
+        self.picks().current.clone().filter(|pick| !pick.transport.closed())
+    }
+
+    fn next_endpoint(&self) -> SocketAddr {
+        let endpoints = &self.shared.endpoints;
+        let mut picks = self.picks();
+        let at = picks.next.unwrap_or_else(|| rt::random_range(0..endpoints.len() as u64) as usize);
+        picks.next = Some((at + 1) % endpoints.len());
+        endpoints[at]
+    }
+
+    fn picked(&self, endpoint: SocketAddr, transport: Transport) -> Pick {
+        let mut picks = self.picks();
+        picks.made += 1;
+        let pick = Pick { number: picks.made, endpoint, transport };
+        picks.current = Some(pick.clone());
+        pick
+    }
+
+    /// Uses this channel no more, unless another has been picked already.
+    pub(crate) fn drop_pick(&self, pick: &Pick) {
+        let mut picks = self.picks();
+        if picks.current.as_ref().is_some_and(|current| current.number == pick.number) {
+            picks.current = None;
+        }
+    }
+
+    fn options(&self) -> rt::grpc::ChannelOptions {
+        let knobs = &self.shared.knobs;
+        rt::grpc::ChannelOptions {
+            keepalive: ms(knobs.keepalive_ms),
+            keepalive_timeout: ms(knobs.keepalive_timeout_ms),
+            connect_timeout: ms(knobs.connect_timeout_ms),
+        }
+    }
+}
+
+impl Pick {
+    pub(crate) fn transport(&self) -> Transport {
+        self.transport.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn op(request: Op) -> pb::RequestOp {
+        pb::RequestOp { request: Some(request) }
+    }
+
+    #[test]
+    fn a_txn_is_a_read_only_if_both_its_branches_read() {
+        let read = op(Op::RequestRange(pb::RangeRequest::of_key("a")));
+        let put = op(Op::RequestPut(pb::PutRequest::of("a", "b")));
+        let reads =
+            pb::TxnRequest { success: vec![read.clone()], failure: vec![read.clone()], ..Default::default() };
+        assert_eq!(txn_kind(&reads), Call::Read);
+        let writes = pb::TxnRequest { success: vec![read], failure: vec![put], ..Default::default() };
+        assert_eq!(txn_kind(&writes), Call::Write);
+        let nested = pb::TxnRequest { success: vec![op(Op::RequestTxn(writes))], ..Default::default() };
+        assert_eq!(txn_kind(&nested), Call::Write);
+    }
+}

@@ -1,0 +1,82 @@
+//! Streams of requests and responses: watch and lease keepalive. Opening one does not wait for the server, so
+//! that a server which answers only after the first request works too. `recv` may be dropped and called again
+//! (in a `select!`) without losing anything.
+
+use crate::{
+    client::{Client, Pick},
+    pb,
+    retry::connection_lost,
+    transport::Transport,
+};
+use futures::future::BoxFuture;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Status, Streaming, metadata::MetadataValue};
+
+/// Requests that may wait to be sent. More than a client has ever in hand at once.
+const QUEUE: usize = 64;
+
+/// A watch stream: creates, cancels and progress requests out, events in.
+pub type WatchStream = Stream<pb::WatchRequest, pb::WatchResponse>;
+/// A keepalive stream: lease ids out, remaining times to live in.
+pub type KeepAliveStream = Stream<pb::LeaseKeepAliveRequest, pb::LeaseKeepAliveResponse>;
+
+/// A stream in both directions over one channel.
+pub struct Stream<Req, Resp> {
+    client: Client,
+    pick: Pick,
+    requests: rt::sync::mpsc::Sender<Req>,
+    inbound: Inbound<Resp>,
+}
+
+enum Inbound<Resp> {
+    Opening(BoxFuture<'static, Result<Streaming<Resp>, Status>>),
+    Open(Box<Streaming<Resp>>),
+    Ended,
+}
+
+impl<Req: Send + 'static, Resp> Stream<Req, Resp> {
+    pub(crate) fn open(
+        client: Client,
+        pick: Pick,
+        open: impl FnOnce(
+            Transport,
+            Request<ReceiverStream<Req>>,
+        ) -> BoxFuture<'static, Result<Streaming<Resp>, Status>>,
+    ) -> Self {
+        let (requests, queue) = rt::sync::mpsc::channel(QUEUE);
+        let mut request = Request::new(ReceiverStream::new(queue));
+        // Ask to be told when the member we talk to is cut off, instead of waiting on it for ever.
+        request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
+        let inbound = Inbound::Opening(open(pick.transport(), request));
+        Self { client, pick, requests, inbound }
+    }
+
+    /// Sends one request; waits while many are queued. An error means that the stream has ended.
+    pub async fn send(&self, request: impl Into<Req>) -> Result<(), Status> {
+        self.requests.send(request.into()).await.map_err(|_| connection_lost("the stream has ended"))
+    }
+
+    /// The next response. After an error the stream is of no more use.
+    pub async fn recv(&mut self) -> Result<Resp, Status> {
+        loop {
+            let ended = match &mut self.inbound {
+                Inbound::Opening(opening) => match opening.await {
+                    Ok(stream) => {
+                        self.inbound = Inbound::Open(Box::new(stream));
+                        continue;
+                    }
+                    Err(status) => status,
+                },
+                Inbound::Open(stream) => match stream.message().await {
+                    Ok(Some(response)) => return Ok(response),
+                    Ok(None) => connection_lost("the server ended the stream"),
+                    Err(status) => status,
+                },
+                Inbound::Ended => return Err(connection_lost("the stream has ended")),
+            };
+            self.inbound = Inbound::Ended;
+            self.client.drop_pick(&self.pick);
+            return Err(ended);
+        }
+    }
+}
