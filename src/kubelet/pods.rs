@@ -1,0 +1,250 @@
+//! Carries plans out: follows the pods bound to this node, starts and stops their containers with drawn
+//! delays, says in the pod's status what is, and ends a deleted pod when nothing of it runs.
+
+use crate::{
+    Config,
+    machine::Machine,
+    plan::{self, Doing, Step},
+    status,
+};
+use base::{knobs::ms, reached};
+use client::{Client, Delta, DeleteOptions, Error, Informer, PatchType, WorkQueue, informer::Scope};
+use objects::{Object, kinds, quantity::Quantity};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// A pod the kubelet knows of: the key it had, and what its containers do.
+struct Known {
+    key: String,
+    doing: Doing,
+}
+
+struct Worker {
+    client: Client,
+    config: Config,
+    machine: Machine,
+    /// By uid: a pod deleted and made again under its name is another pod.
+    known: BTreeMap<String, Known>,
+    pods: Informer,
+    queue: WorkQueue,
+    epoch: rt::Mono,
+}
+
+/// Follows the node's pods, for ever.
+pub async fn keep(client: &Client, config: &Config, machine: Machine) {
+    let queue = WorkQueue::new(&config.knobs);
+    let told = {
+        let queue = queue.clone();
+        move |delta: &Delta| {
+            if let Delta::Modified { old, .. } = delta {
+                queue.add(old.uid());
+            }
+            queue.add(delta.object().uid());
+        }
+    };
+    let scope = Scope::all(&kinds::POD).fields(&format!("spec.nodeName={}", config.node));
+    let pods = Informer::start(client, scope, &[("uid", by_uid)], vec![Box::new(told)]);
+    pods.synced().await; // before this, a pod that is not in the cache would look deleted
+    let mut known = BTreeMap::new();
+    for (uid, container) in machine.running() {
+        reached!("kubelet: containers were found running after a restart");
+        let key = format!("{}/{}", container.namespace, container.pod);
+        known.insert(uid.clone(), Known { key, doing: Doing::Running });
+        queue.add(uid);
+    }
+    let (client, config) = (client.clone(), config.clone());
+    let mut worker = Worker { client, config, machine, known, pods, queue, epoch: rt::now() };
+    worker.serve().await;
+}
+
+fn by_uid(pod: &Object) -> Vec<String> {
+    vec![pod.uid().to_string()]
+}
+
+impl Worker {
+    async fn serve(&mut self) {
+        let mut resync = rt::now() + ms(self.config.knobs.pod_resync_ms);
+        loop {
+            let left = resync - rt::now();
+            let Ok(uid) = rt::timeout(left, self.queue.pop()).await else {
+                resync = rt::now() + ms(self.config.knobs.pod_resync_ms);
+                self.look_at_all();
+                continue;
+            };
+            match self.sync(&uid).await {
+                Ok(()) => self.queue.forget(&uid),
+                Err(_) => self.queue.add_rate_limited(&uid),
+            }
+            self.queue.done(&uid);
+        }
+    }
+
+    fn look_at_all(&self) {
+        for pod in self.pods.cache().iter() {
+            self.queue.add(pod.uid());
+        }
+        for uid in self.known.keys() {
+            self.queue.add(uid);
+        }
+    }
+
+    fn doing(&self, uid: &str) -> Doing {
+        self.known.get(uid).map_or(Doing::Nothing, |known| known.doing)
+    }
+
+    /// Takes steps until there is nothing to do now.
+    async fn sync(&mut self, uid: &str) -> Result<(), Problem> {
+        loop {
+            let pod = self.pods.cache().by_index("uid", uid).pop();
+            let now = rt::now() - self.epoch;
+            match plan::next(pod.as_deref(), self.doing(uid), now) {
+                Step::Rest => return self.report(uid, pod.as_deref()).await,
+                Step::Wait(until) => {
+                    self.queue.add_after(uid, until.saturating_sub(now) + Duration::from_millis(1));
+                    return self.report(uid, pod.as_deref()).await;
+                }
+                Step::Admit => {
+                    let Some(pod) = pod else { return Ok(()) };
+                    if !self.admit(&pod, now).await? {
+                        return Ok(());
+                    }
+                }
+                Step::Started => {
+                    let Some(pod) = pod else { return Ok(()) };
+                    let namespace = pod.namespace().unwrap_or_default();
+                    self.machine.start(uid, namespace, pod.name()).await?;
+                    self.set(uid, Doing::Running);
+                }
+                Step::Stop => {
+                    let until = now + self.stopping_time(pod.as_deref());
+                    self.set(uid, Doing::Stopping { until });
+                }
+                Step::Stopped => {
+                    self.machine.stop(uid).await?;
+                    self.set(uid, Doing::Nothing);
+                }
+                Step::Finish => {
+                    let Some(pod) = pod else { return Ok(()) };
+                    return self.finish(&pod).await;
+                }
+                Step::Forget => {
+                    self.machine.forget(uid).await?;
+                    self.known.remove(uid);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn set(&mut self, uid: &str, doing: Doing) {
+        if let Some(known) = self.known.get_mut(uid) {
+            known.doing = doing;
+        }
+    }
+
+    /// Begins to start a pod that fits, and refuses one that does not. False: nothing more to do. An older
+    /// pod of the same name must have ended first.
+    async fn admit(&mut self, pod: &Arc<Object>, now: Duration) -> Result<bool, Problem> {
+        let key = client::key_of(pod);
+        if self.known.iter().any(|(uid, known)| known.key == key && uid != pod.uid()) {
+            reached!("kubelet: a pod waits until its namesake has ended");
+            self.queue.add_after(pod.uid(), Duration::from_millis(500));
+            return Ok(false);
+        }
+        if let Some(resource) = self.lacking(pod) {
+            reached!("kubelet: a pod was refused for lack of room");
+            self.patch(pod, status::refused(resource)).await?;
+            return Ok(false);
+        }
+        let knobs = &self.config.knobs;
+        let delay = rt::random_range(
+            knobs.container_start_min_ms..knobs.container_start_max_ms.max(knobs.container_start_min_ms + 1),
+        );
+        let until = now + ms(delay);
+        self.known.insert(pod.uid().to_string(), Known { key, doing: Doing::Starting { until } });
+        Ok(true)
+    }
+
+    /// The resource that the admitted pods and this one together exceed.
+    fn lacking(&self, pod: &Object) -> Option<&'static str> {
+        let cache = self.pods.cache();
+        let admitted = cache.iter().filter(|other| self.known.contains_key(other.uid()));
+        let (mut cpu, mut memory, mut count) = (asks(pod, "cpu"), asks(pod, "memory"), 1);
+        for other in admitted {
+            cpu += asks(other, "cpu");
+            memory += asks(other, "memory");
+            count += 1;
+        }
+        if count > self.config.pods {
+            return Some("pods");
+        }
+        if cpu > i128::from(self.config.cpu_milli) {
+            return Some("cpu");
+        }
+        (memory > i128::from(self.config.memory_bytes) * 1000).then_some("memory")
+    }
+
+    /// Drawn, and never longer than the pod's grace.
+    fn stopping_time(&self, pod: Option<&Object>) -> Duration {
+        let drawn = ms(rt::random_range(0..self.config.knobs.container_stop_max_ms.max(1)));
+        let grace = pod.and_then(Object::deletion_grace_period).unwrap_or(30).max(0);
+        drawn.min(Duration::from_secs(grace as u64))
+    }
+
+    /// Says in the pod's status what is, unless it already says so.
+    async fn report(&mut self, uid: &str, pod: Option<&Object>) -> Result<(), Problem> {
+        let Some(pod) = pod else { return Ok(()) };
+        if matches!(pod.get_str(&["status", "phase"]), "Succeeded" | "Failed") {
+            return Ok(());
+        }
+        let now = rt::wall().rfc3339();
+        let status = status::of(pod, self.doing(uid), self.machine.get(uid), &now);
+        if status::says(pod, &status) {
+            return Ok(());
+        }
+        self.patch(pod, status).await
+    }
+
+    async fn patch(&self, pod: &Object, status: Value) -> Result<(), Problem> {
+        // The uid makes the patch fail rather than speak of a namesake.
+        let patch = json!({ "metadata": { "uid": pod.uid() }, "status": status });
+        let patch = (PatchType::Strategic, &patch);
+        let sent = self.client.patch(&kinds::POD, pod.namespace(), pod.name(), "status", patch).await;
+        gone_is_fine(sent.map(drop))
+    }
+
+    /// The last word on a pod: its final status, then the deletion that takes it away.
+    async fn finish(&mut self, pod: &Object) -> Result<(), Problem> {
+        if !matches!(pod.get_str(&["status", "phase"]), "Succeeded" | "Failed") {
+            self.patch(pod, status::ended(pod, &rt::wall().rfc3339())).await?;
+        }
+        let options =
+            DeleteOptions { grace_seconds: Some(0), uid: pod.uid().to_string(), ..Default::default() };
+        gone_is_fine(self.client.delete(&kinds::POD, pod.namespace(), pod.name(), &options).await)
+    }
+}
+
+/// The pod, or the pod of this uid, is no longer: nothing is left to say of it.
+fn gone_is_fine(sent: Result<(), Error>) -> Result<(), Problem> {
+    match sent {
+        Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+        sent => Ok(sent?),
+    }
+}
+
+/// Thousandths of a resource that a pod's containers ask for.
+fn asks(pod: &Object, resource: &str) -> i128 {
+    let of = |container: &Value| {
+        let text = container["resources"]["requests"][resource].as_str().unwrap_or("0");
+        Quantity::parse(text).map_or(0, |quantity| quantity.milli())
+    };
+    pod.get_array(&["spec", "containers"]).iter().map(of).sum()
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error(transparent)]
+    Api(#[from] Error),
+    #[error("the table of containers: {0}")]
+    Machine(#[from] std::io::Error),
+}

@@ -1,0 +1,87 @@
+//! The pod status that a container's state amounts to. Pure.
+
+use crate::{machine::Container, plan::Doing};
+use objects::Object;
+use serde_json::{Value, json};
+
+/// The status of a pod whose containers are `doing` this. Conditions that already say so keep their time.
+pub fn of(pod: &Object, doing: Doing, container: Option<&Container>, now: &str) -> Value {
+    let running = matches!(doing, Doing::Running | Doing::Stopping { .. });
+    let ready = doing == Doing::Running && pod.deletion_timestamp().is_none();
+    let word = |yes: bool| if yes { "True" } else { "False" };
+    let conditions: Vec<Value> = [
+        ("PodReadyToStartContainers", running),
+        ("Initialized", true),
+        ("Ready", ready),
+        ("ContainersReady", ready),
+        ("PodScheduled", true),
+    ]
+    .iter()
+    .map(|(kind, yes)| condition(pod, kind, word(*yes), now))
+    .collect();
+    let phase = if running { "Running" } else { "Pending" };
+    let mut status = json!({
+        "phase": phase, "conditions": conditions, "containerStatuses": containers(pod, container, running, ready),
+        "startTime": kept(pod, &["status", "startTime"], now),
+    });
+    if let Some(container) = container.filter(|_| running) {
+        status["podIP"] = container.ip.clone().into();
+        status["podIPs"] = json!([{ "ip": container.ip }]);
+    }
+    status
+}
+
+/// The last status of a pod whose containers have ended because it was asked to go.
+pub fn ended(pod: &Object, now: &str) -> Value {
+    let mut status = of(pod, Doing::Nothing, None, now);
+    status["phase"] = "Succeeded".into();
+    for container in status["containerStatuses"].as_array_mut().into_iter().flatten() {
+        container["state"] = json!({ "terminated": { "exitCode": 0, "reason": "Completed", "finishedAt": now } });
+    }
+    status
+}
+
+/// The status of a pod that the node refused.
+pub fn refused(resource: &str) -> Value {
+    json!({ "phase": "Failed", "reason": format!("OutOf{resource}"),
+        "message": format!("Pod was rejected: Node didn't have enough resource: {resource}") })
+}
+
+/// True when the pod already says all of this.
+pub fn says(pod: &Object, status: &Value) -> bool {
+    let fields = status.as_object().into_iter().flatten();
+    fields.into_iter().all(|(name, value)| match name.as_str() {
+        "conditions" => value.as_array().into_iter().flatten().all(|wanted| {
+            pod.get_array(&["status", "conditions"])
+                .iter()
+                .any(|has| has["type"] == wanted["type"] && has["status"] == wanted["status"])
+        }),
+        name => pod.get(&["status", name]) == Some(value),
+    })
+}
+
+fn kept(pod: &Object, path: &[&str], otherwise: &str) -> String {
+    let text = pod.get_str(path);
+    if text.is_empty() { otherwise.to_string() } else { text.to_string() }
+}
+
+fn condition(pod: &Object, kind: &str, status: &str, now: &str) -> Value {
+    let same = |has: &&Value| has["type"] == kind && has["status"] == status;
+    let since = pod.get_array(&["status", "conditions"]).iter().find(same);
+    let since = since.and_then(|has| has["lastTransitionTime"].as_str()).unwrap_or(now);
+    json!({ "type": kind, "status": status, "lastTransitionTime": since })
+}
+
+fn containers(pod: &Object, container: Option<&Container>, running: bool, ready: bool) -> Vec<Value> {
+    let one = |spec: &Value| {
+        let state = match container.filter(|_| running) {
+            Some(container) => json!({ "running": { "startedAt": container.started } }),
+            None => json!({ "waiting": { "reason": "ContainerCreating" } }),
+        };
+        json!({
+            "name": spec["name"], "image": spec["image"], "imageID": "", "state": state, "ready": ready,
+            "started": running, "restartCount": container.map_or(0, |container| container.restarts),
+        })
+    };
+    pod.get_array(&["spec", "containers"]).iter().map(one).collect()
+}

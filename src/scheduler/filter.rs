@@ -1,0 +1,162 @@
+//! Which nodes could run a pod. Pure. Reasons are upstream's (kube-scheduler's plugins), because people and
+//! scripts read them in Events and conditions.
+
+use crate::view::{NodeView, Resources, requests};
+use objects::Object;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Why a node cannot run the pod; None when it can.
+pub fn refusal(pod: &Object, view: &NodeView) -> Option<String> {
+    let node = view.node.as_ref()?;
+    unschedulable(pod, node)
+        .or_else(|| not_selected(pod, node))
+        .or_else(|| untolerated(pod, node))
+        .or_else(|| too_full(&requests(pod), view))
+}
+
+/// The message for a pod that fits nowhere: how many nodes, and each reason with its count.
+pub fn summary(nodes: usize, reasons: &BTreeMap<String, usize>) -> String {
+    if nodes == 0 {
+        return "no nodes available to schedule pods".into();
+    }
+    let mut parts: Vec<String> = reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    parts.sort();
+    format!("0/{nodes} nodes are available: {}.", parts.join(", "))
+}
+
+fn unschedulable(pod: &Object, node: &Object) -> Option<String> {
+    let cordoned = node.get_bool(&["spec", "unschedulable"]);
+    let taint = serde_json::json!({ "key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule" });
+    (cordoned && !tolerated(pod, &taint)).then(|| "node(s) were unschedulable".into())
+}
+
+fn not_selected(pod: &Object, node: &Object) -> Option<String> {
+    let labels = node.labels();
+    let selected = pod.strings(&["spec", "nodeSelector"]).iter().all(|(k, v)| labels.get(k) == Some(v));
+    let path = ["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"];
+    let terms = pod.get(&path).and_then(|value| value.get("nodeSelectorTerms")).and_then(Value::as_array);
+    let affine = terms.is_none_or(|terms| terms.iter().any(|term| term_matches(term, node, &labels)));
+    (!selected || !affine).then(|| "node(s) didn't match Pod's node affinity/selector".into())
+}
+
+/// An empty term matches nothing (core/v1 NodeSelectorTerm).
+fn term_matches(term: &Value, node: &Object, labels: &BTreeMap<&str, &str>) -> bool {
+    let list = |name: &str| term.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let (expressions, fields) = (list("matchExpressions"), list("matchFields"));
+    let by_name = BTreeMap::from([("metadata.name", node.name())]);
+    (!expressions.is_empty() || !fields.is_empty())
+        && expressions.iter().all(|wanted| requirement(wanted, labels))
+        && fields.iter().all(|wanted| requirement(wanted, &by_name))
+}
+
+fn requirement(wanted: &Value, labels: &BTreeMap<&str, &str>) -> bool {
+    let text = |name: &str| wanted.get(name).and_then(Value::as_str).unwrap_or_default();
+    let values: Vec<&str> = match wanted.get("values").and_then(Value::as_array) {
+        Some(values) => values.iter().filter_map(Value::as_str).collect(),
+        None => vec![],
+    };
+    let label = labels.get(text("key")).copied();
+    let compared = |greater: bool| {
+        let (label, bound) = (label.and_then(|l| l.parse::<i64>().ok()), values.first().and_then(|v| v.parse().ok()));
+        matches!((label, bound), (Some(l), Some(b)) if if greater { l > b } else { l < b })
+    };
+    match text("operator") {
+        "In" => label.is_some_and(|label| values.contains(&label)),
+        "NotIn" => label.is_none_or(|label| !values.contains(&label)),
+        "Exists" => label.is_some(),
+        "DoesNotExist" => label.is_none(),
+        "Gt" => compared(true),
+        "Lt" => compared(false),
+        _ => false,
+    }
+}
+
+fn untolerated(pod: &Object, node: &Object) -> Option<String> {
+    let hard = |taint: &&Value| matches!(taint["effect"].as_str(), Some("NoSchedule" | "NoExecute"));
+    let taint = node.get_array(&["spec", "taints"]).iter().filter(hard).find(|taint| !tolerated(pod, taint))?;
+    let text = |name: &str| taint[name].as_str().unwrap_or_default();
+    Some(format!("node(s) had untolerated taint {{{}: {}}}", text("key"), text("value")))
+}
+
+/// core/v1 Toleration: an empty key with Exists tolerates all; an empty effect all effects.
+fn tolerated(pod: &Object, taint: &Value) -> bool {
+    let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_string();
+    pod.get_array(&["spec", "tolerations"]).iter().any(|toleration| {
+        let (key, effect) = (text(toleration, "key"), text(toleration, "effect"));
+        let exists = text(toleration, "operator") == "Exists";
+        (effect.is_empty() || effect == text(taint, "effect"))
+            && (key == text(taint, "key") || (key.is_empty() && exists))
+            && (exists || text(toleration, "value") == text(taint, "value"))
+    })
+}
+
+fn too_full(asks: &Resources, view: &NodeView) -> Option<String> {
+    let (has, given) = (&view.allocatable, &view.requested);
+    if given.pods + 1 > has.pods {
+        return Some("Too many pods".into());
+    }
+    if asks.cpu_milli > 0 && given.cpu_milli + asks.cpu_milli > has.cpu_milli {
+        return Some("Insufficient cpu".into());
+    }
+    (asks.memory > 0 && given.memory + asks.memory > has.memory).then(|| "Insufficient memory".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::{
+        View,
+        tests::{node, pod},
+    };
+    use serde_json::json;
+    use std::sync::Arc;
+
+    fn refused(pod: &Object, node: Object, taken: &[Object]) -> Option<String> {
+        let mut view = View::default();
+        view.set_node(&Arc::new(node));
+        for other in taken {
+            view.set_pod(other);
+        }
+        let (_, view) = view.nodes().next().expect("one node");
+        refusal(pod, view)
+    }
+
+    fn plain() -> Object {
+        (*node("n", "1", "1Gi")).clone()
+    }
+
+    #[test]
+    fn a_full_node_refuses_in_upstreams_words() {
+        let taken = [pod("a", "600m", "n")];
+        assert_eq!(refused(&pod("p", "400m", ""), plain(), &taken), None);
+        assert_eq!(refused(&pod("p", "401m", ""), plain(), &taken).as_deref(), Some("Insufficient cpu"));
+        let many = [pod("a", "1m", "n"), pod("b", "1m", "n"), pod("c", "1m", "n")];
+        assert_eq!(refused(&pod("p", "1m", ""), plain(), &many).as_deref(), Some("Too many pods"));
+    }
+
+    #[test]
+    fn a_taint_is_refused_unless_tolerated() {
+        let mut tainted = plain();
+        tainted.set(&["spec", "taints"], json!([{ "key": "k", "value": "v", "effect": "NoSchedule" }]));
+        let mut tolerant = pod("p", "1m", "");
+        assert_eq!(
+            refused(&tolerant, tainted.clone(), &[]).as_deref(),
+            Some("node(s) had untolerated taint {k: v}")
+        );
+        tolerant.set(&["spec", "tolerations"], json!([{ "key": "k", "operator": "Exists" }]));
+        assert_eq!(refused(&tolerant, tainted, &[]), None);
+    }
+
+    #[test]
+    fn a_selector_and_a_cordon_are_honoured() {
+        let mut picky = pod("p", "1m", "");
+        picky.set(&["spec", "nodeSelector"], json!({ "disk": "ssd" }));
+        assert!(refused(&picky, plain(), &[]).is_some());
+        let mut labelled = plain();
+        labelled.set_label("disk", "ssd");
+        assert_eq!(refused(&picky, labelled.clone(), &[]), None);
+        labelled.set(&["spec", "unschedulable"], true);
+        assert_eq!(refused(&picky, labelled, &[]).as_deref(), Some("node(s) were unschedulable"));
+    }
+}

@@ -1,0 +1,194 @@
+//! Pods that wait for a node. Pure. Ready pods come out by priority, then by age; a pod that failed backs off
+//! (1 s doubled to 10 s); one that fits nowhere waits until something changed that could help it, or five
+//! minutes (upstream's flush of the unschedulable pool).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+const FLUSH: Duration = Duration::from_secs(300);
+
+/// Higher priority first, then first come.
+type Rank = (i64, u64);
+
+#[derive(Debug)]
+enum Place {
+    Ready(Rank),
+    BackingOff(Duration),
+    Unschedulable(Duration),
+    /// With the cycle.
+    Out,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    rank: Rank,
+    failures: u32,
+    place: Place,
+    /// Something changed while the pod was out: try again instead of pooling it.
+    moved: bool,
+}
+
+#[derive(Debug)]
+pub struct Queue {
+    pods: BTreeMap<String, Waiting>,
+    ready: BTreeSet<(Rank, String)>,
+    sequence: u64,
+    backoff: (Duration, Duration),
+}
+
+impl Queue {
+    pub fn new(least: Duration, most: Duration) -> Self {
+        Queue { pods: BTreeMap::new(), ready: BTreeSet::new(), sequence: 0, backoff: (least, most) }
+    }
+
+    /// A pending pod is there; one already known keeps its place.
+    pub fn add(&mut self, key: &str, priority: i64) {
+        if self.pods.contains_key(key) {
+            return;
+        }
+        self.sequence += 1;
+        let rank = (-priority, self.sequence);
+        self.ready.insert((rank, key.to_string()));
+        let waiting = Waiting { rank, failures: 0, place: Place::Ready(rank), moved: false };
+        self.pods.insert(key.to_string(), waiting);
+    }
+
+    /// The pod is gone, ended or bound.
+    pub fn remove(&mut self, key: &str) {
+        if let Some(waiting) = self.pods.remove(key) {
+            self.ready.remove(&(waiting.rank, key.to_string()));
+        }
+    }
+
+    /// The next pod to decide on.
+    pub fn pop(&mut self, now: Duration) -> Option<String> {
+        self.wake(now);
+        let (_, key) = self.ready.pop_first()?;
+        let waiting = self.pods.get_mut(&key)?;
+        (waiting.place, waiting.moved) = (Place::Out, false);
+        Some(key)
+    }
+
+    /// The pod fits nowhere.
+    pub fn unschedulable(&mut self, key: &str, now: Duration) {
+        let Some(waiting) = self.pods.get_mut(key) else { return };
+        waiting.failures += 1;
+        if waiting.moved {
+            waiting.place = Place::BackingOff(now + self.backoff_of(key));
+        } else {
+            waiting.place = Place::Unschedulable(now);
+        }
+    }
+
+    /// The decision could not be carried out.
+    pub fn failed(&mut self, key: &str, now: Duration) {
+        let Some(waiting) = self.pods.get_mut(key) else { return };
+        waiting.failures += 1;
+        let due = now + self.backoff_of(key);
+        if let Some(waiting) = self.pods.get_mut(key) {
+            waiting.place = Place::BackingOff(due);
+        }
+    }
+
+    /// A node came, changed or was freed: every pod that fitted nowhere may try again after its back-off.
+    pub fn something_changed(&mut self, now: Duration) {
+        let keys: Vec<String> = self.pods.keys().cloned().collect();
+        for key in keys {
+            let due = self.backoff_of(&key);
+            let Some(waiting) = self.pods.get_mut(&key) else { continue };
+            match waiting.place {
+                Place::Unschedulable(since) => waiting.place = Place::BackingOff((since + due).max(now)),
+                Place::Out => waiting.moved = true,
+                _ => {}
+            }
+        }
+    }
+
+    /// When the next pod will be ready, if none is.
+    pub fn next_due(&self) -> Option<Duration> {
+        let due = |waiting: &Waiting| match waiting.place {
+            Place::BackingOff(due) => Some(due),
+            Place::Unschedulable(since) => Some(since + FLUSH),
+            Place::Ready(_) | Place::Out => None,
+        };
+        self.pods.values().filter_map(due).min()
+    }
+
+    fn backoff_of(&self, key: &str) -> Duration {
+        let failures = self.pods.get(key).map_or(0, |waiting| waiting.failures);
+        let factor = 1u32 << failures.saturating_sub(1).min(16);
+        (self.backoff.0 * factor).min(self.backoff.1)
+    }
+
+    fn wake(&mut self, now: Duration) {
+        for (key, waiting) in &mut self.pods {
+            let due = match waiting.place {
+                Place::BackingOff(due) => due,
+                Place::Unschedulable(since) => since + FLUSH,
+                Place::Ready(_) | Place::Out => continue,
+            };
+            if due <= now {
+                waiting.place = Place::Ready(waiting.rank);
+                self.ready.insert((waiting.rank, key.clone()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    fn queue() -> Queue {
+        Queue::new(S(1), S(10))
+    }
+
+    #[test]
+    fn priority_comes_first_then_age() {
+        let mut queue = queue();
+        queue.add("old", 0);
+        queue.add("young", 0);
+        queue.add("vip", 9);
+        let out: Vec<_> = std::iter::from_fn(|| queue.pop(S(0))).collect();
+        assert_eq!(out, ["vip", "old", "young"]);
+    }
+
+    #[test]
+    fn a_pod_that_fits_nowhere_waits_for_a_change() {
+        let mut queue = queue();
+        queue.add("p", 0);
+        queue.pop(S(0));
+        queue.unschedulable("p", S(0));
+        assert_eq!(queue.pop(S(299)), None);
+        queue.something_changed(S(299));
+        assert_eq!(queue.pop(S(299)).as_deref(), Some("p"));
+    }
+
+    #[test]
+    fn a_change_during_the_decision_is_not_lost() {
+        let mut queue = queue();
+        queue.add("p", 0);
+        queue.pop(S(0));
+        queue.something_changed(S(0));
+        queue.unschedulable("p", S(0));
+        assert_eq!(queue.pop(S(0)), None, "it still backs off");
+        assert_eq!(queue.pop(S(1)).as_deref(), Some("p"));
+    }
+
+    #[test]
+    fn failures_back_off_to_a_bound() {
+        let mut queue = queue();
+        queue.add("p", 0);
+        let mut now = S(0);
+        for wait in [1, 2, 4, 8, 10, 10] {
+            assert_eq!(queue.pop(now).as_deref(), Some("p"));
+            queue.failed("p", now);
+            now += S(wait);
+            assert_eq!(queue.next_due(), Some(now));
+        }
+    }
+}
