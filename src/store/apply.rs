@@ -1,0 +1,115 @@
+//! Commands: each is refused as a whole or done as a whole.
+
+use crate::check::MAX_TTL;
+use crate::state::{Lease, Write};
+use crate::{Command, DeleteRangeRequest, DeleteRangeResponse, Error, Event, KeyRange, Outcome};
+use crate::{PutRequest, PutResponse, Response, Store};
+use base::{Index, invariant, reached};
+use imbl::OrdSet;
+
+type Applied = Result<(Response, Vec<Event>), Error>;
+
+impl Store {
+    /// Applies the command at a log index. Entries come one after the other and without a gap.
+    pub fn apply(&mut self, index: Index, command: &Command) -> Outcome {
+        self.skip(index);
+        let applied = match command {
+            Command::Put(request) => self.apply_put(request),
+            Command::DeleteRange(request) => Ok(self.apply_delete_range(request)),
+            Command::Txn(request) => {
+                self.apply_txn(request).map(|(response, events)| (Response::Txn(response), events))
+            }
+            Command::Compact { revision } => {
+                self.compact(*revision).map(|()| (Response::Compact, Vec::new()))
+            }
+            Command::LeaseGrant { id, ttl } => self.lease_grant(*id, *ttl),
+            Command::LeaseRevoke { id } => self.lease_end(*id).map(|events| (Response::LeaseRevoke, events)),
+            Command::LeaseExpire { id, granted } => self.lease_expire(*id, *granted),
+        };
+        match applied {
+            Ok((response, events)) => Outcome { response: Ok(response), events },
+            Err(error) => Outcome { response: Err(error), events: Vec::new() },
+        }
+    }
+
+    /// Passes over a log index that carries no command.
+    pub fn skip(&mut self, index: Index) {
+        let expected = self.applied.next();
+        invariant!(index == expected, "entries are applied in order", "expected {expected}, got {index}");
+        self.applied = index;
+        self.digest.number(index.0);
+    }
+
+    fn apply_put(&mut self, request: &PutRequest) -> Applied {
+        self.check_put(request)?;
+        let mut write = Write::begin(self);
+        let response = put(&mut write, request);
+        Ok((Response::Put(response), write.finish()))
+    }
+
+    fn apply_delete_range(&mut self, request: &DeleteRangeRequest) -> (Response, Vec<Event>) {
+        let mut write = Write::begin(self);
+        let response = delete_range(&mut write, request);
+        (Response::DeleteRange(response), write.finish())
+    }
+
+    /// What a put needs of the state.
+    pub(crate) fn check_put(&self, request: &PutRequest) -> Result<(), Error> {
+        if (request.ignore_value || request.ignore_lease) && !self.live.contains_key(&request.key) {
+            return Err(Error::KeyNotFound);
+        }
+        if request.lease != 0 && !self.leases.contains_key(&request.lease) {
+            return Err(Error::LeaseNotFound);
+        }
+        Ok(())
+    }
+
+    fn lease_grant(&mut self, id: i64, ttl: i64) -> Applied {
+        if id == 0 {
+            return Err(Error::LeaseNotFound);
+        }
+        if ttl > MAX_TTL {
+            return Err(Error::LeaseTtlTooLarge);
+        }
+        if self.leases.contains_key(&id) {
+            return Err(Error::LeaseExists);
+        }
+        self.leases.insert(id, Lease { ttl, granted: self.applied.0, keys: OrdSet::new() });
+        self.digest.number(id as u64);
+        self.digest.number(ttl as u64);
+        Ok((Response::LeaseGrant { id, ttl }, Vec::new()))
+    }
+
+    fn lease_expire(&mut self, id: i64, granted: u64) -> Applied {
+        if self.leases.get(&id).is_none_or(|lease| lease.granted != granted) {
+            reached!("a lease was gone before it expired");
+            return Err(Error::LeaseNotFound);
+        }
+        self.lease_end(id).map(|events| (Response::LeaseExpire, events))
+    }
+
+    /// Ends a lease and deletes its keys, in the order of the keys, in one revision.
+    fn lease_end(&mut self, id: i64) -> Result<Vec<Event>, Error> {
+        let lease = self.leases.remove(&id).ok_or(Error::LeaseNotFound)?;
+        self.digest.number(id as u64);
+        let mut write = Write::begin(self);
+        for key in &lease.keys {
+            let deleted = write.delete_one(key);
+            invariant!(deleted.is_some(), "a key attached to a lease exists");
+        }
+        Ok(write.finish())
+    }
+}
+
+pub(crate) fn put(write: &mut Write<'_>, request: &PutRequest) -> PutResponse {
+    let value = (!request.ignore_value).then_some(&request.value);
+    let lease = (!request.ignore_lease).then_some(request.lease);
+    let prev = write.put(&request.key, value, lease);
+    PutResponse { prev: prev.filter(|_| request.prev_kv) }
+}
+
+pub(crate) fn delete_range(write: &mut Write<'_>, request: &DeleteRangeRequest) -> DeleteRangeResponse {
+    let deleted = write.delete(&KeyRange::new(&request.key, &request.range_end));
+    let count = deleted.len() as i64;
+    DeleteRangeResponse { deleted: count, prev_kvs: if request.prev_kv { deleted } else { Vec::new() } }
+}

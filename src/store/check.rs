@@ -1,0 +1,122 @@
+//! What can be refused without looking at the state, so that it never enters the log.
+
+use crate::{Command, DeleteRangeRequest, Error, KeyRange, PutRequest, RangeRequest, TxnOp, TxnRequest};
+use bytes::Bytes;
+use std::collections::BTreeSet;
+
+/// Refuses what no state could accept. `max_ops` bounds each list of a txn; what a txn uses is not there for
+/// the txns inside it.
+pub fn check(command: &Command, max_ops: usize) -> Result<(), Error> {
+    match command {
+        Command::Put(request) => put(request),
+        Command::DeleteRange(request) => delete_range(request),
+        Command::Txn(request) => {
+            txn(request, max_ops)?;
+            duplicates(request)
+        }
+        Command::LeaseGrant { ttl, .. } if *ttl > MAX_TTL => Err(Error::LeaseTtlTooLarge),
+        Command::LeaseGrant { .. }
+        | Command::LeaseRevoke { .. }
+        | Command::LeaseExpire { .. }
+        | Command::Compact { .. } => Ok(()),
+    }
+}
+
+impl RangeRequest {
+    /// Refuses what no state could answer.
+    pub fn check(&self) -> Result<(), Error> {
+        require_key(&self.key)
+    }
+}
+
+/// The longest time to live, in seconds.
+pub(crate) const MAX_TTL: i64 = 9_000_000_000;
+
+fn require_key(key: &Bytes) -> Result<(), Error> {
+    if key.is_empty() { Err(Error::EmptyKey) } else { Ok(()) }
+}
+
+fn put(request: &PutRequest) -> Result<(), Error> {
+    require_key(&request.key)?;
+    if request.ignore_value && !request.value.is_empty() {
+        return Err(Error::ValueProvided);
+    }
+    if request.ignore_lease && request.lease != 0 {
+        return Err(Error::LeaseProvided);
+    }
+    Ok(())
+}
+
+fn delete_range(request: &DeleteRangeRequest) -> Result<(), Error> {
+    require_key(&request.key)
+}
+
+fn txn(request: &TxnRequest, max_ops: usize) -> Result<(), Error> {
+    let used = request.compare.len().max(request.success.len()).max(request.failure.len());
+    if used > max_ops {
+        return Err(Error::TooManyOps);
+    }
+    request.compare.iter().try_for_each(|compare| require_key(&compare.key))?;
+    request.success.iter().chain(&request.failure).try_for_each(|op| match op {
+        TxnOp::Range(request) => request.check(),
+        TxnOp::Put(request) => put(request),
+        TxnOp::DeleteRange(request) => delete_range(request),
+        TxnOp::Txn(request) => txn(request, max_ops - used),
+    })
+}
+
+/// Refuses a txn one of whose paths would change a key twice.
+pub(crate) fn duplicates(request: &TxnRequest) -> Result<(), Error> {
+    changes(&request.success)?;
+    changes(&request.failure)?;
+    Ok(())
+}
+
+/// What a list of operations may change.
+#[derive(Default)]
+struct Changes {
+    puts: BTreeSet<Bytes>,
+    deletes: Vec<KeyRange>,
+}
+
+impl Changes {
+    /// True when one may put what the other may put or delete.
+    fn collides(&self, other: &Self) -> bool {
+        let hits = |puts: &Self, others: &Self| {
+            puts.puts.iter().any(|key| {
+                others.puts.contains(key) || others.deletes.iter().any(|range| range.contains(key))
+            })
+        };
+        hits(self, other) || hits(other, self)
+    }
+
+    fn absorb(&mut self, other: Self) {
+        self.puts.extend(other.puts);
+        self.deletes.extend(other.deletes);
+    }
+}
+
+fn changes(ops: &[TxnOp]) -> Result<Changes, Error> {
+    let mut all = Changes::default();
+    for op in ops {
+        let one = match op {
+            TxnOp::Range(_) => continue,
+            TxnOp::Put(put) => Changes { puts: BTreeSet::from([put.key.clone()]), ..Changes::default() },
+            TxnOp::DeleteRange(delete) => {
+                let range = KeyRange::new(&delete.key, &delete.range_end);
+                Changes { deletes: vec![range], ..Changes::default() }
+            }
+            // Only one of the branches runs, so that they may touch the same keys.
+            TxnOp::Txn(txn) => {
+                let mut either = changes(&txn.success)?;
+                either.absorb(changes(&txn.failure)?);
+                either
+            }
+        };
+        if all.collides(&one) {
+            return Err(Error::DuplicateKey);
+        }
+        all.absorb(one);
+    }
+    Ok(all)
+}

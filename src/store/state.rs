@@ -1,0 +1,222 @@
+//! The maps, and the one way in which a key changes: through a [`Write`], which gives all its changes one new
+//! revision.
+
+use crate::{Digest, Event, EventKind, KeyRange, KeyValue};
+use base::{Index, Revision, invariant};
+use bytes::Bytes;
+use imbl::{OrdMap, OrdSet};
+use std::sync::Arc;
+
+/// The state machine. `clone()` takes constant time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Store {
+    pub(crate) revision: i64,
+    /// History before this revision is gone; -1 before the first compaction.
+    pub(crate) compacted: i64,
+    pub(crate) applied: Index,
+    pub(crate) digest: Digest,
+    /// The keys as they are now.
+    pub(crate) live: OrdMap<Bytes, Live>,
+    /// Every version that is kept, the present one and deletions too, by key and revision.
+    pub(crate) versions: OrdMap<(Bytes, i64), Version>,
+    /// The changed key of every kept change, by revision and place within it.
+    pub(crate) log: OrdMap<(i64, u32), Bytes>,
+    pub(crate) leases: OrdMap<i64, Lease>,
+}
+
+/// A key's value from one revision on.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Body {
+    pub value: Bytes,
+    pub create: i64,
+    pub version: i64,
+    pub lease: i64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Live {
+    pub modified: i64,
+    pub body: Arc<Body>,
+}
+
+/// A change: no body is a deletion.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Version {
+    /// Place within the revision.
+    pub sub: u32,
+    pub body: Option<Arc<Body>>,
+}
+
+/// A lease, without the time: that is the leader's business.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lease {
+    /// Seconds, as granted.
+    pub ttl: i64,
+    /// Index of the grant, which tells two leases of one id apart.
+    pub granted: u64,
+    /// Keys attached.
+    pub keys: OrdSet<Bytes>,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            revision: 1,
+            compacted: -1,
+            applied: Index(0),
+            digest: Digest::default(),
+            live: OrdMap::new(),
+            versions: OrdMap::new(),
+            log: OrdMap::new(),
+            leases: OrdMap::new(),
+        }
+    }
+}
+
+impl Store {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The revision of the last change; 1 in an empty store.
+    pub fn revision(&self) -> Revision {
+        Revision(self.revision)
+    }
+
+    /// History before this revision is gone; -1 before the first compaction.
+    pub fn compacted(&self) -> Revision {
+        Revision(self.compacted)
+    }
+
+    /// The last log entry applied.
+    pub fn applied(&self) -> Index {
+        self.applied
+    }
+
+    /// The rolling hash over everything applied.
+    pub fn hash(&self) -> u64 {
+        self.digest.value()
+    }
+
+    /// Keys there are now.
+    pub fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.live.is_empty()
+    }
+
+    /// Kept versions of all keys: what history costs.
+    pub fn kept(&self) -> usize {
+        self.versions.len()
+    }
+
+    pub fn lease(&self, id: i64) -> Option<&Lease> {
+        self.leases.get(&id)
+    }
+
+    /// All leases, by id.
+    pub fn leases(&self) -> impl Iterator<Item = (i64, &Lease)> {
+        self.leases.iter().map(|(id, lease)| (*id, lease))
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Option<KeyValue> {
+        let (key, live) = self.live.get_key_value(key)?;
+        Some(key_value(key, live.modified, &live.body))
+    }
+}
+
+pub(crate) fn key_value(key: &Bytes, modified: i64, body: &Body) -> KeyValue {
+    KeyValue {
+        key: key.clone(),
+        value: body.value.clone(),
+        create_revision: body.create,
+        mod_revision: modified,
+        version: body.version,
+        lease: body.lease,
+    }
+}
+
+/// Changes under one new revision, which is taken only if there are any.
+pub(crate) struct Write<'a> {
+    pub store: &'a mut Store,
+    revision: i64,
+    events: Vec<Event>,
+}
+
+impl<'a> Write<'a> {
+    pub fn begin(store: &'a mut Store) -> Self {
+        let revision = store.revision + 1;
+        Self { store, revision, events: Vec::new() }
+    }
+
+    /// Sets a key and gives back what it was. A value or lease of `None` stays as it is.
+    pub fn put(&mut self, key: &Bytes, value: Option<&Bytes>, lease: Option<i64>) -> Option<KeyValue> {
+        let prev = self.store.get(key);
+        let before = prev.as_ref();
+        let body = Arc::new(Body {
+            value: value.or(before.map(|kv| &kv.value)).cloned().unwrap_or_default(),
+            create: before.map_or(self.revision, |kv| kv.create_revision),
+            version: before.map_or(1, |kv| kv.version + 1),
+            lease: lease.or(before.map(|kv| kv.lease)).unwrap_or(0),
+        });
+        let old_lease = before.map_or(0, |kv| kv.lease);
+        if old_lease != body.lease {
+            self.detach(old_lease, key);
+            self.attach(body.lease, key);
+        }
+        self.store.live.insert(key.clone(), Live { modified: self.revision, body: body.clone() });
+        let kv = key_value(key, self.revision, &body);
+        self.record(Some(body), Event { kind: EventKind::Put, kv, prev: prev.clone() });
+        prev
+    }
+
+    /// Deletes the keys of a range and gives back what they were.
+    pub fn delete(&mut self, range: &KeyRange) -> Vec<KeyValue> {
+        let keys: Vec<Bytes> =
+            self.store.live.range::<_, [u8]>(range.bounds()).map(|(k, _)| k.clone()).collect();
+        keys.iter().filter_map(|key| self.delete_one(key)).collect()
+    }
+
+    pub fn delete_one(&mut self, key: &Bytes) -> Option<KeyValue> {
+        let live = self.store.live.remove(key)?;
+        let prev = key_value(key, live.modified, &live.body);
+        self.detach(prev.lease, key);
+        let kv = KeyValue { key: key.clone(), mod_revision: self.revision, ..KeyValue::default() };
+        self.record(None, Event { kind: EventKind::Delete, kv, prev: Some(prev.clone()) });
+        Some(prev)
+    }
+
+    /// Takes the revision if there were changes, and hands them out.
+    pub fn finish(self) -> Vec<Event> {
+        if !self.events.is_empty() {
+            self.store.revision = self.revision;
+        }
+        self.events
+    }
+
+    fn record(&mut self, body: Option<Arc<Body>>, event: Event) {
+        let sub = self.events.len() as u32;
+        let key = event.kv.key.clone();
+        self.store.digest.event(&event);
+        self.store.log.insert((self.revision, sub), key.clone());
+        let replaced = self.store.versions.insert((key, self.revision), Version { sub, body });
+        invariant!(replaced.is_none(), "a key changes once in a revision");
+        self.events.push(event);
+    }
+
+    fn attach(&mut self, lease: i64, key: &Bytes) {
+        if lease != 0 {
+            let lease = self.store.leases.get_mut(&lease);
+            invariant!(lease.is_some(), "a key is attached to a lease that exists");
+            lease.into_iter().for_each(|lease| drop(lease.keys.insert(key.clone())));
+        }
+    }
+
+    fn detach(&mut self, lease: i64, key: &Bytes) {
+        if let Some(lease) = self.store.leases.get_mut(&lease) {
+            lease.keys.remove(key);
+        }
+    }
+}
