@@ -6,15 +6,23 @@
 //! | `object` | any object as JSON, with accessors |
 //! | `kinds` | every kind that is served, and what is particular to it |
 //! | `field_error`, `names`, `validate` | what is wrong with an object, in upstream's words |
-//! | `owner` | owner references, generated names, template hashes |
+//! | `status` | how the API says no |
+//! | `selector` | label and field selectors |
+//! | `quantity` | amounts of resources |
+//! | `conditions`, `owner`, `rollout` | helpers for those who write objects |
 //! | `table` | objects as rows for people |
 //! | `time` | RFC 3339 from and to nanoseconds |
 
+pub mod conditions;
 pub mod field_error;
 pub mod kinds;
 pub mod names;
 pub mod object;
 pub mod owner;
+pub mod quantity;
+pub mod rollout;
+pub mod selector;
+pub mod status;
 pub mod table;
 pub mod time;
 pub mod validate;
@@ -23,3 +31,6 @@ pub use field_error::FieldError;
 pub use kinds::{KINDS, Kind};
 pub use object::Object;
 pub use owner::OwnerRef;
+pub use quantity::Quantity;
+pub use selector::{FieldSelector, LabelSelector};
+pub use status::Status;

@@ -72,10 +72,9 @@ fn common(object: &Object) -> Vec<FieldError> {
     let mut errors = labels(object, &["metadata", "labels"]);
     errors.extend(annotations(object, &["metadata", "annotations"]));
     errors.extend(owners(object));
-    for (index, finalizer) in object.finalizers().iter().enumerate() {
-        let _ = index;
+    for finalizer in object.finalizers() {
         let found = names::qualified_name(finalizer);
-        errors.extend(found.iter().map(|e| FieldError::invalid("metadata.finalizers", *finalizer, e)));
+        errors.extend(found.iter().map(|e| FieldError::invalid("metadata.finalizers", finalizer, e)));
     }
     errors
 }
