@@ -1,0 +1,212 @@
+//! `std::fs` on a few threads of its own, so that a slow disk never stops the network.
+//! Promise: the operations of one file are carried out in the order they were asked for, also those whose
+//! caller has lost interest.
+
+use std::{
+    fs,
+    io::{self, Read, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+};
+use tokio::sync::oneshot;
+
+/// Threads; one of them is for names, the others share the files.
+const THREADS: usize = 5;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+fn threads() -> &'static [mpsc::Sender<Job>] {
+    static SENDERS: OnceLock<Vec<mpsc::Sender<Job>>> = OnceLock::new();
+    SENDERS.get_or_init(|| (0..THREADS).map(start_thread).collect())
+}
+
+#[allow(clippy::disallowed_methods)] // the door itself
+fn start_thread(number: usize) -> mpsc::Sender<Job> {
+    let (sender, jobs) = mpsc::channel::<Job>();
+    let run = move || jobs.into_iter().for_each(|job| job());
+    let thread = std::thread::Builder::new().name(format!("disk-{number}")).spawn(run);
+    thread.expect("the operating system gives a thread");
+    sender
+}
+
+/// Carries out a job on one of the threads.
+async fn on<T: Send + 'static>(
+    thread: usize,
+    job: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let (answer, result) = oneshot::channel();
+    let job: Job = Box::new(move || drop(answer.send(job())));
+    threads()[thread].send(job).map_err(|_| io::Error::other("the disk thread has ended"))?;
+    result.await.map_err(|_| io::Error::other("the disk thread panicked"))?
+}
+
+async fn name<T: Send + 'static>(
+    path: &Path,
+    job: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let path = path.to_path_buf();
+    on(0, move || job(&path).map_err(|error| with_path(&error, &path))).await
+}
+
+fn with_path(error: &io::Error, path: &Path) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+pub async fn create_dir_all(path: &Path) -> io::Result<()> {
+    name(path, |path| fs::create_dir_all(path)).await
+}
+
+/// The names in a folder, sorted.
+pub async fn read_dir(path: &Path) -> io::Result<Vec<String>> {
+    name(path, |path| {
+        let mut names = vec![];
+        for entry in fs::read_dir(path)? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok(names)
+    })
+    .await
+}
+
+pub async fn read(path: &Path) -> io::Result<Vec<u8>> {
+    name(path, |path| fs::read(path)).await
+}
+
+/// Removes a file.
+pub async fn remove(path: &Path) -> io::Result<()> {
+    name(path, |path| fs::remove_file(path)).await
+}
+
+/// Gives a file another name; a file that had it is gone.
+pub async fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    let to = to.to_path_buf();
+    name(from, move |from| fs::rename(from, to)).await
+}
+
+/// Makes the names in this folder durable.
+pub async fn sync_dir(path: &Path) -> io::Result<()> {
+    name(path, |path| fs::File::open(path)?.sync_all()).await
+}
+
+pub async fn exists(path: &Path) -> io::Result<bool> {
+    name(path, |path| path.try_exists()).await
+}
+
+pub async fn metadata_len(path: &Path) -> io::Result<u64> {
+    name(path, |path| Ok(fs::metadata(path)?.len())).await
+}
+
+/// An open file.
+pub struct File {
+    file: Arc<fs::File>,
+    path: Arc<PathBuf>,
+    thread: usize,
+}
+
+impl File {
+    /// A new, empty file; one of that name is emptied. Open for reading and appending.
+    pub async fn create(path: &Path) -> io::Result<Self> {
+        let open = |path: &Path| {
+            let file = fs::OpenOptions::new().read(true).append(true).create(true).open(path)?;
+            file.set_len(0).map(|()| file)
+        };
+        Ok(Self::new(path, name(path, open).await?))
+    }
+
+    /// For reading.
+    pub async fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self::new(path, name(path, |path| fs::File::open(path)).await?))
+    }
+
+    /// For reading and appending; the file must exist.
+    pub async fn open_append(path: &Path) -> io::Result<Self> {
+        let open = |path: &Path| fs::OpenOptions::new().read(true).append(true).open(path);
+        Ok(Self::new(path, name(path, open).await?))
+    }
+
+    fn new(path: &Path, file: fs::File) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let thread = 1 + NEXT.fetch_add(1, Ordering::Relaxed) % (THREADS - 1);
+        Self { file: Arc::new(file), path: Arc::new(path.to_path_buf()), thread }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&fs::File) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let (file, path) = (self.file.clone(), self.path.clone());
+        on(self.thread, move || job(&file).map_err(|error| with_path(&error, &path))).await
+    }
+
+    /// Writes at the end.
+    pub async fn append(&self, data: &[u8]) -> io::Result<()> {
+        let data = data.to_vec();
+        self.run(move |mut file| file.write_all(&data)).await
+    }
+
+    /// Up to `length` bytes from `offset` on; fewer at the end of the file only.
+    pub async fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        self.run(move |file| {
+            let mut data = vec![];
+            Read::take(ReadFrom { file, offset }, length as u64).read_to_end(&mut data)?;
+            Ok(data)
+        })
+        .await
+    }
+
+    pub async fn set_len(&self, length: u64) -> io::Result<()> {
+        self.run(move |file| file.set_len(length)).await
+    }
+
+    /// Makes what was written durable. After a failure nothing is known about it: never try again.
+    pub async fn sync(&self) -> io::Result<()> {
+        self.run(fs::File::sync_data).await
+    }
+
+    pub async fn len(&self) -> io::Result<u64> {
+        self.run(|file| Ok(file.metadata()?.len())).await
+    }
+
+    pub async fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len().await? == 0)
+    }
+}
+
+/// Reads from a place of its own.
+struct ReadFrom<'a> {
+    file: &'a fs::File,
+    offset: u64,
+}
+
+impl Read for ReadFrom<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(out, self.offset)?;
+        self.offset += count as u64;
+        Ok(count)
+    }
+}
+
+/// A folder that is ours while this lives.
+#[derive(Debug)]
+pub struct DirLock(#[allow(dead_code)] fs::File);
+
+/// Takes a folder for this process alone; the lock goes with the process, however it ends.
+pub async fn lock_dir(path: &Path) -> io::Result<DirLock> {
+    name(&path.join("LOCK"), |path| {
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(DirLock(file)),
+            Err(fs::TryLockError::WouldBlock) => {
+                Err(io::Error::new(io::ErrorKind::WouldBlock, "another process uses this folder"))
+            }
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    })
+    .await
+}

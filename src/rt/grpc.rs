@@ -1,0 +1,84 @@
+//! gRPC: one HTTP/2 connection as a service for tonic's generated clients. Servers hand tonic's routes, made
+//! into a router, to `http::serve`.
+
+use crate::{
+    http::{Exec, Timer},
+    net::TcpStream,
+};
+use futures::future::BoxFuture;
+use http::{Request, Response, Uri, uri};
+use hyper::{body::Incoming, client::conn::http2};
+use hyper_util::rt::TokioIo;
+use std::{
+    io,
+    net::SocketAddr,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+/// What a request body is.
+pub use tonic::body::Body;
+
+#[derive(Clone, Debug)]
+pub struct ChannelOptions {
+    /// Silence after which a ping is sent, also while nothing is asked.
+    pub keepalive: Duration,
+    /// A ping unanswered for this long ends the connection, and with it every stream.
+    pub keepalive_timeout: Duration,
+    pub connect_timeout: Duration,
+}
+
+impl Default for ChannelOptions {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { keepalive: seconds(5), keepalive_timeout: seconds(5), connect_timeout: seconds(3) }
+    }
+}
+
+/// One connection; clones share it. It is never made again: a closed channel stays closed.
+#[derive(Clone)]
+pub struct Channel {
+    sender: http2::SendRequest<Body>,
+    authority: uri::Authority,
+}
+
+impl Channel {
+    pub async fn connect(addr: SocketAddr, options: ChannelOptions) -> io::Result<Self> {
+        let authority = addr.to_string().parse().map_err(io::Error::other)?;
+        let stream = crate::timeout(options.connect_timeout, TcpStream::connect(addr)).await;
+        let stream = stream.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
+        let mut builder = http2::Builder::new(Exec);
+        builder.timer(Timer).max_concurrent_reset_streams(1_024).keep_alive_while_idle(true);
+        builder.keep_alive_interval(options.keepalive).keep_alive_timeout(options.keepalive_timeout);
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        crate::spawn(async move {
+            let _ = connection.await; // ends with its last sender and stream
+        });
+        Ok(Self { sender, authority })
+    }
+
+    /// The connection has ended; requests fail without being sent.
+    pub fn closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+}
+
+impl tower::Service<Request<Body>> for Channel {
+    type Response = Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.sender.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        // Generated clients give the path only; HTTP/2 needs scheme and authority too.
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = Some(uri::Scheme::HTTP);
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query.get_or_insert_with(|| uri::PathAndQuery::from_static("/"));
+        *request.uri_mut() = Uri::from_parts(parts).expect("all three parts are there");
+        Box::pin(self.sender.send_request(request))
+    }
+}

@@ -1,0 +1,26 @@
+//! The network: TCP, and datagrams between members.
+//! In the tank both are `world`'s, so that links can be cut, slow and lossy.
+
+#[cfg(not(madsim))]
+mod peers_real;
+#[cfg(madsim)]
+mod peers_sim;
+#[cfg(not(madsim))]
+mod tcp_real;
+#[cfg(madsim)]
+mod tcp_sim;
+
+#[cfg(not(madsim))]
+pub use self::{
+    peers_real::Peers,
+    tcp_real::{TcpListener, TcpStream},
+};
+#[cfg(madsim)]
+pub use self::{
+    peers_sim::Peers,
+    tcp_sim::{TcpListener, TcpStream},
+};
+pub use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+/// The largest frame `Peers` carries.
+pub const MAX_FRAME: usize = 4 << 20;

@@ -1,0 +1,145 @@
+//! Frames between members over TCP: one connection for each direction, made when there is something to send.
+//! Promise: `send` never waits. A frame is lost when its queue is full or its connection breaks, as on any
+//! datagram network; what gets through arrives whole.
+
+use super::{MAX_FRAME, TcpListener, TcpStream};
+use crate::{AbortHandle, sleep, spawn, timeout};
+use bytes::{Bytes, BytesMut};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, BufWriter},
+    sync::{Mutex as AsyncMutex, mpsc},
+};
+
+/// Frames that wait for one peer, and frames that wait for `recv`.
+const QUEUE: usize = 4_096;
+/// Bytes that wait for one peer at the most; one frame is always taken.
+const QUEUE_BYTES: usize = 64 << 20;
+/// A connection attempt, and the silence after one that failed.
+const CONNECT: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(100);
+/// A peer that takes none of our bytes for this long has lost the connection.
+const STALLED: Duration = Duration::from_secs(10);
+
+/// A socket for frames between members; a frame may be lost, come twice, or overtake another.
+pub struct Peers {
+    arrived: AsyncMutex<mpsc::Receiver<Bytes>>,
+    outgoing: Mutex<BTreeMap<SocketAddr, Outgoing>>,
+    listening: AbortHandle,
+}
+
+struct Outgoing {
+    frames: mpsc::Sender<Bytes>,
+    waiting: Arc<Mutex<usize>>,
+    task: AbortHandle,
+}
+
+impl Peers {
+    pub async fn bind(addr: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(addr).await?;
+        let (deliver, arrived) = mpsc::channel(QUEUE);
+        let listening = spawn(listen(listener, deliver)).abort_handle();
+        let outgoing = Mutex::new(BTreeMap::new());
+        Ok(Self { arrived: AsyncMutex::new(arrived), outgoing, listening })
+    }
+
+    /// Sends a frame, or loses it; never waits.
+    pub fn send(&self, to: SocketAddr, frame: Bytes) {
+        assert!(frame.len() <= MAX_FRAME, "a frame of {} bytes; the limit is {MAX_FRAME}", frame.len());
+        let mut outgoing = lock(&self.outgoing);
+        let peer = outgoing.entry(to).or_insert_with(|| {
+            let (frames, queue) = mpsc::channel(QUEUE);
+            let waiting = Arc::new(Mutex::new(0));
+            let task = spawn(deliver(to, queue, waiting.clone())).abort_handle();
+            Outgoing { frames, waiting, task }
+        });
+        let mut waiting = lock(&peer.waiting);
+        let length = frame.len();
+        if *waiting + length <= QUEUE_BYTES && peer.frames.try_send(frame).is_ok() {
+            *waiting += length;
+        }
+    }
+
+    /// The next frame that arrived.
+    pub async fn recv(&self) -> io::Result<Bytes> {
+        let frame = self.arrived.lock().await.recv().await;
+        frame.ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "the peer listener has ended"))
+    }
+}
+
+impl Drop for Peers {
+    fn drop(&mut self) {
+        self.listening.abort();
+        for peer in lock(&self.outgoing).values() {
+            peer.task.abort();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+async fn listen(listener: TcpListener, deliver: mpsc::Sender<Bytes>) {
+    let mut connections = tokio::task::JoinSet::new(); // they end with the listener
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                connections.spawn(receive(stream, deliver.clone()));
+            }
+            Err(_) => sleep(PAUSE).await, // out of file descriptors, for example
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// Reads frames until the connection ends or breaks the format. A full queue is felt by the sender.
+async fn receive(mut stream: TcpStream, deliver: mpsc::Sender<Bytes>) {
+    loop {
+        let Ok(length) = stream.read_u32_le().await else { return };
+        if length as usize > MAX_FRAME {
+            return;
+        }
+        let mut frame = BytesMut::zeroed(length as usize);
+        if stream.read_exact(&mut frame).await.is_err() || deliver.send(frame.freeze()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Writes the frames for one peer, over one connection after another. What waited for a connection that
+/// could not be made is old by then, and dropped.
+async fn deliver(to: SocketAddr, mut queue: mpsc::Receiver<Bytes>, waiting: Arc<Mutex<usize>>) {
+    let mut taken = |frame: &Bytes| *lock(&waiting) -= frame.len();
+    while let Some(first) = queue.recv().await {
+        taken(&first);
+        let Ok(Ok(stream)) = timeout(CONNECT, TcpStream::connect(to)).await else {
+            while let Ok(frame) = queue.try_recv() {
+                taken(&frame);
+            }
+            sleep(PAUSE).await;
+            continue;
+        };
+        let mut stream = BufWriter::with_capacity(64 << 10, stream);
+        let mut next = Some(first);
+        while let Some(frame) = next {
+            if !matches!(timeout(STALLED, write(&mut stream, &frame, queue.is_empty())).await, Ok(Ok(()))) {
+                break;
+            }
+            next = queue.recv().await;
+            next.iter().for_each(&mut taken);
+        }
+    }
+}
+
+async fn write(stream: &mut BufWriter<TcpStream>, frame: &Bytes, flush: bool) -> io::Result<()> {
+    stream.write_u32_le(frame.len() as u32).await?;
+    stream.write_all(frame).await?;
+    if flush { stream.flush().await } else { Ok(()) }
+}

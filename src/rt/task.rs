@@ -1,0 +1,29 @@
+//! Tasks. A task runs until it ends, is aborted, or its process dies; dropping its handle lets it run on.
+
+use std::future::Future;
+
+pub use tokio::task::{AbortHandle, JoinError, JoinHandle, yield_now};
+
+/// Starts a task in this process.
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tokio::spawn(future)
+}
+
+/// Runs a whole program to its end.
+#[cfg(not(madsim))]
+pub fn run<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.expect("the operating system gives threads and a poller").block_on(future)
+}
+
+/// The simulator build has no world of its own to run a program in: the tank brings one.
+#[cfg(madsim)]
+pub fn run<F: Future>(_: F) -> F::Output {
+    eprintln!("this is the simulator build, which runs inside the tank only; the real one: cargo wavetank");
+    std::process::exit(2)
+}
