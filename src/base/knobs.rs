@@ -44,10 +44,14 @@ knobs! {
     raft_heartbeat_ticks: 1,
     /// Append messages in flight to one follower.
     raft_inflight_messages: 256,
+    /// Bytes of entries in flight to one follower.
+    raft_inflight_bytes: 16 << 20,
     /// Bytes of entries in one append message.
     raft_append_bytes: 1 << 20,
     /// Proposals a leader holds uncommitted, in bytes; more are refused.
     raft_uncommitted_bytes: 64 << 20,
+    /// Reads a leader holds until a round of heartbeats proves it; more are refused.
+    raft_reads: 4_096,
     /// Bytes of snapshot in one message.
     raft_snapshot_chunk_bytes: 64 << 10,
     /// Applied entries between snapshots. etcd: snapshot-count.

@@ -1,1 +1,40 @@
-//! raft: to be written.
+//! Consensus as a machine: [`Node::step`] takes one [`Input`] and says, as [`Effects`], what has to be done.
+//! It knows neither clocks nor disks nor networks, and never what a command means.
+//!
+//! | module | promise |
+//! |---|---|
+//! | `entry` | what stands in the log, and its digest |
+//! | `membership` | who votes, and what a quorum is: also in a joint configuration |
+//! | `message` | what members say to one another |
+//! | `effects` | inputs and effects; what must follow a sync can be opened only by a finished one |
+//! | `log` | the log in memory, from the last compaction on |
+//! | `node` | the machine: terms, roles, ticks |
+//! | `election` | pre-vote, votes, and who is refused one |
+//! | `lead` | replication as the leader does it |
+//! | `follow` | appending and installing as a follower does it |
+//! | `read` | reads proven by a round of heartbeats |
+//! | `progress` | what a leader knows of one follower, and its window |
+//! | `invariants` | Raft's promises over a whole cluster, checked step by step (for tests) |
+
+mod effects;
+mod election;
+mod entry;
+mod follow;
+pub mod invariants;
+mod lead;
+mod log;
+mod membership;
+mod message;
+mod node;
+mod progress;
+mod read;
+
+pub use effects::{
+    AfterSync, Effects, HardState, Input, Outbox, Persist, Proposed, ReadReady, Refused, RoleChange, Synced,
+    Ticket,
+};
+pub use entry::{Data, Entry, Payload, Snapshot, SnapshotMeta};
+pub use log::Log;
+pub use membership::Membership;
+pub use message::{Body, Message};
+pub use node::{Config, Node, Recovered, Role};

@@ -1,0 +1,162 @@
+//! What goes into the machine and what comes out. A promise to others (a vote, an acknowledged entry) leaves
+//! the machine inside an [`AfterSync`], which only a [`Synced`] opens, and a [`Synced`] is made only of a
+//! [`Ticket`] and the outcome of a sync.
+
+use crate::{Data, Entry, Message, Role, Snapshot};
+use base::{Index, MemberId, Term};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// Something that happened to a member.
+#[derive(Debug)]
+pub enum Input {
+    /// Time passed: one raft tick.
+    Tick,
+    /// A message came in.
+    Message(Message),
+    /// Clients want these commands in the log: all of them or none, see [`Effects::proposed`].
+    Propose(Vec<Data>),
+    /// A client wants a linearizable read. Every attempt takes a context of its own, never used before.
+    ReadIndex(u64),
+    /// What was to be persisted up to this ticket is on the disk.
+    Synced(Synced),
+    /// The state machine's state at an applied index has been written *and synced*. The log lets go of what
+    /// lies more than `snapshot_keep` behind it.
+    SnapshotTaken { index: Index, data: Data },
+}
+
+/// The part of Raft's state that must outlive a crash besides the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HardState {
+    pub term: Term,
+    pub vote: Option<MemberId>,
+}
+
+/// What has to be written and synced, in this order. Persists are written in the order they came in; one sync
+/// may serve several: then the last ticket stands for all.
+#[derive(Debug)]
+pub struct Persist {
+    pub hard: Option<HardState>,
+    /// Received from the leader: it replaces everything, the whole log included.
+    pub snapshot: Option<Snapshot>,
+    /// Contiguous. Whatever stood at the first one's index or behind it is gone.
+    pub entries: Vec<Entry>,
+    pub ticket: Ticket,
+}
+
+/// Belongs to one [`Persist`]; the outcome of its sync turns it into a [`Synced`].
+#[derive(Debug)]
+pub struct Ticket(pub(crate) u64);
+
+impl Ticket {
+    /// The only way to a [`Synced`]: through the outcome of the sync that covered this persist and all before.
+    pub fn redeem<T, E>(self, outcome: Result<T, E>) -> Result<Synced, E> {
+        outcome.map(|_| Synced(self.0))
+    }
+}
+
+/// Proof that everything up to a ticket is on the disk.
+#[derive(Debug)]
+pub struct Synced(pub(crate) u64);
+
+/// Something that must not leave the member before a sync.
+#[derive(Debug)]
+pub struct AfterSync<T> {
+    pub(crate) needs: u64,
+    pub(crate) value: T,
+}
+
+impl<T> AfterSync<T> {
+    /// The content, if this sync covers what it waits for; else itself, unopened.
+    pub fn open(self, synced: &Synced) -> Result<T, Self> {
+        if self.needs <= synced.0 { Ok(self.value) } else { Err(self) }
+    }
+}
+
+/// Keeps what waits for syncs, in order.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    waiting: VecDeque<AfterSync<Vec<Message>>>,
+}
+
+impl Outbox {
+    pub fn push(&mut self, after: AfterSync<Vec<Message>>) {
+        self.waiting.push_back(after);
+    }
+
+    /// Everything that this sync frees.
+    pub fn release(&mut self, synced: &Synced) -> Vec<Message> {
+        let mut free = Vec::new();
+        while let Some(first) = self.waiting.pop_front() {
+            match first.open(synced) {
+                Ok(messages) => free.extend(messages),
+                Err(unopened) => {
+                    self.waiting.push_front(unopened);
+                    break;
+                }
+            }
+        }
+        free
+    }
+}
+
+/// A linearizable read may be answered from any state that has applied `index`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadReady {
+    pub context: u64,
+    pub index: Index,
+}
+
+/// Why proposals were not taken up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    NotLeader {
+        leader: Option<MemberId>,
+    },
+    /// More bytes wait for commit than `raft_uncommitted_bytes` allows.
+    TooMuchUncommitted,
+}
+
+/// Where proposals went: the first at `first`, each next one behind it. They are this client's only if they are
+/// committed *in this term*.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proposed {
+    pub term: Term,
+    pub first: Index,
+    pub count: u64,
+}
+
+/// A change of role, term or known leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoleChange {
+    pub role: Role,
+    pub term: Term,
+    pub leader: Option<MemberId>,
+}
+
+/// What a step asks for.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Write and sync this.
+    pub persist: Option<Persist>,
+    /// May be sent at once, also before `persist` is written.
+    pub send: Vec<Message>,
+    /// May be sent only after a sync.
+    pub after_sync: Option<AfterSync<Vec<Message>>>,
+    /// Replace the state machine's state by this (it is on the disk by now), before `committed`.
+    pub install: Option<Snapshot>,
+    /// Newly committed entries that are on this member's disk, in order, without a gap: apply them.
+    pub committed: Vec<Entry>,
+    /// The commit index, when it moved (it may be ahead of what `committed` has handed out).
+    pub commit: Option<Index>,
+    /// Reads that may be answered.
+    pub reads: Vec<ReadReady>,
+    /// Contexts of reads of this member that will not be answered: try again under a new context.
+    pub reads_lost: Vec<u64>,
+    /// The answer to [`Input::Propose`].
+    pub proposed: Option<Result<Proposed, Refused>>,
+    /// Role, term or leader are not what they were.
+    pub role: Option<RoleChange>,
+    /// The log was compacted: it now starts behind this index.
+    pub compacted: Option<Index>,
+}

@@ -1,0 +1,93 @@
+//! Appending and installing, as a follower does it. It acknowledges only what is on its disk.
+
+use crate::{Body, Data, Entry, Node, Snapshot, SnapshotMeta};
+use base::{Index, MemberId, Term, bug, invariant, reached};
+
+/// A snapshot of which chunks came in.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    meta: SnapshotMeta,
+    total: u64,
+    bytes: Vec<u8>,
+}
+
+impl Node {
+    fn leader_id(&self) -> MemberId {
+        self.leader.unwrap_or(self.id)
+    }
+
+    pub(crate) fn on_append(&mut self, prev: (Index, Term), entries: Vec<Entry>, commit: Index) {
+        let leader = self.leader_id();
+        let (prev_index, prev_term) = prev;
+        if prev_index < self.commit {
+            // Our log up to the commit index is the leader's too; the base may lie behind `prev`.
+            reached!("an append began before what is committed");
+            return self.promise(leader, Body::Appended { index: self.commit });
+        }
+        if self.log.term_at(prev_index) != Some(prev_term) {
+            let hint_index = self.log.may_agree_at(prev_index, prev_term);
+            let hint_term = self.log.term_at(hint_index).unwrap_or(Term(0));
+            return self.send(leader, Body::AppendRefused { prev_index, hint_index, hint_term });
+        }
+        let last = Index(prev_index.0 + entries.len() as u64);
+        self.take(prev_index, entries);
+        self.commit_to(commit.min(last));
+        self.promise(leader, Body::Appended { index: last });
+    }
+
+    /// Takes entries that follow `prev`. What is here already stays: an old or doubled message must not undo a
+    /// newer one. Only from the first entry that differs is the log replaced.
+    fn take(&mut self, prev: Index, entries: Vec<Entry>) {
+        let differs = |entry: &Entry| self.log.term_at(entry.index) != Some(entry.term);
+        let news = if bug!("R10") { Some(0) } else { entries.iter().position(differs) };
+        let from = Index(prev.0 + 1 + news.unwrap_or(0) as u64);
+        if bug!("R10") || (news.is_some() && from <= self.log.last()) {
+            reached!("a follower dropped entries that differ from the leader's");
+            invariant!(
+                from > self.commit,
+                "what is committed stays",
+                "truncating at {} of {}",
+                from,
+                self.commit
+            );
+            self.truncate_log(from);
+        }
+        let news = news.unwrap_or(entries.len());
+        entries.into_iter().skip(news).for_each(|entry| self.push_entry(entry));
+    }
+
+    /// The leader says that what we have up to `commit` is committed.
+    pub(crate) fn commit_to(&mut self, commit: Index) {
+        invariant!(commit <= self.log.last(), "only what is in the log is committed", "{}", commit);
+        self.commit = self.commit.max(commit);
+    }
+
+    pub(crate) fn on_snapshot_chunk(&mut self, meta: SnapshotMeta, total: u64, offset: u64, data: &Data) {
+        let leader = self.leader_id();
+        if meta.index <= self.commit {
+            self.incoming = None;
+            return self.promise(leader, Body::Appended { index: self.commit });
+        }
+        if self.log.term_at(meta.index) == Some(meta.term) {
+            reached!("a snapshot came for what the log holds");
+            self.incoming = None;
+            self.commit_to(meta.index);
+            return self.promise(leader, Body::Appended { index: meta.index });
+        }
+        let index = meta.index;
+        let mut incoming = match self.incoming.take() {
+            Some(incoming) if incoming.meta == meta && incoming.total == total => incoming,
+            _ => Incoming { meta, total, bytes: Vec::new() },
+        };
+        if offset == incoming.bytes.len() as u64 {
+            incoming.bytes.extend_from_slice(data);
+        }
+        let received = incoming.bytes.len() as u64;
+        if received < total {
+            self.incoming = Some(incoming);
+            return self.send(leader, Body::SnapshotAnswer { index, received });
+        }
+        self.replace_by(Snapshot { meta: incoming.meta, data: incoming.bytes.into() });
+        self.promise(leader, Body::Appended { index });
+    }
+}

@@ -1,0 +1,1 @@
+//! Raft's promises over a whole cluster, checked step by step.
