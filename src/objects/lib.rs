@@ -7,6 +7,7 @@
 //! | `kinds` | every kind that is served, and what is particular to it |
 //! | `field_error`, `names`, `validate` | what is wrong with an object, in upstream's words |
 //! | `status` | how the API says no |
+//! | `schema` | fields and their types: unknown fields, wrong types, OpenAPI documents |
 //! | `selector` | label and field selectors |
 //! | `quantity` | amounts of resources |
 //! | `conditions`, `owner`, `rollout` | helpers for those who write objects |
@@ -21,6 +22,7 @@ pub mod object;
 pub mod owner;
 pub mod quantity;
 pub mod rollout;
+pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod table;

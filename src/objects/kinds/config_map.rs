@@ -7,6 +7,6 @@ pub static KIND: Kind = Kind {
     plural: "configmaps",
     singular: "configmap",
     short_names: &["cm"],
-    definition: "io.k8s.api.core.v1.ConfigMap",
+    definition: "core.v1.ConfigMap",
     ..COMMON
 };

@@ -13,7 +13,7 @@ pub static KIND: Kind = Kind {
     has_status: true,
     has_scale: true,
     has_generation: true,
-    definition: "io.k8s.api.apps.v1.Deployment",
+    definition: "apps.v1.Deployment",
     spec_changed,
     ..COMMON
 };

@@ -7,7 +7,7 @@ pub static KIND: Kind = Kind {
     plural: "events",
     singular: "event",
     short_names: &["ev"],
-    definition: "io.k8s.api.core.v1.Event",
+    definition: "core.v1.Event",
     create_on_update: true,
     ttl_seconds: Some(3600),
     fields: &[

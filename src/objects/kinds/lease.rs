@@ -7,7 +7,7 @@ pub static KIND: Kind = Kind {
     kind: "Lease",
     plural: "leases",
     singular: "lease",
-    definition: "io.k8s.api.coordination.v1.Lease",
+    definition: "coordination.v1.Lease",
     unconditional_update: false,
     create_on_update: true,
     ..COMMON

@@ -11,7 +11,7 @@ pub static KIND: Kind = Kind {
     namespaced: false,
     has_status: true,
     subresources: &[("finalize", "Namespace", "v1")],
-    definition: "io.k8s.api.core.v1.Namespace",
+    definition: "core.v1.Namespace",
     name_rule: names::dns_label,
     fields: &[Field::new("name", &["metadata", "name"]), Field::new("status.phase", &["status", "phase"])],
     ..COMMON

@@ -9,7 +9,7 @@ pub static KIND: Kind = Kind {
     short_names: &["no"],
     namespaced: false,
     has_status: true,
-    definition: "io.k8s.api.core.v1.Node",
+    definition: "core.v1.Node",
     fields: &[Field { label: "spec.unschedulable", path: &["spec", "unschedulable"], missing: "false" }],
     ..COMMON
 };

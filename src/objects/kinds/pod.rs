@@ -11,7 +11,7 @@ pub static KIND: Kind = Kind {
     has_status: true,
     has_generation: true,
     subresources: &[("binding", "Binding", "v1"), ("eviction", "Eviction", "policy/v1")],
-    definition: "io.k8s.api.core.v1.Pod",
+    definition: "core.v1.Pod",
     fields: &[
         Field::new("spec.nodeName", &["spec", "nodeName"]),
         Field::new("spec.restartPolicy", &["spec", "restartPolicy"]),

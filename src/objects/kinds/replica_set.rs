@@ -12,7 +12,7 @@ pub static KIND: Kind = Kind {
     has_status: true,
     has_scale: true,
     has_generation: true,
-    definition: "io.k8s.api.apps.v1.ReplicaSet",
+    definition: "apps.v1.ReplicaSet",
     fields: &[Field { label: "status.replicas", path: &["status", "replicas"], missing: "0" }],
     ..COMMON
 };

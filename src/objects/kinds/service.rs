@@ -11,7 +11,7 @@ pub static KIND: Kind = Kind {
     categories: &["all"],
     has_status: true,
     create_on_update: true,
-    definition: "io.k8s.api.core.v1.Service",
+    definition: "core.v1.Service",
     name_rule: names::dns1035_label,
     fields: &[Field::new("spec.clusterIP", &["spec", "clusterIP"]), Field::new("spec.type", &["spec", "type"])],
     ..COMMON

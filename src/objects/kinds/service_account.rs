@@ -7,6 +7,6 @@ pub static KIND: Kind = Kind {
     plural: "serviceaccounts",
     singular: "serviceaccount",
     short_names: &["sa"],
-    definition: "io.k8s.api.core.v1.ServiceAccount",
+    definition: "core.v1.ServiceAccount",
     ..COMMON
 };
