@@ -173,6 +173,12 @@ impl Client {
         self.call_write(Method::DELETE, &url, "application/json", &delete_body(options)).await.map(drop)
     }
 
+    /// The finalize subresource of a namespace: writes its spec.finalizers.
+    pub async fn finalize(&self, namespace: &Object) -> Result<Object, Error> {
+        let url = format!("{}/finalize", path(&objects::kinds::namespace::KIND, None, namespace.name()));
+        self.write(Method::PUT, &url, "application/json", namespace.value()).await
+    }
+
     /// The binding subresource: says that a pod runs on a node. Once only: a bound pod gives Conflict.
     pub async fn bind(&self, namespace: &str, pod: &str, uid: &str, node: &str) -> Result<(), Error> {
         let url = format!("/api/v1/namespaces/{namespace}/pods/{pod}/binding");
@@ -409,6 +415,9 @@ mod tests {
     fn a_query_leaves_out_what_is_not_given_and_escapes_the_rest() {
         assert_eq!(query(&ListOptions::default(), &[]), "");
         let options = ListOptions { label_selector: "app in (a,b)".into(), limit: 5, ..Default::default() };
-        assert_eq!(query(&options, &[("watch", "1")]), "?labelSelector=app%20in%20%28a%2Cb%29&limit=5&watch=1");
+        assert_eq!(
+            query(&options, &[("watch", "1")]),
+            "?labelSelector=app%20in%20%28a%2Cb%29&limit=5&watch=1"
+        );
     }
 }

@@ -168,7 +168,7 @@ mod tests {
     }
 
     fn by_node(object: &Object) -> Vec<String> {
-        object.get_str(&["spec", "nodeName"]).map(str::to_string).into_iter().collect()
+        vec![object.get_str(&["spec", "nodeName"]).to_string()]
     }
 
     fn names(cache: &Cache, node: &str) -> Vec<String> {
@@ -182,7 +182,10 @@ mod tests {
         cache.upsert(pod("b", 2, "n1"));
         assert_eq!(names(&cache, "n1"), ["a", "b"]);
         cache.upsert(pod("a", 3, "n2"));
-        assert_eq!((names(&cache, "n1"), names(&cache, "n2")), (vec!["b".to_string()], vec!["a".to_string()]));
+        assert_eq!(
+            (names(&cache, "n1"), names(&cache, "n2")),
+            (vec!["b".to_string()], vec!["a".to_string()])
+        );
         cache.remove(&pod("b", 4, "n1"));
         assert!(names(&cache, "n1").is_empty());
         assert_eq!(cache.version(), 4);

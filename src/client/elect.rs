@@ -47,7 +47,7 @@ impl Observed {
 /// Pure: what to do about the lock as it is now.
 fn decide(lock: Option<&Object>, observed: &Observed, identity: &str, now: Duration) -> Action {
     let Some(lock) = lock else { return Action::Create };
-    let holder = lock.get_str(&["spec", "holderIdentity"]).unwrap_or_default();
+    let holder = lock.get_str(&["spec", "holderIdentity"]);
     let duration = lock.get_i64(&["spec", "leaseDurationSeconds"]).unwrap_or(0).max(0) as u64;
     if holder == identity {
         return Action::Claim { takeover: false };
@@ -173,7 +173,7 @@ impl Elector {
     async fn attempt(&mut self) -> Result<(), Lost> {
         // The lease runs from before the request: its answer may be late.
         let asked = rt::now();
-        let lock = match self.client.get(&kinds::LEASE, Some(NAMESPACE), &self.lock).await {
+        let lock = match self.client.get(&kinds::lease::KIND, Some(NAMESPACE), &self.lock).await {
             Ok(lock) => Some(lock),
             Err(error) if error.is_not_found() => None,
             Err(_) => return Err(Lost::Unreachable),
@@ -183,9 +183,9 @@ impl Elector {
             self.observed.look(lock.resource_version(), now);
         }
         let written = match decide(lock.as_ref(), &self.observed, &self.identity, now) {
-            Action::Create => self.client.create(&kinds::LEASE, &self.claim(None, true)).await,
+            Action::Create => self.client.create(&kinds::lease::KIND, &self.claim(None, true)).await,
             Action::Claim { takeover } => {
-                self.client.update(&kinds::LEASE, &self.claim(lock.as_ref(), takeover)).await
+                self.client.update(&kinds::lease::KIND, &self.claim(lock.as_ref(), takeover)).await
             }
             Action::Wait => return Err(Lost::Taken),
         };

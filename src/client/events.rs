@@ -67,12 +67,12 @@ async fn write_all(client: Client, component: String, mut queue: rt::sync::mpsc:
             earlier.age = age;
             let body = json!({ "count": earlier.count, "lastTimestamp": rt::wall().rfc3339() });
             let patch = (PatchType::Merge, &body);
-            if client.patch(&kinds::EVENT, Some(&namespace), &earlier.name, "", patch).await.is_ok() {
+            if client.patch(&kinds::event::KIND, Some(&namespace), &earlier.name, "", patch).await.is_ok() {
                 continue;
             }
         }
         let event = event(&told, &component, &namespace);
-        if client.create(&kinds::EVENT, &event).await.is_ok() {
+        if client.create(&kinds::event::KIND, &event).await.is_ok() {
             written.insert(same, Written { name: event.name().to_string(), count: 1, age });
         }
         if written.len() > REMEMBERED {

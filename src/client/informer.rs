@@ -10,7 +10,7 @@ use base::{Note, knobs::ms, reached};
 use objects::{Object, kinds::Kind};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, Weak},
     time::Duration,
 };
 
@@ -89,6 +89,29 @@ impl Informer {
 
     pub fn get(&self, key: &str) -> Option<Arc<Object>> {
         self.cache().get(key)
+    }
+
+    /// A look at the cache for handlers, which must not keep informers running.
+    pub fn reader(&self) -> Reader {
+        Reader { shared: Arc::downgrade(&self.shared) }
+    }
+}
+
+/// A look at an informer's cache that does not keep the informer running.
+#[derive(Clone)]
+pub struct Reader {
+    shared: Weak<Shared>,
+}
+
+impl Reader {
+    /// Objects filed under `value`; none once the informer has stopped.
+    pub fn by_index(&self, index: &str, value: &str) -> Vec<Arc<Object>> {
+        let shared = self.shared.upgrade();
+        shared.map_or_else(Vec::new, |shared| lock(&shared.cache).by_index(index, value))
+    }
+
+    pub fn get(&self, key: &str) -> Option<Arc<Object>> {
+        lock(&self.shared.upgrade()?.cache).get(key)
     }
 }
 

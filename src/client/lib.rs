@@ -35,10 +35,7 @@ pub use watch::{WatchEvent, WatchStream};
 
 /// A namespaced object's key, `namespace/name`, or the name alone for a cluster-wide one.
 pub fn key_of(object: &objects::Object) -> String {
-    match object.namespace() {
-        Some(namespace) => format!("{namespace}/{}", object.name()),
-        None => object.name().to_string(),
-    }
+    object.key()
 }
 
 /// The namespace and the name in a key made by [`key_of`].

@@ -111,7 +111,8 @@ impl WorkQueue {
     pub async fn pop(&self) -> String {
         loop {
             let now = self.time();
-            let (key, more, due) = self.with(|core| (core.take(now), !core.ready.is_empty(), core.next_due()));
+            let (key, more, due) =
+                self.with(|core| (core.take(now), !core.ready.is_empty(), core.next_due()));
             if let Some(key) = key {
                 if more {
                     self.changed.notify_one(); // another worker may sleep on the rest

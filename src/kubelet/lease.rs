@@ -15,7 +15,7 @@ pub async fn keep(client: &Client, config: &Config) {
     let mut last: Option<Object> = None;
     loop {
         let renewed = match &last {
-            Some(lease) => client.update(&kinds::LEASE, &renew(lease.clone())).await,
+            Some(lease) => client.update(&kinds::lease::KIND, &renew(lease.clone())).await,
             None => fetch_or_create(client, config).await,
         };
         let wait = match renewed {
@@ -34,11 +34,11 @@ pub async fn keep(client: &Client, config: &Config) {
 }
 
 async fn fetch_or_create(client: &Client, config: &Config) -> Result<Object, Error> {
-    match client.get(&kinds::LEASE, Some(NAMESPACE), &config.node).await {
-        Ok(lease) => client.update(&kinds::LEASE, &renew(lease)).await,
+    match client.get(&kinds::lease::KIND, Some(NAMESPACE), &config.node).await {
+        Ok(lease) => client.update(&kinds::lease::KIND, &renew(lease)).await,
         Err(error) if error.is_not_found() => {
-            let node = client.get(&kinds::NODE, None, &config.node).await?;
-            client.create(&kinds::LEASE, &new(config, &node)).await
+            let node = client.get(&kinds::node::KIND, None, &config.node).await?;
+            client.create(&kinds::lease::KIND, &new(config, &node)).await
         }
         Err(error) => Err(error),
     }

@@ -110,7 +110,7 @@ impl Machine {
     async fn save(&self) -> io::Result<()> {
         let aside = self.file.with_extension("new");
         let bytes = serde_json::to_vec(&self.table)?;
-        let mut file = rt::fs::File::create(&aside).await?;
+        let file = rt::fs::File::create(&aside).await?;
         file.append(&bytes).await?;
         rt::fs::rename(&aside, &self.file).await
     }

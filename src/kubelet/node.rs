@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub async fn keep(client: &Client, config: &Config) {
     register(client, config).await;
     let doubted = Arc::new(rt::sync::Notify::new());
-    let scope = Scope::all(&kinds::NODE).fields(&format!("metadata.name={}", config.node));
+    let scope = Scope::all(&kinds::node::KIND).fields(&format!("metadata.name={}", config.node));
     let told = {
         let doubted = doubted.clone();
         move |delta: &Delta| {
@@ -36,7 +36,7 @@ pub async fn keep(client: &Client, config: &Config) {
 async fn register(client: &Client, config: &Config) {
     let mut wait = ms(config.knobs.backoff_min_ms);
     loop {
-        let done = match client.create(&kinds::NODE, &node(config)).await {
+        let done = match client.create(&kinds::node::KIND, &node(config)).await {
             Err(error) if error.is_already_exists() => post(client, config).await,
             Err(error) => Err(error),
             // Status is not taken from a creation: it is posted.
@@ -53,7 +53,7 @@ async fn register(client: &Client, config: &Config) {
 async fn post(client: &Client, config: &Config) -> Result<(), Error> {
     let patch = json!({ "status": status(config) });
     let patch = (PatchType::Strategic, &patch);
-    client.patch(&kinds::NODE, None, &config.node, "status", patch).await.map(drop)
+    client.patch(&kinds::node::KIND, None, &config.node, "status", patch).await.map(drop)
 }
 
 fn is_ready(node: &Object) -> bool {
@@ -92,7 +92,7 @@ fn status(config: &Config) -> Value {
         ],
         "addresses": [{ "type": "Hostname", "address": config.node }],
         "nodeInfo": {
-            "kubeletVersion": objects::VERSION, "kubeProxyVersion": "", "operatingSystem": "linux",
+            "kubeletVersion": "v1.33.0-wavetank", "kubeProxyVersion": "", "operatingSystem": "linux",
             "architecture": "amd64", "osImage": "hollow", "kernelVersion": "", "machineID": "", "systemUUID": "",
             "bootID": rt::boot_id(), "containerRuntimeVersion": "hollow://1",
         },

@@ -8,7 +8,7 @@ use crate::{
     status,
 };
 use base::{knobs::ms, reached};
-use client::{Client, Delta, DeleteOptions, Error, Informer, PatchType, WorkQueue, informer::Scope};
+use client::{Client, DeleteOptions, Delta, Error, Informer, PatchType, WorkQueue, informer::Scope};
 use objects::{Object, kinds, quantity::Quantity};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -42,7 +42,7 @@ pub async fn keep(client: &Client, config: &Config, machine: Machine) {
             queue.add(delta.object().uid());
         }
     };
-    let scope = Scope::all(&kinds::POD).fields(&format!("spec.nodeName={}", config.node));
+    let scope = Scope::all(&kinds::pod::KIND).fields(&format!("spec.nodeName={}", config.node));
     let pods = Informer::start(client, scope, &[("uid", by_uid)], vec![Box::new(told)]);
     pods.synced().await; // before this, a pod that is not in the cache would look deleted
     let mut known = BTreeMap::new();
@@ -169,19 +169,18 @@ impl Worker {
     fn lacking(&self, pod: &Object) -> Option<&'static str> {
         let cache = self.pods.cache();
         let admitted = cache.iter().filter(|other| self.known.contains_key(other.uid()));
-        let (mut cpu, mut memory, mut count) = (asks(pod, "cpu"), asks(pod, "memory"), 1);
+        let ((mut cpu, mut memory), mut count) = (asks(pod), 1);
         for other in admitted {
-            cpu += asks(other, "cpu");
-            memory += asks(other, "memory");
-            count += 1;
+            let asked = asks(other);
+            (cpu, memory, count) = (cpu + asked.0, memory + asked.1, count + 1);
         }
         if count > self.config.pods {
             return Some("pods");
         }
-        if cpu > i128::from(self.config.cpu_milli) {
+        if cpu > self.config.cpu_milli as i64 {
             return Some("cpu");
         }
-        (memory > i128::from(self.config.memory_bytes) * 1000).then_some("memory")
+        (memory > self.config.memory_bytes as i64).then_some("memory")
     }
 
     /// Drawn, and never longer than the pod's grace.
@@ -209,7 +208,7 @@ impl Worker {
         // The uid makes the patch fail rather than speak of a namesake.
         let patch = json!({ "metadata": { "uid": pod.uid() }, "status": status });
         let patch = (PatchType::Strategic, &patch);
-        let sent = self.client.patch(&kinds::POD, pod.namespace(), pod.name(), "status", patch).await;
+        let sent = self.client.patch(&kinds::pod::KIND, pod.namespace(), pod.name(), "status", patch).await;
         gone_is_fine(sent.map(drop))
     }
 
@@ -220,7 +219,7 @@ impl Worker {
         }
         let options =
             DeleteOptions { grace_seconds: Some(0), uid: pod.uid().to_string(), ..Default::default() };
-        gone_is_fine(self.client.delete(&kinds::POD, pod.namespace(), pod.name(), &options).await)
+        gone_is_fine(self.client.delete(&kinds::pod::KIND, pod.namespace(), pod.name(), &options).await)
     }
 }
 
@@ -232,13 +231,15 @@ fn gone_is_fine(sent: Result<(), Error>) -> Result<(), Problem> {
     }
 }
 
-/// Thousandths of a resource that a pod's containers ask for.
-fn asks(pod: &Object, resource: &str) -> i128 {
-    let of = |container: &Value| {
-        let text = container["resources"]["requests"][resource].as_str().unwrap_or("0");
-        Quantity::parse(text).map_or(0, |quantity| quantity.milli())
+/// What a pod's containers ask for: CPU in thousandths, memory in bytes.
+fn asks(pod: &Object) -> (i64, i64) {
+    let of = |container: &Value, resource: &str| {
+        let asked = objects::object::get(container, &["resources", "requests", resource]);
+        asked.and_then(|value| Quantity::from_value(value).ok()).unwrap_or(Quantity::from_units(0))
     };
-    pod.get_array(&["spec", "containers"]).iter().map(of).sum()
+    pod.get_array(&["spec", "containers"]).iter().fold((0, 0), |(cpu, memory), container| {
+        (cpu + of(container, "cpu").milli(), memory + of(container, "memory").units())
+    })
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -36,7 +36,8 @@ pub fn ended(pod: &Object, now: &str) -> Value {
     let mut status = of(pod, Doing::Nothing, None, now);
     status["phase"] = "Succeeded".into();
     for container in status["containerStatuses"].as_array_mut().into_iter().flatten() {
-        container["state"] = json!({ "terminated": { "exitCode": 0, "reason": "Completed", "finishedAt": now } });
+        container["state"] =
+            json!({ "terminated": { "exitCode": 0, "reason": "Completed", "finishedAt": now } });
     }
     status
 }

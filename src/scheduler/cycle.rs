@@ -55,14 +55,16 @@ impl Scheduler {
         let epoch = rt::now();
         let nodes = {
             let (state, changed) = (state.clone(), changed.clone());
-            let told = move |delta: &Delta| node_changed(&mut lock(&state), delta, rt::now() - epoch, &changed);
-            Informer::start(&client, Scope::all(&kinds::NODE), &[], vec![Box::new(told)])
+            let told =
+                move |delta: &Delta| node_changed(&mut lock(&state), delta, rt::now() - epoch, &changed);
+            Informer::start(&client, Scope::all(&kinds::node::KIND), &[], vec![Box::new(told)])
         };
         nodes.synced().await;
         let pods = {
             let (state, changed) = (state.clone(), changed.clone());
-            let told = move |delta: &Delta| pod_changed(&mut lock(&state), delta, rt::now() - epoch, &changed);
-            Informer::start(&client, Scope::all(&kinds::POD), &[], vec![Box::new(told)])
+            let told =
+                move |delta: &Delta| pod_changed(&mut lock(&state), delta, rt::now() - epoch, &changed);
+            Informer::start(&client, Scope::all(&kinds::pod::KIND), &[], vec![Box::new(told)])
         };
         pods.synced().await;
         let recorder = Recorder::new(&client, NAME);
@@ -153,7 +155,7 @@ impl Scheduler {
 
     /// What became of a pod whose bind got no answer.
     async fn look_again(&self, pod: &Object, node: &str) -> Result<(), Error> {
-        let now = self.client.get(&kinds::POD, pod.namespace(), pod.name()).await?;
+        let now = self.client.get(&kinds::pod::KIND, pod.namespace(), pod.name()).await?;
         if now.uid() == pod.uid() && now.get_str(&["spec", "nodeName"]) == node {
             return Ok(());
         }
@@ -173,7 +175,7 @@ impl Scheduler {
         });
         let patch = json!({ "status": { "conditions": [condition] } });
         let patch = (PatchType::Strategic, &patch);
-        let _ = self.client.patch(&kinds::POD, pod.namespace(), pod.name(), "status", patch).await;
+        let _ = self.client.patch(&kinds::pod::KIND, pod.namespace(), pod.name(), "status", patch).await;
         self.recorder.warning(pod, "FailedScheduling", message);
     }
 }

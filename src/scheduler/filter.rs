@@ -58,7 +58,8 @@ fn requirement(wanted: &Value, labels: &BTreeMap<&str, &str>) -> bool {
     };
     let label = labels.get(text("key")).copied();
     let compared = |greater: bool| {
-        let (label, bound) = (label.and_then(|l| l.parse::<i64>().ok()), values.first().and_then(|v| v.parse().ok()));
+        let (label, bound) =
+            (label.and_then(|l| l.parse::<i64>().ok()), values.first().and_then(|v| v.parse().ok()));
         matches!((label, bound), (Some(l), Some(b)) if if greater { l > b } else { l < b })
     };
     match text("operator") {
@@ -74,7 +75,8 @@ fn requirement(wanted: &Value, labels: &BTreeMap<&str, &str>) -> bool {
 
 fn untolerated(pod: &Object, node: &Object) -> Option<String> {
     let hard = |taint: &&Value| matches!(taint["effect"].as_str(), Some("NoSchedule" | "NoExecute"));
-    let taint = node.get_array(&["spec", "taints"]).iter().filter(hard).find(|taint| !tolerated(pod, taint))?;
+    let taint =
+        node.get_array(&["spec", "taints"]).iter().filter(hard).find(|taint| !tolerated(pod, taint))?;
     let text = |name: &str| taint[name].as_str().unwrap_or_default();
     Some(format!("node(s) had untolerated taint {{{}: {}}}", text("key"), text("value")))
 }

@@ -14,7 +14,7 @@ type Rank = (i64, u64);
 
 #[derive(Debug)]
 enum Place {
-    Ready(Rank),
+    Ready,
     BackingOff(Duration),
     Unschedulable(Duration),
     /// With the cycle.
@@ -51,7 +51,7 @@ impl Queue {
         self.sequence += 1;
         let rank = (-priority, self.sequence);
         self.ready.insert((rank, key.to_string()));
-        let waiting = Waiting { rank, failures: 0, place: Place::Ready(rank), moved: false };
+        let waiting = Waiting { rank, failures: 0, place: Place::Ready, moved: false };
         self.pods.insert(key.to_string(), waiting);
     }
 
@@ -75,17 +75,21 @@ impl Queue {
     pub fn unschedulable(&mut self, key: &str, now: Duration) {
         let Some(waiting) = self.pods.get_mut(key) else { return };
         waiting.failures += 1;
-        if waiting.moved {
-            waiting.place = Place::BackingOff(now + self.backoff_of(key));
-        } else {
+        if !waiting.moved {
             waiting.place = Place::Unschedulable(now);
+            return;
         }
+        self.back_off(key, now);
     }
 
     /// The decision could not be carried out.
     pub fn failed(&mut self, key: &str, now: Duration) {
         let Some(waiting) = self.pods.get_mut(key) else { return };
         waiting.failures += 1;
+        self.back_off(key, now);
+    }
+
+    fn back_off(&mut self, key: &str, now: Duration) {
         let due = now + self.backoff_of(key);
         if let Some(waiting) = self.pods.get_mut(key) {
             waiting.place = Place::BackingOff(due);
@@ -111,7 +115,7 @@ impl Queue {
         let due = |waiting: &Waiting| match waiting.place {
             Place::BackingOff(due) => Some(due),
             Place::Unschedulable(since) => Some(since + FLUSH),
-            Place::Ready(_) | Place::Out => None,
+            Place::Ready | Place::Out => None,
         };
         self.pods.values().filter_map(due).min()
     }
@@ -127,10 +131,10 @@ impl Queue {
             let due = match waiting.place {
                 Place::BackingOff(due) => due,
                 Place::Unschedulable(since) => since + FLUSH,
-                Place::Ready(_) | Place::Out => continue,
+                Place::Ready | Place::Out => continue,
             };
             if due <= now {
-                waiting.place = Place::Ready(waiting.rank);
+                waiting.place = Place::Ready;
                 self.ready.insert((waiting.rank, key.clone()));
             }
         }

@@ -5,28 +5,34 @@
 use crate::view::{NodeView, Resources};
 
 /// The best node's name.
-pub fn best<'a>(nodes: &[(&'a String, &NodeView)], asks: &Resources, owner: &str, turn: u64) -> Option<&'a str> {
+pub fn best<'a>(
+    nodes: &[(&'a String, &NodeView)],
+    asks: &Resources,
+    owner: &str,
+    turn: u64,
+) -> Option<&'a str> {
     let most = nodes.iter().map(|(_, view)| view.of_owner(owner)).max().unwrap_or(0);
     let score = |view: &NodeView| least_allocated(view, asks) + spread(view.of_owner(owner), most, owner);
     let top = nodes.iter().map(|(_, view)| score(view)).max()?;
-    let tied: Vec<&'a String> = nodes.iter().filter(|(_, v)| score(v) == top).map(|(name, _)| *name).collect();
+    let tied: Vec<&'a String> =
+        nodes.iter().filter(|(_, v)| score(v) == top).map(|(name, _)| *name).collect();
     tied.get((turn % tied.len() as u64) as usize).map(|name| name.as_str())
 }
 
 /// 0 to 100: the mean free share of CPU and memory once the pod is there.
-fn least_allocated(view: &NodeView, asks: &Resources) -> i128 {
-    let free = |has: i128, given: i128| if has > 0 { ((has - given).max(0) * 100) / has } else { 0 };
+fn least_allocated(view: &NodeView, asks: &Resources) -> i64 {
+    let free = |has: i64, given: i64| if has > 0 { ((has - given).max(0) * 100) / has } else { 0 };
     let cpu = free(view.allocatable.cpu_milli, view.requested.cpu_milli + asks.cpu_milli);
     let memory = free(view.allocatable.memory, view.requested.memory + asks.memory);
     (cpu + memory) / 2
 }
 
 /// 0 to 200 (upstream's weight is 2): fewer pods of the owner is better.
-fn spread(here: u32, most: u32, owner: &str) -> i128 {
+fn spread(here: u32, most: u32, owner: &str) -> i64 {
     if owner.is_empty() || most == 0 {
         return 0;
     }
-    i128::from(most - here) * 200 / i128::from(most)
+    i64::from(most - here) * 200 / i64::from(most)
 }
 
 #[cfg(test)]

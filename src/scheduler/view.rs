@@ -1,22 +1,19 @@
 //! What every node has and has given away. Pure, kept up to date change by change: a scheduling decision
 //! costs a look at the nodes, not at every pod.
 
-use objects::{Object, quantity};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use objects::{Object, quantity::Quantity};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// CPU in thousandths, memory in bytes, pods in ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
-    pub cpu_milli: i128,
-    pub memory: i128,
-    pub pods: i128,
+    pub cpu_milli: i64,
+    pub memory: i64,
+    pub pods: i64,
 }
 
 impl Resources {
-    fn add(&mut self, other: &Resources, sign: i128) {
+    fn add(&mut self, other: &Resources, sign: i64) {
         self.cpu_milli += sign * other.cpu_milli;
         self.memory += sign * other.memory;
         self.pods += sign * other.pods;
@@ -24,14 +21,14 @@ impl Resources {
 
     /// What a map like `status.allocatable` or `resources.requests` says; what cannot be read counts as 0.
     fn of(map: Option<&serde_json::Map<String, serde_json::Value>>) -> Resources {
-        let milli = |name: &str| -> i128 {
-            let text = map.and_then(|map| map.get(name)).and_then(|value| value.as_str());
-            text.and_then(|text| quantity::Quantity::parse(text).ok()).map_or(0, |q| q.milli())
+        let quantity = |name: &str| {
+            let value = map.and_then(|map| map.get(name));
+            value.and_then(|value| Quantity::from_value(value).ok()).unwrap_or(Quantity::from_units(0))
         };
         Resources {
-            cpu_milli: milli("cpu"),
-            memory: milli("memory") / 1000,
-            pods: milli("pods") / 1000,
+            cpu_milli: quantity("cpu").milli(),
+            memory: quantity("memory").units(),
+            pods: quantity("pods").units(),
         }
     }
 }
@@ -154,11 +151,6 @@ impl View {
         view.requested.add(&placed.asks, 1);
         *view.owners.entry(placed.owner.clone()).or_insert(0) += 1;
         self.pods.insert(pod.uid().to_string(), placed);
-    }
-
-    /// Uids of every pod counted, for a comparison with the cache.
-    pub fn uids(&self) -> BTreeSet<&str> {
-        self.pods.keys().map(String::as_str).collect()
     }
 }
 

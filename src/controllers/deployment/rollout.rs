@@ -1,0 +1,219 @@
+//! How many replicas each set should have: rolling update, recreate, and scaling in proportion. Pure.
+//!
+//! The bounds (apps/v1 RollingUpdateDeployment): never more than replicas + maxSurge pods are asked for, and
+//! never fewer than replicas - maxUnavailable are kept available by our doing.
+
+use super::plan::{DESIRED, Sets, available, replicas};
+use base::bug;
+use objects::Object;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// maxSurge and maxUnavailable as numbers of pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    pub surge: i64,
+    pub unavailable: i64,
+}
+
+impl Bounds {
+    pub fn of(deployment: &Object) -> Bounds {
+        let surge = objects::rollout::max_surge(deployment);
+        Bounds { surge, unavailable: objects::rollout::max_unavailable(deployment) }
+    }
+}
+
+/// How many replicas each set should have.
+#[derive(Debug, Default)]
+pub struct Targets {
+    /// None: there is no new set, and none is to be made yet.
+    pub new: Option<i64>,
+    old: BTreeMap<String, i64>,
+}
+
+impl Targets {
+    /// An old set's count; it keeps the one it has unless the plan changes it.
+    pub fn old(&self, set: &Object) -> i64 {
+        self.old.get(set.uid()).copied().unwrap_or_else(|| replicas(set))
+    }
+}
+
+/// True when spec.replicas was changed since the sets were last planned.
+pub fn is_scaling(deployment: &Object, sets: &Sets) -> bool {
+    let wanted = replicas(deployment).to_string();
+    sets.all()
+        .filter(|set| replicas(set) > 0)
+        .any(|set| set.annotation(DESIRED).is_some_and(|was| was != wanted))
+}
+
+/// Spreads a changed number of replicas over the sets in proportion to what they have.
+pub fn scaled(deployment: &Object, sets: &Sets) -> Targets {
+    let wanted = replicas(deployment);
+    let mut targets = Targets { new: sets.new.as_ref().map(|set| replicas(set)), ..Default::default() };
+    let active: Vec<&Arc<Object>> = sets.all().filter(|set| replicas(set) > 0).collect();
+    if active.len() <= 1 {
+        // The one set that runs pods, or the newest.
+        let only = active.first().copied().or_else(|| sets.all().last());
+        if let Some(only) = only {
+            targets.set(sets, only, wanted);
+        }
+        return targets;
+    }
+    if sets.new.as_ref().is_some_and(|new| replicas(new) == wanted && available(new) >= wanted) {
+        active.iter().for_each(|set| targets.set(sets, set, if is(&sets.new, set) { wanted } else { 0 }));
+        return targets;
+    }
+    let allowed = if wanted > 0 { wanted + Bounds::of(deployment).surge } else { 0 };
+    let total: i64 = active.iter().map(|set| replicas(set)).sum();
+    let mut left = allowed - total;
+    let mut by_size = active.clone();
+    by_size.sort_by_key(|set| std::cmp::Reverse(replicas(set)));
+    for set in &by_size {
+        let share = replicas(set) * allowed / total.max(1) - replicas(set);
+        let share = if left >= 0 { share.clamp(0, left) } else { share.clamp(left, 0) };
+        targets.set(sets, set, (replicas(set) + share).max(0));
+        left -= share;
+    }
+    if let Some(largest) = by_size.first() {
+        let count = targets.get(sets, largest);
+        targets.set(sets, largest, (count + left).max(0)); // what rounding left over
+    }
+    targets
+}
+
+fn is(new: &Option<Arc<Object>>, set: &Object) -> bool {
+    new.as_ref().is_some_and(|new| new.uid() == set.uid())
+}
+
+impl Targets {
+    fn set(&mut self, sets: &Sets, set: &Object, count: i64) {
+        if is(&sets.new, set) {
+            self.new = Some(count);
+        } else {
+            self.old.insert(set.uid().to_string(), count);
+        }
+    }
+
+    fn get(&self, sets: &Sets, set: &Object) -> i64 {
+        if is(&sets.new, set) { self.new.unwrap_or(0) } else { self.old(set) }
+    }
+}
+
+/// All old pods go before the first new one comes.
+pub fn recreated(deployment: &Object, sets: &Sets, old_pods: bool) -> Targets {
+    let mut targets = Targets::default();
+    for set in &sets.old {
+        targets.old.insert(set.uid().to_string(), 0);
+    }
+    if !old_pods {
+        targets.new = Some(replicas(deployment));
+    }
+    targets
+}
+
+/// One step of a rolling update: the new set up as far as surge allows, old sets down as far as availability
+/// allows.
+pub fn rolled(deployment: &Object, sets: &Sets) -> Targets {
+    let (wanted, bounds) = (replicas(deployment), Bounds::of(deployment));
+    let old_total: i64 = sets.old.iter().map(|set| replicas(set)).sum();
+    let new_now = sets.new.as_ref().map_or(0, |set| replicas(set));
+    let room = (wanted + bounds.surge - old_total - new_now).max(0);
+    let new = if new_now > wanted { wanted } else { new_now + room.min(wanted - new_now) };
+    let mut targets = Targets { new: Some(new), ..Default::default() };
+    if new != new_now {
+        return targets; // the rest when this has been seen
+    }
+    let least = wanted - bounds.unavailable;
+    let new_missing = new_now - sets.new.as_ref().map_or(0, |set| available(set));
+    let mut may_go = old_total + new_now - least - new_missing;
+    if bug!("D03") {
+        may_go = old_total; // forgets that new pods may not be available yet
+    }
+    if may_go <= 0 || old_total == 0 {
+        return targets;
+    }
+    let mut cleaned = 0;
+    for set in &sets.old {
+        // Pods that are not available cost nothing.
+        let sick = (replicas(set) - available(set)).max(0).min(may_go - cleaned);
+        targets.old.insert(set.uid().to_string(), replicas(set) - sick);
+        cleaned += sick;
+    }
+    let now: i64 = sets.all().map(|set| available(set)).sum();
+    let mut down = (if bug!("D03") { may_go } else { now - least }).min(may_go - cleaned).max(0);
+    for set in &sets.old {
+        let count = targets.old(set);
+        let take = count.min(down);
+        targets.old.insert(set.uid().to_string(), count - take);
+        down -= take;
+    }
+    targets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn deployment(count: i64, surge: Value, unavailable: Value) -> Object {
+        let update = json!({ "maxSurge": surge, "maxUnavailable": unavailable });
+        let value = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "d", "uid": "d" },
+            "spec": { "replicas": count, "strategy": { "type": "RollingUpdate", "rollingUpdate": update } } });
+        Object::from_value(value).expect("a deployment")
+    }
+
+    fn set(uid: &str, count: i64, available: i64) -> Arc<Object> {
+        let value = json!({ "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": { "name": uid, "uid": uid },
+            "spec": { "replicas": count }, "status": { "availableReplicas": available } });
+        Arc::new(Object::from_value(value).expect("a set"))
+    }
+
+    fn step(deployment: &Object, new: (i64, i64), old: (i64, i64)) -> (i64, i64) {
+        let sets = Sets { new: Some(set("new", new.0, new.1)), old: vec![set("old", old.0, old.1)] };
+        let targets = rolled(deployment, &sets);
+        (targets.new.expect("there is a new set"), targets.old(&sets.old[0]))
+    }
+
+    #[test]
+    fn surge_rounds_up_unavailable_down_and_never_both_to_nothing() {
+        let bounds =
+            |count, surge: Value, unavailable: Value| Bounds::of(&deployment(count, surge, unavailable));
+        assert_eq!(bounds(10, json!("25%"), json!("25%")), Bounds { surge: 3, unavailable: 2 });
+        assert_eq!(bounds(3, json!(0), json!("10%")), Bounds { surge: 0, unavailable: 1 });
+        assert_eq!(bounds(3, json!(1), json!(0)), Bounds { surge: 1, unavailable: 0 });
+    }
+
+    #[test]
+    fn a_rolling_update_steps_within_its_bounds() {
+        let d = deployment(3, json!(1), json!(0));
+        assert_eq!(step(&d, (0, 0), (3, 3)), (1, 3), "up by the surge");
+        assert_eq!(step(&d, (1, 0), (3, 3)), (1, 3), "waits for the new pod");
+        assert_eq!(step(&d, (1, 1), (3, 3)), (1, 2), "then one old pod goes");
+        assert_eq!(step(&d, (1, 1), (2, 2)), (2, 2));
+        assert_eq!(step(&d, (3, 3), (1, 1)), (3, 0));
+    }
+
+    /// Every reachable state of a rollout, walked entirely: the bounds hold in each and the end is reached.
+    #[test]
+    fn no_interleaving_of_readiness_breaks_the_bounds() {
+        for (surge, unavailable) in [(1, 0), (0, 1), (2, 1), (1, 2)] {
+            let d = deployment(4, json!(surge), json!(unavailable));
+            let mut seen = std::collections::BTreeSet::new();
+            let mut todo = vec![((0, 0), (4, 4))];
+            while let Some(state @ (new, old)) = todo.pop() {
+                if !seen.insert(state) {
+                    continue;
+                }
+                let (to_new, to_old) = step(&d, new, old);
+                assert!(to_new + to_old <= 4 + surge || to_new + to_old <= new.0 + old.0, "{state:?}");
+                let kept = new.1.min(to_new) + old.1.min(to_old);
+                assert!(kept >= 4 - unavailable || kept >= new.1 + old.1, "{state:?} keeps {kept}");
+                let (new, old) = ((to_new, new.1.min(to_new)), (to_old, old.1.min(to_old)));
+                todo.push((new, old));
+                if new.1 < new.0 {
+                    todo.push(((new.0, new.1 + 1), old));
+                }
+            }
+            assert!(seen.contains(&((4, 4), (0, 0))), "surge {surge}, unavailable {unavailable}: never ends");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Which nodes are silent, and what follows. Pure: what was heard and the time are arguments.
+
+use base::{Knobs, bug, knobs::ms, reached};
+use objects::Object;
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+pub const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+
+/// The taint this controller sets.
+pub fn is_ours(taint: &Value) -> bool {
+    taint["key"] == UNREACHABLE
+}
+
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Ready (and the rest) becomes Unknown.
+    MarkUnknown(Arc<Object>),
+    Taint(Arc<Object>),
+    Untaint(Arc<Object>),
+    PodNotReady(Arc<Object>),
+    Evict(Arc<Object>),
+}
+
+/// What was last heard of a node.
+#[derive(Debug)]
+struct Heard {
+    /// The Lease's renewTime and the status's heartbeat: their change is a sign of life, their value is not read.
+    sign: (String, String),
+    at: Duration,
+    /// Since when its pods may not stay.
+    silent_since: Option<Duration>,
+}
+
+pub struct Monitor {
+    knobs: Knobs,
+    heard: BTreeMap<String, Heard>,
+    /// Nodes whose pods may be evicted, and when the next node may join them.
+    evicting: BTreeSet<String>,
+    next_eviction: Duration,
+}
+
+impl Monitor {
+    pub fn new(knobs: &Knobs) -> Self {
+        Monitor {
+            knobs: knobs.clone(),
+            heard: BTreeMap::new(),
+            evicting: BTreeSet::new(),
+            next_eviction: Duration::ZERO,
+        }
+    }
+
+    /// Takes note of what the caches say of a node.
+    pub fn heard(&mut self, node: &Object, lease: Option<&Object>, now: Duration) {
+        let renewed = lease.map_or("", |lease| lease.get_str(&["spec", "renewTime"]));
+        let beat =
+            condition(node).map_or("", |ready| ready["lastHeartbeatTime"].as_str().unwrap_or_default());
+        let sign = (renewed.to_string(), beat.to_string());
+        match self.heard.get_mut(node.name()) {
+            Some(heard) if heard.sign == sign => {}
+            Some(heard) => (heard.sign, heard.at) = (sign, now),
+            None => {
+                self.heard.insert(node.name().to_string(), Heard { sign, at: now, silent_since: None });
+            }
+        }
+    }
+
+    /// What to do now. `pods` gives the pods of a node.
+    pub fn plan(
+        &mut self,
+        nodes: &[Arc<Object>],
+        pods: impl Fn(&str) -> Vec<Arc<Object>>,
+        now: Duration,
+    ) -> Vec<Action> {
+        let names: BTreeSet<&str> = nodes.iter().map(|node| node.name()).collect();
+        self.heard.retain(|name, _| names.contains(name.as_str()));
+        self.evicting.retain(|name| names.contains(name.as_str()));
+        let mut actions = vec![];
+        let mut silent = vec![];
+        for node in nodes {
+            if self.is_silent(node, now) {
+                silent.push(node.clone());
+                self.mark(node, &pods(node.name()), &mut actions);
+            } else {
+                self.welcome(node, now, &mut actions);
+            }
+        }
+        if self.most_are_silent(nodes.len(), silent.len()) {
+            reached!("nodelifecycle: most nodes are silent, nothing is evicted");
+            self.evicting.clear();
+            return actions;
+        }
+        for node in &silent {
+            self.evict(node, &pods(node.name()), now, &mut actions);
+        }
+        actions
+    }
+
+    fn is_silent(&mut self, node: &Object, now: Duration) -> bool {
+        let grace = ms(self.knobs.node_grace_ms);
+        let Some(heard) = self.heard.get_mut(node.name()) else { return false };
+        let silent = now >= heard.at + grace;
+        heard.silent_since = silent.then(|| heard.silent_since.unwrap_or(now));
+        silent
+    }
+
+    fn mark(&self, node: &Arc<Object>, pods: &[Arc<Object>], actions: &mut Vec<Action>) {
+        if condition(node).is_none_or(|ready| ready["status"] != "Unknown") {
+            actions.push(Action::MarkUnknown(node.clone()));
+        }
+        let ours = node.get_array(&["spec", "taints"]).iter().filter(|taint| is_ours(taint)).count();
+        if ours < 2 {
+            actions.push(Action::Taint(node.clone()));
+        }
+        let ready = pods.iter().filter(|pod| crate::shared::ready_since(pod).is_some());
+        actions.extend(ready.map(|pod| Action::PodNotReady(pod.clone())));
+    }
+
+    /// The taint goes when the kubelet says Ready again, which it does once it can speak.
+    fn welcome(&mut self, node: &Arc<Object>, now: Duration, actions: &mut Vec<Action>) {
+        self.evicting.remove(node.name());
+        let ready = condition(node).is_some_and(|ready| ready["status"] == "True");
+        if ready && node.get_array(&["spec", "taints"]).iter().any(is_ours) {
+            actions.push(Action::Untaint(node.clone()));
+            self.next_eviction = self.next_eviction.min(now);
+        }
+    }
+
+    /// Upstream's zone states, for one zone: none ready, or more than two silent and their share too large.
+    fn most_are_silent(&self, all: usize, silent: usize) -> bool {
+        if bug!("N01") {
+            return false;
+        }
+        let percent = (silent * 100).checked_div(all).unwrap_or(0) as u64;
+        silent > 0 && (silent == all || (silent > 2 && percent >= self.knobs.eviction_stop_percent))
+    }
+
+    fn evict(&mut self, node: &Object, pods: &[Arc<Object>], now: Duration, actions: &mut Vec<Action>) {
+        let since = self.heard.get(node.name()).and_then(|heard| heard.silent_since).unwrap_or(now);
+        let due = |pod: &&Arc<Object>| {
+            let stays = stays_for(pod, ms(self.knobs.eviction_after_ms));
+            pod.deletion_timestamp().is_none() && stays.is_some_and(|stays| now >= since + stays)
+        };
+        let due: Vec<Arc<Object>> = pods.iter().filter(due).cloned().collect();
+        if due.is_empty() {
+            return;
+        }
+        if !self.evicting.contains(node.name()) {
+            if now < self.next_eviction {
+                reached!("nodelifecycle: an eviction waits for its turn");
+                return;
+            }
+            let rate = self.knobs.eviction_per_1000s.max(1);
+            self.next_eviction = now + Duration::from_millis(1_000_000 / rate);
+            self.evicting.insert(node.name().to_string());
+        }
+        actions.extend(due.into_iter().map(Action::Evict));
+    }
+}
+
+fn condition(node: &Object) -> Option<&Value> {
+    node.get_array(&["status", "conditions"]).iter().find(|condition| condition["type"] == "Ready")
+}
+
+/// How long a pod stays on an unreachable node; None: for ever. `most` caps what it tolerates.
+fn stays_for(pod: &Object, most: Duration) -> Option<Duration> {
+    let matching = pod.get_array(&["spec", "tolerations"]).iter().filter(|toleration| {
+        let text = |name: &str| toleration[name].as_str().unwrap_or_default();
+        let key = text("key") == UNREACHABLE || (text("key").is_empty() && text("operator") == "Exists");
+        key && matches!(text("effect"), "" | "NoExecute")
+    });
+    let mut stays = Some(Duration::ZERO);
+    let mut any = false;
+    let mut least: Option<Duration> = None;
+    for toleration in matching {
+        any = true;
+        if let Some(seconds) = toleration["tolerationSeconds"].as_i64() {
+            let seconds = Duration::from_secs(seconds.max(0) as u64);
+            least = Some(least.map_or(seconds, |other| other.min(seconds)));
+        }
+    }
+    if any {
+        stays = least.map(|least| least.min(most));
+    }
+    stays
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    fn node(name: &str, beat: u64) -> Arc<Object> {
+        let ready = json!({ "type": "Ready", "status": "True", "lastHeartbeatTime": beat.to_string() });
+        let value = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": name },
+            "status": { "conditions": [ready] } });
+        Arc::new(Object::from_value(value).expect("a node"))
+    }
+
+    fn pod(name: &str) -> Arc<Object> {
+        let toleration = json!({ "key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute",
+            "tolerationSeconds": 300 });
+        let value = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "uid": name },
+            "spec": { "tolerations": [toleration] } });
+        Arc::new(Object::from_value(value).expect("a pod"))
+    }
+
+    fn evicted(actions: &[Action]) -> usize {
+        actions.iter().filter(|action| matches!(action, Action::Evict(_))).count()
+    }
+
+    /// `alive` of `all` nodes beat once a second; the plan at the end of `seconds`.
+    fn run(all: usize, alive: usize, seconds: u64) -> (usize, usize) {
+        let mut monitor = Monitor::new(&Knobs::default());
+        let (mut evictions, mut marked) = (0, 0);
+        for second in 0..=seconds {
+            let beat = |i: usize| if i < alive { second } else { 0 };
+            let nodes: Vec<_> = (0..all).map(|i| node(&format!("n{i}"), beat(i))).collect();
+            nodes.iter().for_each(|node| monitor.heard(node, None, S(second)));
+            let actions = monitor.plan(&nodes, |name| vec![pod(name)], S(second));
+            evictions += evicted(&actions);
+            marked = actions.iter().filter(|action| matches!(action, Action::MarkUnknown(_))).count();
+        }
+        (marked, evictions)
+    }
+
+    #[test]
+    fn a_silent_node_is_marked_after_its_grace_and_evicted_after_the_pods_toleration() {
+        assert_eq!(run(3, 2, 49), (0, 0));
+        assert_eq!(run(3, 2, 50), (1, 0));
+        assert_eq!(run(3, 2, 349), (1, 0));
+        assert_eq!(run(3, 2, 350), (1, 1));
+    }
+
+    #[test]
+    fn nothing_is_evicted_when_most_nodes_fall_silent() {
+        assert_eq!(run(5, 2, 1000), (3, 0));
+        assert_eq!(run(2, 0, 1000), (2, 0));
+    }
+
+    #[test]
+    fn nodes_are_evicted_one_by_one_at_the_given_rate() {
+        let (_, at_once) = run(20, 10, 350);
+        assert_eq!(at_once, 1, "one node in ten seconds");
+    }
+}

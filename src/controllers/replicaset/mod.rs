@@ -1,0 +1,219 @@
+//! The ReplicaSet controller: as many pods as asked for, never twice for one wish.
+//!
+//! Upstream: pkg/controller/replicaset. It waits until the cache has seen its own creations and deletions
+//! (expectations), creates in batches that double while they succeed (slow start), and picks whom to delete by
+//! upstream's ranking.
+
+mod plan;
+
+use crate::shared::{Context, controller_key, queue_controller, queue_key};
+use base::{bug, knobs::ms, reached};
+use client::{DeleteOptions, Delta, Error, Expectations, Informer, PatchType, WorkQueue, key_of};
+use objects::{Object, OwnerRef, kinds};
+use plan::Plan;
+use serde_json::json;
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+struct Controller<'a> {
+    context: &'a Context,
+    sets: Informer,
+    pods: Informer,
+    queue: WorkQueue,
+    expect: Arc<Mutex<Expectations>>,
+    epoch: rt::Mono,
+}
+
+pub async fn run(context: &Context) {
+    let queue = context.queue();
+    let expect = Arc::new(Mutex::new(Expectations::new(ms(context.client.knobs().expectations_ms))));
+    let sets = context.follow(&kinds::replica_set::KIND, queue_key(&queue));
+    context.follow(&kinds::pod::KIND, see_pod(expect.clone()));
+    let orphans = adoptable(&sets, &queue);
+    context.follow(&kinds::pod::KIND, orphans);
+    let pods = context.follow(&kinds::pod::KIND, queue_controller(&queue, &kinds::replica_set::KIND));
+    sets.synced().await;
+    pods.synced().await;
+    let controller = Controller { context, sets, pods, queue: queue.clone(), expect, epoch: rt::now() };
+    context.work(&queue, |key| controller.sync(key)).await;
+}
+
+fn lock(expect: &Mutex<Expectations>) -> MutexGuard<'_, Expectations> {
+    expect.lock().expect("no one panics while holding expectations")
+}
+
+/// Counts what the cache has seen against what was asked for. A pod that is being deleted counts as deleted.
+fn see_pod(expect: Arc<Mutex<Expectations>>) -> impl Fn(&Delta) + Send + Sync + 'static {
+    move |delta| {
+        let pod = delta.object();
+        let Some(key) = controller_key(pod, &kinds::replica_set::KIND) else { return };
+        let mut expect = lock(&expect);
+        if matches!(delta, Delta::Added(_)) {
+            expect.saw_creation(&key);
+        }
+        if matches!(delta, Delta::Deleted(_)) || pod.deletion_timestamp().is_some() {
+            expect.saw_deletion(&key, pod.uid());
+        }
+    }
+}
+
+/// A pod without a controller wakes every set that may adopt it.
+fn adoptable(sets: &Informer, queue: &WorkQueue) -> impl Fn(&Delta) + Send + Sync + 'static {
+    let (sets, queue) = (sets.reader(), queue.clone());
+    move |delta| {
+        let pod = delta.object();
+        if objects::owner::controller_ref(pod).is_some() || matches!(delta, Delta::Deleted(_)) {
+            return;
+        }
+        for set in sets.by_index("namespace", pod.namespace().unwrap_or_default()) {
+            if plan::selects(&set, pod) {
+                queue.add(&key_of(&set));
+            }
+        }
+    }
+}
+
+impl Controller<'_> {
+    async fn sync(&self, key: String) -> Result<(), Error> {
+        let Some(set) = self.sets.get(&key) else {
+            lock(&self.expect).forget(&key);
+            return Ok(());
+        };
+        let now = rt::now() - self.epoch;
+        // Asked before the pods are read: a change that comes between makes us wait, not act twice.
+        let settled = lock(&self.expect).satisfied(&key, now);
+        let pods = self.pods.cache().by_index("namespace", set.namespace().unwrap_or_default());
+        let mut plan = plan::plan(&set, &pods, rt::wall().0);
+        self.claim(&set, &plan).await?;
+        if settled && set.deletion_timestamp().is_none() {
+            self.manage(&key, &set, &mut plan).await?;
+        }
+        if let Some(delay) = plan.look_again {
+            self.queue.add_after(&key, delay);
+        }
+        self.report(&set, &plan).await
+    }
+
+    /// Adopts pods that match and have no controller; lets go of those that no longer match.
+    async fn claim(&self, set: &Arc<Object>, plan: &Plan) -> Result<(), Error> {
+        for pod in plan.adopt.iter().filter(|_| set.deletion_timestamp().is_none()) {
+            reached!("replicaset: a pod is adopted");
+            let owner = OwnerRef::controller_of(set).to_value();
+            let patch = json!({ "metadata": { "uid": pod.uid(), "ownerReferences": [owner] } });
+            let patch = (PatchType::Strategic, &patch);
+            let done =
+                self.context.client.patch(&kinds::pod::KIND, pod.namespace(), pod.name(), "", patch).await;
+            ignore_gone(done.map(drop))?;
+        }
+        for pod in &plan.release {
+            reached!("replicaset: a pod is released");
+            let owner = json!({ "$patch": "delete", "uid": set.uid() });
+            let patch = json!({ "metadata": { "uid": pod.uid(), "ownerReferences": [owner] } });
+            let patch = (PatchType::Strategic, &patch);
+            let done =
+                self.context.client.patch(&kinds::pod::KIND, pod.namespace(), pod.name(), "", patch).await;
+            ignore_gone(done.map(drop))?;
+        }
+        Ok(())
+    }
+
+    async fn manage(&self, key: &str, set: &Arc<Object>, plan: &mut Plan) -> Result<(), Error> {
+        let now = rt::now() - self.epoch;
+        let outcome = if plan.create > 0 {
+            lock(&self.expect).expect_creations(key, plan.create as u64, now);
+            self.create(key, set, plan.create).await
+        } else if !plan.delete.is_empty() {
+            let uids = plan.delete.iter().map(|pod| pod.uid().to_string());
+            lock(&self.expect).expect_deletions(key, uids, now);
+            self.delete(key, set, &plan.delete).await
+        } else {
+            return Ok(());
+        };
+        plan.failure = outcome.as_ref().err().map(Error::to_string);
+        outcome
+    }
+
+    /// Slow start: 1, 2, 4, ... at a time; the first failure ends it, and what was not tried is not expected.
+    async fn create(&self, key: &str, set: &Arc<Object>, count: usize) -> Result<(), Error> {
+        let pod = plan::pod_of(set);
+        let mut batch = (self.context.client.knobs().slow_start.max(1) as usize).min(count);
+        let mut left = count;
+        while left > 0 {
+            let wishes = (0..batch).map(|_| self.context.client.create(&kinds::pod::KIND, &pod));
+            let answers = futures::future::join_all(wishes).await;
+            left -= batch;
+            let mut failed = None;
+            for answer in answers {
+                match answer {
+                    Ok(pod) => {
+                        let text = format!("Created pod: {}", pod.name());
+                        self.context.recorder.normal(set, "SuccessfulCreate", text);
+                    }
+                    // It may have been created: the expectation stands until it is seen or given up.
+                    Err(error) if error.is_unknown_outcome() && !bug!("C05") => {
+                        reached!("replicaset: the outcome of a creation is unknown");
+                        failed = Some(error);
+                    }
+                    Err(error) => {
+                        lock(&self.expect).saw_creation(key);
+                        failed = Some(error);
+                    }
+                }
+            }
+            if let Some(error) = failed {
+                (0..left).for_each(|_| lock(&self.expect).saw_creation(key));
+                self.context.recorder.warning(set, "FailedCreate", format!("Error creating: {error}"));
+                // After an unknown outcome the next sync waits for the cache; it must still come.
+                self.queue.add_after(key, Duration::from_secs(5));
+                return Err(error);
+            }
+            batch = (batch * 2).min(left);
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, key: &str, set: &Arc<Object>, pods: &[Arc<Object>]) -> Result<(), Error> {
+        let wishes = pods.iter().map(|pod| async move {
+            let options = DeleteOptions { uid: pod.uid().to_string(), ..Default::default() };
+            (pod, self.context.client.delete(&kinds::pod::KIND, pod.namespace(), pod.name(), &options).await)
+        });
+        let mut outcome = Ok(());
+        for (pod, answer) in futures::future::join_all(wishes).await {
+            match answer {
+                Ok(()) => {
+                    let text = format!("Deleted pod: {}", pod.name());
+                    self.context.recorder.normal(set, "SuccessfulDelete", text);
+                }
+                Err(error) => {
+                    lock(&self.expect).saw_deletion(key, pod.uid());
+                    if !error.is_not_found() && !error.is_conflict() {
+                        outcome = Err(error);
+                    }
+                }
+            }
+        }
+        outcome
+    }
+
+    async fn report(&self, set: &Arc<Object>, plan: &Plan) -> Result<(), Error> {
+        let mut wanted = (**set).clone();
+        wanted.set(&["status"], plan.status(set));
+        if wanted.get(&["status"]) == set.get(&["status"]) {
+            return Ok(());
+        }
+        match self.context.client.update_status(&kinds::replica_set::KIND, &wanted).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+}
+
+/// The pod is gone or is another by now: the cache will say so.
+fn ignore_gone(done: Result<(), Error>) -> Result<(), Error> {
+    match done {
+        Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+        done => done,
+    }
+}

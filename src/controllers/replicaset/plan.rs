@@ -1,0 +1,217 @@
+//! What a ReplicaSet needs, from the set and the pods of its namespace. Pure.
+
+use crate::shared::{is_active, ready_since};
+use objects::{Object, OwnerRef, owner, selector::LabelSelector, time};
+use serde_json::{Value, json};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};
+
+/// Creations or deletions in one sync (upstream: BurstReplicas).
+const BURST: usize = 500;
+
+#[derive(Debug, Default)]
+pub struct Plan {
+    pub adopt: Vec<Arc<Object>>,
+    pub release: Vec<Arc<Object>>,
+    pub create: usize,
+    pub delete: Vec<Arc<Object>>,
+    /// When a pod will have been ready for minReadySeconds.
+    pub look_again: Option<Duration>,
+    /// Why the last creation or deletion failed.
+    pub failure: Option<String>,
+    active: i64,
+    labelled: i64,
+    ready: i64,
+    available: i64,
+}
+
+/// True when the set's selector matches the pod's labels.
+pub fn selects(set: &Object, pod: &Object) -> bool {
+    let selector = set.get(&["spec", "selector"]);
+    selector.is_some() && LabelSelector::from_value(selector).is_ok_and(|selector| selector.matches(pod))
+}
+
+/// `pods`: all of the set's namespace. `now`: nanoseconds since 1970.
+pub fn plan(set: &Object, pods: &[Arc<Object>], now: u64) -> Plan {
+    let mut plan = Plan::default();
+    let mut mine: Vec<Arc<Object>> = vec![];
+    for pod in pods {
+        let controller = owner::controller_ref(pod);
+        let ours = controller.as_ref().is_some_and(|controller| controller.uid == set.uid());
+        match (ours, controller.is_some(), selects(set, pod)) {
+            (true, _, true) => mine.push(pod.clone()),
+            (true, _, false) if pod.deletion_timestamp().is_none() => plan.release.push(pod.clone()),
+            (false, false, true) if is_active(pod) => {
+                plan.adopt.push(pod.clone());
+                mine.push(pod.clone());
+            }
+            _ => {}
+        }
+    }
+    mine.retain(|pod| is_active(pod));
+    plan.count(set, &mine, now);
+    let wanted = set.get_i64(&["spec", "replicas"]).unwrap_or(1).max(0) as usize;
+    if mine.len() < wanted {
+        plan.create = (wanted - mine.len()).min(BURST);
+    } else if mine.len() > wanted {
+        let surplus = (mine.len() - wanted).min(BURST);
+        plan.delete = ranked(&mine).into_iter().take(surplus).collect();
+    }
+    plan
+}
+
+impl Plan {
+    fn count(&mut self, set: &Object, mine: &[Arc<Object>], now: u64) {
+        let least = set.get_i64(&["spec", "minReadySeconds"]).unwrap_or(0).max(0) as u64 * 1_000_000_000;
+        let labels = set.strings(&["spec", "template", "metadata", "labels"]);
+        for pod in mine {
+            self.active += 1;
+            let has = pod.labels();
+            self.labelled += i64::from(labels.iter().all(|(key, value)| has.get(key) == Some(value)));
+            let Some(since) = ready_since(pod) else { continue };
+            self.ready += 1;
+            let due = time::parse_rfc3339(since).unwrap_or(now) + least;
+            if least == 0 || due <= now {
+                self.available += 1;
+            } else {
+                let wait = Duration::from_nanos(due - now);
+                self.look_again = Some(self.look_again.map_or(wait, |other| other.min(wait)));
+            }
+        }
+    }
+
+    /// The set's status, as upstream counts it.
+    pub fn status(&self, set: &Object) -> Value {
+        let mut status = json!({ "replicas": self.active, "observedGeneration": set.generation() });
+        let counts = [
+            ("fullyLabeledReplicas", self.labelled),
+            ("readyReplicas", self.ready),
+            ("availableReplicas", self.available),
+        ];
+        for (name, count) in counts.iter().filter(|(_, count)| *count > 0) {
+            status[*name] = (*count).into();
+        }
+        if let Some(failure) = &self.failure {
+            let reason = if self.create > 0 { "FailedCreate" } else { "FailedDelete" };
+            status["conditions"] = json!([{ "type": "ReplicaFailure", "status": "True", "reason": reason,
+                "message": failure }]);
+        }
+        status
+    }
+}
+
+/// Whom to delete first (upstream: ActivePodsWithRanks): not bound, pending, not ready, cheap by annotation,
+/// many of them on one node, ready for a short time, restarted often, young.
+fn ranked(pods: &[Arc<Object>]) -> Vec<Arc<Object>> {
+    let mut on_node: BTreeMap<&str, u32> = BTreeMap::new();
+    for pod in pods {
+        *on_node.entry(pod.get_str(&["spec", "nodeName"])).or_insert(0) += 1;
+    }
+    let rank = |pod: &Arc<Object>| {
+        let node = pod.get_str(&["spec", "nodeName"]);
+        let phase = match pod.get_str(&["status", "phase"]) {
+            "Pending" => 0,
+            "Unknown" => 1,
+            _ => 2,
+        };
+        let cost = pod.annotation("controller.kubernetes.io/pod-deletion-cost");
+        let cost: i64 = cost.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let restarts: i64 = pod
+            .get_array(&["status", "containerStatuses"])
+            .iter()
+            .filter_map(|c| c["restartCount"].as_i64())
+            .sum();
+        let ready = ready_since(pod).map(str::to_string);
+        let age = Reverse(pod.creation_timestamp().to_string());
+        let together = Reverse(on_node.get(node).copied().unwrap_or(0));
+        let name = pod.name().to_string(); // so that equal pods are told apart the same way every time
+        (
+            !node.is_empty(),
+            phase,
+            ready.is_some(),
+            cost,
+            together,
+            (Reverse(ready), Reverse(restarts), age, name),
+        )
+    };
+    let mut ranked: Vec<_> = pods.iter().map(|pod| (rank(pod), pod.clone())).collect();
+    ranked.sort_by(|a, b| a.0.cmp(&b.0));
+    ranked.into_iter().map(|(_, pod)| pod).collect()
+}
+
+/// The pod that the set's template describes.
+pub fn pod_of(set: &Object) -> Object {
+    let mut pod = Object::new("v1", "Pod");
+    if let Some(template) = set.get(&["spec", "template"]) {
+        for field in ["labels", "annotations", "finalizers"] {
+            if let Some(value) = objects::object::get(template, &["metadata", field]) {
+                pod.set(&["metadata", field], value.clone());
+            }
+        }
+        pod.set(&["spec"], template.get("spec").cloned().unwrap_or_else(|| json!({})));
+    }
+    pod.set(&["metadata", "generateName"], format!("{}-", set.name()));
+    pod.set_namespace(set.namespace().unwrap_or_default());
+    pod.set_owner_refs(&[OwnerRef::controller_of(set)]);
+    pod
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(replicas: i64) -> Object {
+        let value = json!({ "apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": { "name": "rs", "namespace": "d", "uid": "rs-uid" },
+            "spec": { "replicas": replicas, "selector": { "matchLabels": { "app": "web" } },
+                "template": { "metadata": { "labels": { "app": "web" } }, "spec": { "containers": [] } } } });
+        Object::from_value(value).expect("a set")
+    }
+
+    fn pod(name: &str, node: &str, ready: &str) -> Arc<Object> {
+        let mut value = json!({ "apiVersion": "v1", "kind": "Pod", "spec": {},
+            "metadata": { "name": name, "namespace": "d", "uid": name, "labels": { "app": "web" },
+                "creationTimestamp": "2026-01-01T00:00:00Z" },
+            "status": { "phase": "Running" } });
+        if !node.is_empty() {
+            value["spec"]["nodeName"] = node.into();
+        }
+        if !ready.is_empty() {
+            value["status"]["conditions"] =
+                json!([{ "type": "Ready", "status": "True", "lastTransitionTime": ready }]);
+        }
+        let mut pod = Object::from_value(value).expect("a pod");
+        pod.set_owner_refs(&[OwnerRef::controller_of(&set(1))]);
+        Arc::new(pod)
+    }
+
+    fn names(pods: &[Arc<Object>]) -> Vec<&str> {
+        pods.iter().map(|pod| pod.name()).collect()
+    }
+
+    #[test]
+    fn a_shortfall_is_created_and_a_surplus_deleted() {
+        assert_eq!(plan(&set(3), &[pod("a", "n", "")], 0).create, 2);
+        let pods = [pod("a", "n", "2026-01-01T00:00:09Z"), pod("b", "n", ""), pod("c", "", "")];
+        let plan = plan(&set(1), &pods, 0);
+        assert_eq!(names(&plan.delete), ["c", "b"], "first the one without a node, then the one not ready");
+    }
+
+    #[test]
+    fn pods_that_end_or_leave_do_not_count() {
+        let mut leaving = (*pod("a", "n", "")).clone();
+        leaving.set(&["metadata", "deletionTimestamp"], "2026-01-01T00:00:00Z");
+        let mut failed = (*pod("b", "n", "")).clone();
+        failed.set(&["status", "phase"], "Failed");
+        assert_eq!(plan(&set(2), &[Arc::new(leaving), Arc::new(failed)], 0).create, 2);
+    }
+
+    #[test]
+    fn an_orphan_is_adopted_and_a_stranger_released() {
+        let mut orphan = (*pod("a", "n", "")).clone();
+        orphan.set_owner_refs(&[]);
+        let mut stranger = (*pod("b", "n", "")).clone();
+        stranger.set_label("app", "other");
+        let plan = plan(&set(1), &[Arc::new(orphan), Arc::new(stranger)], 0);
+        assert_eq!((names(&plan.adopt), names(&plan.release), plan.create), (vec!["a"], vec!["b"], 0));
+    }
+}
