@@ -137,13 +137,9 @@ impl File {
         Self::open_as("disk open", path, Op::Read, false, |store, path| store.find_file(path)).await
     }
 
-    /// Opens a file for appending and reading; makes it when it is not there.
+    /// Opens a file that is there, for appending and reading.
     pub async fn open_append(path: &Path) -> io::Result<File> {
-        let find = |store: &mut Store, path: &str| match store.find_file(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => store.create(path),
-            found => found,
-        };
-        Self::open_as("disk open append", path, Op::Write, true, find).await
+        Self::open_as("disk open append", path, Op::Write, true, |store, path| store.find_file(path)).await
     }
 
     async fn open_as(

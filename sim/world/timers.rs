@@ -9,7 +9,7 @@ use std::{
     cell::RefCell,
     collections::BTreeSet,
     future::{Future, poll_fn},
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -88,10 +88,13 @@ impl Timers {
         if at == u64::MAX || self.armed.is_some_and(|armed| armed <= at) {
             return;
         }
+        let time = process::time();
         let wait = Duration::from_nanos(at.saturating_sub(true_now()));
-        let mut sleep = process::time().sleep(wait);
+        let mut sleep = pin!(time.sleep(wait));
+        // A sleep lasts a millisecond at the least, unless it is reset.
+        sleep.as_mut().reset(time.now_instant() + wait);
         // One poll registers the waker; the future itself need not be kept.
-        if Pin::new(&mut sleep).poll(&mut Context::from_waker(driver)).is_ready() {
+        if sleep.as_mut().poll(&mut Context::from_waker(driver)).is_ready() {
             driver.wake_by_ref();
         }
         self.armed = Some(at);
