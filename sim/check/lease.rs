@@ -1,0 +1,75 @@
+//! A lease ends by time not before its time, and not never (etcd API guarantees, "Lease APIs").
+
+use super::Verdict;
+use crate::history::{Body, History, Nanos, Operation, Outcome, Request, seconds};
+use base::Note;
+use std::collections::BTreeMap;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// The lease an answer concerns, and its time to live in nanoseconds (0: there is no such lease).
+fn life(operation: &Operation) -> Option<(i64, u64)> {
+    match (&operation.request, operation.done().map(|answer| &answer.body)) {
+        (Request::Grant { .. } | Request::KeepAlive { .. }, Some(Body::Lease { lease, ttl })) => {
+            Some((*lease, *ttl as u64 * SECOND))
+        }
+        _ => None,
+    }
+}
+
+/// When each lease was first known to have ended, and whether by time.
+fn ends(history: &History) -> BTreeMap<i64, (Nanos, bool)> {
+    let mut ends = BTreeMap::new();
+    for (at, _, note) in &history.notes {
+        if let Note::LeaseEnded { lease, expired, .. } = note {
+            ends.entry(*lease).or_insert((*at, *expired));
+        }
+    }
+    ends
+}
+
+pub fn not_before(history: &History) -> Verdict {
+    let ends = ends(history);
+    let mut count = 0;
+    for operation in &history.operations {
+        let Some((lease, ttl)) = life(operation) else { continue };
+        count += 1;
+        let Some((end, true)) = ends.get(&lease) else { continue };
+        let owed = operation.call + ttl;
+        if operation.ret <= *end && *end < owed {
+            let text = format!("lease {lease:x} ended by time at {}; it was owed until {}", seconds(*end), seconds(owed));
+            return Verdict::Broken(vec![text, operation.to_string()]);
+        }
+    }
+    if count == 0 { Verdict::Idle } else { Verdict::Held(format!("{count} grants and renewals, {} ends", ends.len())) }
+}
+
+/// `healed`: when all harm had ended. `end`: when the run ended. `slack`: an election and the work of revoking.
+pub fn not_never(history: &History, healed: Nanos, end: Nanos, slack: Nanos) -> Verdict {
+    let ends = ends(history);
+    let mut due: BTreeMap<i64, (Nanos, u64)> = BTreeMap::new();
+    for operation in &history.operations {
+        if let Some((lease, ttl)) = life(operation).filter(|(_, ttl)| *ttl > 0) {
+            let entry = due.entry(lease).or_insert((0, ttl));
+            entry.0 = entry.0.max(operation.ret);
+        } else if let (Request::KeepAlive { lease }, Outcome::Unknown(_)) = (&operation.request, &operation.outcome)
+            && let Some(entry) = due.get_mut(lease)
+        {
+            entry.0 = entry.0.max(if operation.ret == u64::MAX { end } else { operation.ret });
+        }
+    }
+    let mut count = 0;
+    for (lease, (renewed, ttl)) in due {
+        let limit = renewed.max(healed) + ttl + slack;
+        if limit > end {
+            continue;
+        }
+        count += 1;
+        if !ends.contains_key(&lease) {
+            let text = format!("lease {lease:x} of {} s was last renewed at {} and had not ended at {}",
+                ttl / SECOND, seconds(renewed), seconds(end));
+            return Verdict::Broken(vec![text]);
+        }
+    }
+    if count == 0 { Verdict::Idle } else { Verdict::Held(format!("{count} leases ended")) }
+}

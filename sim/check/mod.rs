@@ -1,0 +1,56 @@
+//! The promises, one file a group. A check reads what was written down and never calls the product; each has a
+//! test with a right history it must accept and a planted violation it must flag.
+//!
+//! | module | promises |
+//! |---|---|
+//! | `raft` | looked at after every step |
+//! | `linear` | linearizability of the store |
+//! | `watch` | ordered, unique, atomic, reliable, resumable, bookmarked, filtered, previous values |
+//! | `lease` | not before its time, not never |
+//! | `objects` | what the store's history says of pods, nodes, deployments, owners and finalizers |
+//! | `fence` | no write by one that lost its lock |
+//! | `apiwatch` | the API server's watches against the store's history |
+//! | `outcome` | caches equal the store, settled, quiet, as expected, as without harm |
+
+pub mod apiwatch;
+pub mod fence;
+pub mod lease;
+pub mod linear;
+pub mod objects;
+pub mod outcome;
+pub mod promises;
+pub mod raft;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+pub mod watch;
+
+pub use promises::{PROMISES, Promise, promise};
+use serde::{Deserialize, Serialize};
+
+/// What a check says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// With what was looked at.
+    Held(String),
+    /// With the smallest evidence there is.
+    Broken(Vec<String>),
+    /// It cannot decide, which counts as a failure.
+    Undecided(String),
+    /// There was nothing to look at.
+    Idle,
+}
+
+impl Verdict {
+    pub fn failed(&self) -> bool {
+        matches!(self, Verdict::Broken(_) | Verdict::Undecided(_))
+    }
+}
+
+/// A promise with its verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    pub promise: String,
+    pub verdict: Verdict,
+}

@@ -1,0 +1,324 @@
+//! Raft's promises, looked at after every note: one leader a term, log matching, leader completeness, commits and
+//! revisions that never go back, equal state at equal index, and nothing acknowledged that is not on a quorum of
+//! disks (Raft paper, figure 3; dissertation, chapter 3).
+
+use crate::history::{Nanos, seconds};
+use base::{Index, MemberId, Note, Revision, Term};
+use std::collections::BTreeMap;
+
+/// A promise broken, at the moment it broke.
+#[derive(Clone, Debug)]
+pub struct Breach {
+    pub promise: &'static str,
+    pub evidence: Vec<String>,
+}
+
+#[derive(Default)]
+struct Member {
+    log: BTreeMap<u64, (Term, u64)>,
+    /// Entries up to here are covered by a snapshot on disk.
+    snapshot: u64,
+    synced: u64,
+    committed: u64,
+    applied: u64,
+    revision: Revision,
+}
+
+pub struct Raft {
+    voters: usize,
+    members: BTreeMap<MemberId, Member>,
+    leaders: BTreeMap<Term, MemberId>,
+    /// Digest of the entry of a term at an index, and the term in front of it.
+    entries: BTreeMap<(u64, Term), (u64, Option<Term>)>,
+    /// Known to be committed, and since which term.
+    committed: BTreeMap<u64, (Term, u64)>,
+    hashes: BTreeMap<u64, (u64, Revision, MemberId)>,
+    pub looked_at: BTreeMap<&'static str, u64>,
+    pub first: Option<Breach>,
+}
+
+pub const ONE_LEADER: &str = "one leader a term";
+pub const MATCHING: &str = "log matching";
+pub const COMPLETE: &str = "leader completeness";
+pub const FORWARD: &str = "commit and revision never go back";
+pub const EQUAL: &str = "equal state at equal index";
+pub const DURABLE: &str = "acknowledged is on a quorum of disks";
+pub const SAFE: &str = "committed stays committed";
+
+impl Raft {
+    pub fn new(voters: usize) -> Self {
+        Raft {
+            voters,
+            members: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            hashes: BTreeMap::new(),
+            looked_at: BTreeMap::new(),
+            first: None,
+        }
+    }
+
+    /// Looks at one note. Only the first breach is kept: what follows one is no evidence of anything.
+    pub fn see(&mut self, at: Nanos, note: &Note) {
+        if self.first.is_some() {
+            return;
+        }
+        let judged = match note {
+            Note::MemberStarted { member, last, applied, .. } => self.started(*member, *last, *applied),
+            Note::Leader { member, term } => self.leader(*member, *term),
+            Note::Appended { member, first, entries } => self.appended(*member, *first, entries),
+            Note::Synced { member, last, .. } => self.synced(*member, *last),
+            Note::Committed { member, index, .. } => self.commit(*member, *index),
+            Note::Applied { member, index, revision, hash, .. } => self.applied(*member, *index, *revision, *hash),
+            Note::Restored { member, index, term, revision, hash } => {
+                self.restored(*member, *index, *term, *revision, *hash)
+            }
+            Note::Acknowledged { member, index } => self.acknowledged(*member, *index),
+            _ => Ok(()),
+        };
+        if let Err((promise, mut evidence)) = judged {
+            evidence.insert(0, format!("at {}", seconds(at)));
+            self.first = Some(Breach { promise, evidence });
+        }
+    }
+
+    fn member(&mut self, member: MemberId) -> &mut Member {
+        self.members.entry(member).or_default()
+    }
+
+    fn count(&mut self, promise: &'static str) {
+        *self.looked_at.entry(promise).or_insert(0) += 1;
+    }
+
+    fn started(&mut self, id: MemberId, last: Index, applied: Index) -> Judged {
+        let member = self.member(id);
+        member.log.split_off(&(last.0 + 1));
+        member.synced = last.0;
+        member.committed = applied.0;
+        member.applied = applied.0;
+        member.snapshot = member.snapshot.min(applied.0).max(member.log.keys().next().map_or(applied.0, |n| n - 1));
+        member.revision = Revision(0);
+        Ok(())
+    }
+
+    fn leader(&mut self, id: MemberId, term: Term) -> Judged {
+        self.count(ONE_LEADER);
+        match self.leaders.insert(term, id) {
+            Some(other) if other != id => {
+                return Err((ONE_LEADER, vec![format!("{other} and {id} both lead in term {}", term.0)]));
+            }
+            _ => {}
+        }
+        self.count(COMPLETE);
+        let member = self.members.entry(id).or_default();
+        for (index, (entry_term, digest)) in self.committed.range(member.snapshot + 1..) {
+            if *entry_term < term && member.log.get(index) != Some(&(*entry_term, *digest)) {
+                let has = member.log.get(index).map_or("nothing".into(), |(term, _)| format!("an entry of term {}", term.0));
+                let text = format!("{id} leads in term {}, but where entry {index} of term {} is committed it has {has}",
+                    term.0, entry_term.0);
+                return Err((COMPLETE, vec![text]));
+            }
+        }
+        Ok(())
+    }
+
+    fn appended(&mut self, id: MemberId, first: Index, entries: &[(Term, u64)]) -> Judged {
+        let committed = self.members.get(&id).map_or(0, |member| member.committed);
+        if first.0 <= committed {
+            let log = &self.members[&id].log;
+            let replaced = entries.iter().zip(first.0..).find(|(entry, index)| {
+                *index <= committed && log.get(index).is_some_and(|known| known != *entry)
+            });
+            if let Some((entry, index)) = replaced {
+                let text = format!("{id} replaced entry {index}, which it knew to be committed, by one of term {}", entry.0.0);
+                return Err((SAFE, vec![text]));
+            }
+        }
+        let mut before = self.members.get(&id).and_then(|member| member.log.get(&(first.0.wrapping_sub(1)))).map(|(t, _)| *t);
+        for (entry, index) in entries.iter().zip(first.0..) {
+            self.count(MATCHING);
+            let known = self.entries.entry((index, entry.0)).or_insert((entry.1, before));
+            if known.0 != entry.1 {
+                let text = format!("{id} has another entry {index} of term {} than somebody else", entry.0.0);
+                return Err((MATCHING, vec![text]));
+            }
+            if let (Some(one), Some(other)) = (known.1, before)
+                && one != other
+            {
+                let text = format!("in front of entry {index} of term {}, {id} has one of term {}, somebody else one of term {}",
+                    entry.0.0, other.0, one.0);
+                return Err((MATCHING, vec![text]));
+            }
+            known.1 = known.1.or(before);
+            before = Some(entry.0);
+        }
+        let member = self.member(id);
+        member.log.split_off(&first.0);
+        member.synced = member.synced.min(first.0.saturating_sub(1));
+        member.log.extend((first.0..).zip(entries.iter().copied()));
+        Ok(())
+    }
+
+    fn synced(&mut self, id: MemberId, last: Index) -> Judged {
+        let member = self.member(id);
+        member.synced = member.synced.max(last.0);
+        Ok(())
+    }
+
+    fn commit(&mut self, id: MemberId, index: Index) -> Judged {
+        self.count(FORWARD);
+        let member = self.members.entry(id).or_default();
+        if index.0 < member.committed {
+            let text = format!("{id} had committed up to {}, now up to {}", member.committed, index.0);
+            return Err((FORWARD, vec![text]));
+        }
+        for n in member.committed + 1..=index.0 {
+            let Some(entry) = member.log.get(&n) else { continue };
+            let known = self.committed.entry(n).or_insert(*entry);
+            if known != entry {
+                let text = format!("entry {n} is committed as one of term {}, and by {id} as one of term {}", known.0.0, entry.0.0);
+                return Err((SAFE, vec![text]));
+            }
+        }
+        member.committed = index.0;
+        self.count(SAFE);
+        Ok(())
+    }
+
+    fn applied(&mut self, id: MemberId, index: Index, revision: Revision, hash: u64) -> Judged {
+        self.count(FORWARD);
+        let member = self.members.entry(id).or_default();
+        if index.0 <= member.applied && member.applied > 0 {
+            let text = format!("{id} applied entry {} after entry {}", index.0, member.applied);
+            return Err((FORWARD, vec![text]));
+        }
+        if revision < member.revision {
+            let text = format!("{id} went back from revision {} to {}", member.revision.0, revision.0);
+            return Err((FORWARD, vec![text]));
+        }
+        (member.applied, member.revision) = (index.0, revision);
+        self.same_state(id, index, revision, hash)
+    }
+
+    fn same_state(&mut self, id: MemberId, index: Index, revision: Revision, hash: u64) -> Judged {
+        self.count(EQUAL);
+        let known = *self.hashes.entry(index.0).or_insert((hash, revision, id));
+        if (known.0, known.1) != (hash, revision) {
+            let text = format!("after entry {}, {} is at revision {} and {id} at {}, with states that differ",
+                index.0, known.2, known.1.0, revision.0);
+            return Err((EQUAL, vec![text]));
+        }
+        Ok(())
+    }
+
+    fn restored(&mut self, id: MemberId, index: Index, term: Term, revision: Revision, hash: u64) -> Judged {
+        let member = self.members.entry(id).or_default();
+        // a log that holds the snapshot's last entry goes on behind it; any other is gone
+        let holds = member.log.get(&index.0).is_some_and(|(held, _)| *held == term);
+        let kept = if holds { member.log.split_off(&(index.0 + 1)) } else { BTreeMap::new() };
+        member.log = kept;
+        member.snapshot = index.0;
+        member.synced = member.synced.max(index.0);
+        member.committed = member.committed.max(index.0);
+        (member.applied, member.revision) = (index.0, revision);
+        self.same_state(id, index, revision, hash)
+    }
+
+    fn acknowledged(&mut self, id: MemberId, index: Index) -> Judged {
+        self.count(DURABLE);
+        let on_disk = |member: &&Member| member.snapshot >= index.0 || member.synced >= index.0;
+        let entry = self.members.get(&id).and_then(|member| member.log.get(&index.0)).copied();
+        let same = |member: &&Member| {
+            member.snapshot >= index.0 || entry.is_none() || member.log.get(&index.0).copied() == entry
+        };
+        let holders = self.members.values().filter(on_disk).filter(same).count();
+        if holders * 2 <= self.voters {
+            let text = format!("{id} acknowledged entry {}, which is on the disks of {holders} of {} members", index.0, self.voters);
+            return Err((DURABLE, vec![text]));
+        }
+        Ok(())
+    }
+}
+
+type Judged = Result<(), (&'static str, Vec<String>)>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: MemberId = MemberId(1);
+    const B: MemberId = MemberId(2);
+    const C: MemberId = MemberId(3);
+
+    fn appended(member: MemberId, first: u64, entries: &[(u64, u64)]) -> Note {
+        let entries = entries.iter().map(|(term, digest)| (Term(*term), *digest)).collect();
+        Note::Appended { member, first: Index(first), entries }
+    }
+
+    fn synced(member: MemberId, term: u64, last: u64) -> Note {
+        Note::Synced { member, term: Term(term), last: Index(last) }
+    }
+
+    fn committed(member: MemberId, term: u64, index: u64) -> Note {
+        Note::Committed { member, term: Term(term), index: Index(index) }
+    }
+
+    fn applied(member: MemberId, index: u64, hash: u64) -> Note {
+        Note::Applied { member, index: Index(index), term: Term(1), revision: Revision(index as i64), hash }
+    }
+
+    fn judge(notes: &[Note]) -> Option<&'static str> {
+        let mut raft = Raft::new(3);
+        notes.iter().enumerate().for_each(|(n, note)| raft.see(n as u64, note));
+        raft.first.map(|breach| breach.promise)
+    }
+
+    fn leader(member: MemberId, term: u64) -> Note {
+        Note::Leader { member, term: Term(term) }
+    }
+
+    fn right() -> Vec<Note> {
+        vec![
+            leader(A, 1),
+            appended(A, 1, &[(1, 10), (1, 11)]),
+            appended(B, 1, &[(1, 10), (1, 11)]),
+            synced(A, 1, 2),
+            synced(B, 1, 2),
+            committed(A, 1, 2),
+            applied(A, 1, 100),
+            applied(A, 2, 101),
+            Note::Acknowledged { member: A, index: Index(2) },
+            committed(B, 1, 2),
+            applied(B, 1, 100),
+            applied(B, 2, 101),
+            leader(B, 2),
+        ]
+    }
+
+    fn with(notes: &[Note]) -> Option<&'static str> {
+        judge(&[right().as_slice(), notes].concat())
+    }
+
+    #[test]
+    fn a_right_course_is_accepted() {
+        assert_eq!(judge(&right()), None);
+    }
+
+    #[test]
+    fn each_planted_violation_is_flagged() {
+        assert_eq!(with(&[leader(C, 2)]), Some(ONE_LEADER));
+        assert_eq!(with(&[leader(C, 3)]), Some(COMPLETE));
+        assert_eq!(with(&[appended(C, 1, &[(1, 77)])]), Some(MATCHING));
+        assert_eq!(with(&[appended(A, 2, &[(2, 20)])]), Some(SAFE));
+        assert_eq!(with(&[appended(C, 1, &[(1, 10), (2, 20)]), committed(C, 2, 2)]), Some(SAFE));
+        assert_eq!(with(&[committed(A, 1, 1)]), Some(FORWARD));
+        assert_eq!(with(&[applied(A, 2, 101)]), Some(FORWARD));
+        assert_eq!(with(&[applied(C, 2, 999)]), Some(EQUAL));
+        let unsynced = [appended(B, 3, &[(2, 30)]), Note::Acknowledged { member: B, index: Index(3) }];
+        assert_eq!(with(&unsynced), Some(DURABLE));
+        let lost = Note::MemberStarted { member: B, term: Term(1), last: Index(1), applied: Index(0) };
+        let again = [lost, Note::Acknowledged { member: A, index: Index(2) }];
+        assert_eq!(with(&again), Some(DURABLE));
+    }
+}

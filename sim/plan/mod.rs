@@ -1,0 +1,222 @@
+//! A plan: every load and every harm of a run, drawn and timed before it begins. It is a file that can be saved,
+//! edited and run again; nothing is invented during a run. Times are microseconds from the start.
+
+mod draw;
+
+pub use draw::plan;
+
+use crate::scenario::{DiskHarm, Expect, KubeDeed, Process, Role, Way};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt};
+
+/// Changes whenever an older plan file can no longer be read.
+pub const FORMAT: u32 = 1;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub format: u32,
+    pub scenario: String,
+    pub seed: u64,
+    pub cluster: Counts,
+    pub latency: (u64, u64),
+    /// Parts per million.
+    pub loss: u64,
+    pub knobs: BTreeMap<String, u64>,
+    pub harms: Vec<PlannedHarm>,
+    pub deeds: Vec<PlannedDeed>,
+    pub kv: Vec<KvClient>,
+    pub watchers: Vec<Watcher>,
+    pub kube: Vec<KubeClient>,
+    pub api_watchers: u64,
+    pub heal: u64,
+    pub settle: u64,
+    pub expect: Vec<Expect>,
+    pub check: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub members: u64,
+    pub apiservers: u64,
+    pub managers: u64,
+    pub schedulers: u64,
+    pub nodes: u64,
+}
+
+impl Counts {
+    pub fn of(&self, role: Role) -> u64 {
+        match role {
+            Role::Member => self.members,
+            Role::ApiServer => self.apiservers,
+            Role::Manager => self.managers,
+            Role::Scheduler => self.schedulers,
+            Role::Node => self.nodes,
+        }
+    }
+
+    pub fn processes(&self, role: Role) -> impl Iterator<Item = Process> + use<> {
+        (1..=self.of(role)).map(move |number| Process { role, number })
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = [
+            (self.members, "member"),
+            (self.apiservers, "API server"),
+            (self.managers, "manager"),
+            (self.schedulers, "scheduler"),
+            (self.nodes, "node"),
+        ];
+        let said = named.iter().filter(|(count, _)| *count > 0);
+        let said = said.map(|(count, word)| format!("{count} {word}{}", if *count == 1 { "" } else { "s" }));
+        f.write_str(&said.collect::<Vec<_>>().join(", "))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedHarm {
+    pub at: u64,
+    /// When it is healed.
+    pub until: u64,
+    pub of: Vec<Aim>,
+    pub blow: Blow,
+    /// Harms of one line of the scenario; if none of them has an effect, the run is vacuous.
+    pub line: u64,
+}
+
+/// Whom a harm hits. Who leads and who runs a pod is known only when the time comes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Aim {
+    Process(Process),
+    Leader,
+    Active(Role),
+    NodeRunning(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Blow {
+    Crash,
+    PowerCut,
+    Pause,
+    Restart,
+    /// `from` None: from all others. `flapping`: the cut comes and goes at this pace.
+    Partition { from: Option<Vec<Aim>>, way: Way, flapping: Option<u64> },
+    Link { latency: (u64, u64), loss: u64 },
+    Skew(i64),
+    Step(i64),
+    Disk(DiskHarm),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedDeed {
+    pub at: u64,
+    pub deed: KubeDeed,
+}
+
+/// One client of the store: it does one operation after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KvClient {
+    pub name: String,
+    pub from: u64,
+    pub until: u64,
+    pub ops: Vec<KvOp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KvOp {
+    /// After the answer to the one before.
+    pub pause: u64,
+    pub deed: KvDeed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KvDeed {
+    Put { key: String, value: String },
+    Get { key: String, serializable: bool },
+    List,
+    /// Put if the key is as this client last saw it.
+    Txn { key: String, value: String },
+    /// Two keys in one revision.
+    Transfer { keys: [String; 2], values: [String; 2] },
+    Delete { key: String },
+    /// Grant, put under it, renew so often, then revoke it or leave it to end.
+    Lease { key: String, value: String, ttl: i64, renewals: u64, revoke: bool },
+    /// At the revision this client saw so many revisions ago; 0 is the newest it saw.
+    Compact { back: i64 },
+    /// Watch from the revision of this client's last compaction, or last write, until all of it has come.
+    History,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watcher {
+    pub name: String,
+    pub from: u64,
+    /// Between one answer and the reading of the next.
+    pub pause: u64,
+    /// It drops its stream and resumes after so long.
+    pub lives: u64,
+    pub prev_kv: bool,
+    pub no_put: bool,
+    pub no_delete: bool,
+    /// Asks for progress after each pause of this length, or never.
+    pub progress: Option<u64>,
+}
+
+/// One client of the API server. Its deployments are its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KubeClient {
+    pub name: String,
+    pub from: u64,
+    pub until: u64,
+    pub ops: Vec<KubeOp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KubeOp {
+    pub pause: u64,
+    pub deed: KubeDeed,
+}
+
+impl Plan {
+    /// The same run in which no harm is done.
+    pub fn without_harm(mut self) -> Plan {
+        self.harms.clear();
+        self
+    }
+
+    pub fn has_kube(&self) -> bool {
+        self.cluster.apiservers > 0
+    }
+
+    pub fn knobs(&self) -> base::Knobs {
+        let mut knobs = base::Knobs::default();
+        for (name, value) in &self.knobs {
+            knobs.set(name, *value);
+        }
+        knobs
+    }
+
+    pub fn to_text(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    pub fn from_text(text: &str) -> Result<Plan, String> {
+        let plan: Plan = serde_json::from_str(text).map_err(|error| format!("this is not a plan: {error}"))?;
+        if plan.format != FORMAT {
+            return Err(format!("the plan has format {}; this build reads format {FORMAT}", plan.format));
+        }
+        Ok(plan)
+    }
+}
+
+impl fmt::Display for Aim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Aim::Process(process) => process.fmt(f),
+            Aim::Leader => f.write_str("the leader"),
+            Aim::Active(role) => write!(f, "the active {}", role.word()),
+            Aim::NodeRunning(pod) => write!(f, "the node running {pod}"),
+        }
+    }
+}

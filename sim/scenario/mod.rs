@@ -1,0 +1,202 @@
+//! What a scenario file says. Everything that varies is still a [`Draw`] here: the seed decides in the plan.
+//!
+//! | module | promise |
+//! |---|---|
+//! | `yaml` | a tree in which every node knows its line and column; mistakes that point there |
+//! | `units` | quantities as words |
+//! | `target` | who is meant |
+//! | `words` | the nearest valid word |
+//! | `read` | file to [`Scenario`], or one mistake |
+//! | `schema` | the grammar as JSON schema, for editors |
+
+pub mod read;
+pub mod schema;
+pub mod target;
+pub mod units;
+pub mod words;
+pub mod yaml;
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+pub use target::{Amount, Process, Role, Target};
+pub use units::Draw;
+
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The claim, as a sentence.
+    pub name: String,
+    /// The seed whose outcome is recorded in `snapshots/`.
+    pub seed: u64,
+    pub cluster: Cluster,
+    pub network: Network,
+    /// Knobs of the product, by their snake_case names.
+    pub knobs: BTreeMap<String, Draw>,
+    pub timeline: Vec<Timed>,
+    pub load: Vec<Load>,
+    pub harm: Vec<Repeated>,
+    /// When all harm and load end, in microseconds from the start.
+    pub heal: u64,
+    /// How long the system may take to converge after that.
+    pub settle: u64,
+    pub expect: Vec<Expect>,
+    /// Empty: all.
+    pub check: Vec<String>,
+}
+
+/// How many of each role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    pub members: Draw,
+    pub apiservers: Draw,
+    pub managers: Draw,
+    pub schedulers: Draw,
+    pub nodes: Draw,
+}
+
+/// Times in microseconds, loss in parts per million.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    pub latency: Draw,
+    pub loss: Draw,
+}
+
+/// Something that happens at a time.
+#[derive(Clone, Debug)]
+pub struct Timed {
+    pub at: Draw,
+    pub what: Deed,
+    pub line: u64,
+}
+
+/// A harm that comes again and again, or in only some seeds.
+#[derive(Clone, Debug)]
+pub struct Repeated {
+    pub harm: Harm,
+    /// None: once, somewhere in the safety phase.
+    pub every: Option<Draw>,
+    /// Parts per million of the seeds in which it comes at all.
+    pub chance: u64,
+    pub line: u64,
+}
+
+#[derive(Clone, Debug)]
+pub enum Deed {
+    Harm(Harm),
+    Kube(KubeDeed),
+}
+
+/// What an operator does by hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KubeDeed {
+    /// The manifest as JSON text.
+    Apply(String),
+    Scale { deployment: String, replicas: u64 },
+    SetImage { deployment: String, image: String },
+    Delete { deployment: String },
+}
+
+#[derive(Clone, Debug)]
+pub struct Harm {
+    pub kind: HarmKind,
+    pub of: Vec<Target>,
+    /// None: until the heal.
+    pub lasting: Option<Draw>,
+}
+
+#[derive(Clone, Debug)]
+pub enum HarmKind {
+    /// The process dies; its machine lives.
+    Crash,
+    /// The machine loses power: what was not synced is gone, connections hang half-open.
+    PowerCut,
+    /// The process stands still.
+    Pause,
+    /// The process dies and comes back at once.
+    Restart,
+    Partition { from: Option<Vec<Target>>, way: Way, flapping: Option<Draw> },
+    Link { latency: Draw, loss: Draw },
+    /// The wall clock is off by this.
+    ClockSkew(Draw),
+    /// The wall clock jumps by this.
+    ClockStep(Draw),
+    Disk(DiskHarm),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Way {
+    Both,
+    /// The targets hear nothing.
+    In,
+    /// The targets are not heard.
+    Out,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DiskHarm {
+    /// EIO on the named operation.
+    Fail(DiskOp),
+    /// ENOSPC.
+    Full,
+    /// Each sync takes this much longer.
+    Slow(Draw),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DiskOp {
+    Read,
+    Write,
+    Sync,
+}
+
+/// A load with its window.
+#[derive(Clone, Debug)]
+pub struct Load {
+    pub from: u64,
+    pub lasting: u64,
+    pub kind: LoadKind,
+    pub chance: u64,
+}
+
+#[derive(Clone, Debug)]
+pub enum LoadKind {
+    Kv(KvLoad),
+    Kube(KubeLoad),
+}
+
+/// Clients of the store's own protocol.
+#[derive(Clone, Debug)]
+pub struct KvLoad {
+    pub clients: Draw,
+    pub keys: Draw,
+    /// Between one operation of a client and its next.
+    pub pause: Draw,
+    pub mix: BTreeMap<String, u64>,
+    pub watchers: Draw,
+    /// Of the watchers, those that read slowly.
+    pub slow: Draw,
+    /// Seconds a lease lasts.
+    pub ttl: Draw,
+}
+
+/// Clients of the API server.
+#[derive(Clone, Debug)]
+pub struct KubeLoad {
+    pub clients: Draw,
+    pub deployments: Draw,
+    pub replicas: Draw,
+    pub pause: Draw,
+    pub mix: BTreeMap<String, u64>,
+    pub watchers: Draw,
+}
+
+/// What must be so at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Expect {
+    Deployment { name: String, ready: Option<u64>, image: Option<String> },
+    Absent { deployment: String },
+    /// A `reached!` mark of the product or of the tank.
+    Reached(String),
+}
+
+pub const KV_OPS: [&str; 9] = ["put", "get", "list", "txn", "delete", "lease", "compact", "transfer", "history"];
+pub const KUBE_OPS: [&str; 4] = ["scale", "rollout", "delete", "label"];

@@ -1,0 +1,465 @@
+//! From a file to a [`Scenario`], or to the first mistake in it.
+
+use super::units::{count, percent, shift, time};
+use super::yaml::{Mistake, Node, Table, Value};
+use super::*;
+use target::targets;
+
+const TOP: [&str; 12] =
+    ["name", "seed", "cluster", "network", "knobs", "timeline", "load", "harm", "heal", "settle", "expect", "check"];
+pub const HARMS: [&str; 8] = ["crash", "power-cut", "pause", "restart", "partition", "network", "clock", "disk"];
+const HARM_KEYS: [&str; 15] = [
+    "crash", "power-cut", "pause", "restart", "partition", "network", "clock", "disk", "of", "from", "direction",
+    "flapping", "for", "every", "chance",
+];
+pub const DEEDS: [&str; 4] = ["apply", "scale", "set-image", "delete"];
+const TIMELINE_KEYS: [&str; 20] = [
+    "at", "crash", "power-cut", "pause", "restart", "partition", "network", "clock", "disk", "of", "from", "direction",
+    "flapping", "for", "apply", "scale", "set-image", "delete", "replicas", "image",
+];
+const ALWAYS: u64 = 1_000_000;
+
+/// Reads a scenario. `include` gives the text of a manifest the scenario names.
+pub fn scenario(text: &str, include: &dyn Fn(&str) -> Result<String, String>) -> Result<Scenario, Mistake> {
+    let document = Node::read(text)?;
+    let top = document.table("a scenario", &TOP)?;
+    let optional = |key, or: u64| top.get(key).map_or(Ok(or), |node| one(node, time));
+    let heal = optional("heal", 30_000_000)?;
+    let scenario = Scenario {
+        name: top.need("name")?.word("a sentence that claims something")?.to_string(),
+        seed: top.get("seed").map_or(Ok(1), |node| one(node, count))?,
+        cluster: cluster(top.get("cluster"))?,
+        network: network(top.get("network"))?,
+        knobs: knobs(top.get("knobs"))?,
+        timeline: each(top.get("timeline"), |node| timed(node, include))?,
+        load: each(top.get("load"), |node| load(node, heal))?,
+        harm: each(top.get("harm"), repeated)?,
+        heal,
+        settle: optional("settle", 60_000_000)?,
+        expect: each(top.get("expect"), expect)?,
+        check: checks(top.get("check"))?,
+    };
+    possible(&scenario, &document)?;
+    Ok(scenario)
+}
+
+fn one(node: &Node, read: fn(&Node) -> Result<Draw, Mistake>) -> Result<u64, Mistake> {
+    match read(node)? {
+        Draw::Between(low, high) if low == high => Ok(low as u64),
+        _ => Err(Mistake::new(node.place, "a range cannot stand here", "one value")),
+    }
+}
+
+fn each<T>(node: Option<&Node>, read: impl Fn(&Node) -> Result<T, Mistake>) -> Result<Vec<T>, Mistake> {
+    let Some(node) = node else { return Ok(vec![]) };
+    node.list("a list, each entry beginning with `-`")?.iter().map(read).collect()
+}
+
+fn or(table: &Table<'_>, key: &str, default: Draw, read: fn(&Node) -> Result<Draw, Mistake>) -> Result<Draw, Mistake> {
+    table.get(key).map_or(Ok(default), read)
+}
+
+fn cluster(node: Option<&Node>) -> Result<Cluster, Mistake> {
+    let plain = Cluster {
+        members: Draw::fixed(3),
+        apiservers: Draw::fixed(0),
+        managers: Draw::fixed(0),
+        schedulers: Draw::fixed(0),
+        nodes: Draw::fixed(0),
+    };
+    let Some(node) = node else { return Ok(plain) };
+    let table = node.table("cluster", &["members", "apiservers", "managers", "schedulers", "nodes"])?;
+    let cluster = Cluster {
+        members: or(&table, "members", plain.members, count)?,
+        apiservers: or(&table, "apiservers", plain.apiservers, count)?,
+        managers: or(&table, "managers", plain.managers, count)?,
+        schedulers: or(&table, "schedulers", plain.schedulers, count)?,
+        nodes: or(&table, "nodes", plain.nodes, count)?,
+    };
+    if cluster.members.bounds().0 < 1 {
+        return Err(Mistake::new(table.place, "a cluster needs a store", "at least one member"));
+    }
+    Ok(cluster)
+}
+
+fn network(node: Option<&Node>) -> Result<Network, Mistake> {
+    let plain = Network { latency: Draw::Between(500, 5_000), loss: Draw::fixed(0) };
+    let Some(node) = node else { return Ok(plain) };
+    let table = node.table("network", &["latency", "loss"])?;
+    Ok(Network {
+        latency: or(&table, "latency", plain.latency, time)?,
+        loss: or(&table, "loss", plain.loss, percent)?,
+    })
+}
+
+/// Knobs are spelt in camelCase; those that end in Ms take a time and lose the ending.
+fn knobs(node: Option<&Node>) -> Result<BTreeMap<String, Draw>, Mistake> {
+    let Some(node) = node else { return Ok(BTreeMap::new()) };
+    let spelt: Vec<(String, &str)> = base::Knobs::NAMES.iter().map(|name| (knob_word(name), *name)).collect();
+    let words: Vec<&str> = spelt.iter().map(|(word, _)| word.as_str()).collect();
+    let table = node.table("knobs", &words)?;
+    let mut knobs = BTreeMap::new();
+    for (_, word, value) in table.entries {
+        let Some((_, name)) = spelt.iter().find(|(spelt, _)| spelt == word) else { continue };
+        let draw = if name.ends_with("_ms") { milliseconds(time(value)?) } else { count(value)? };
+        knobs.insert(name.to_string(), draw);
+    }
+    Ok(knobs)
+}
+
+fn milliseconds(draw: Draw) -> Draw {
+    match draw {
+        Draw::Between(low, high) => Draw::Between(low / 1_000, high / 1_000),
+        Draw::OneOf(values) => Draw::OneOf(values.into_iter().map(|us| us / 1_000).collect()),
+    }
+}
+
+/// `snapshot_every` is spelt `snapshotEvery`, `raft_tick_ms` is spelt `raftTick`.
+pub fn knob_word(name: &str) -> String {
+    let mut word = String::new();
+    for (n, part) in name.trim_end_matches("_ms").split('_').enumerate() {
+        match part.chars().next() {
+            Some(first) if n > 0 => {
+                word.push(first.to_ascii_uppercase());
+                word.push_str(&part[1..]);
+            }
+            _ => word.push_str(part),
+        }
+    }
+    word
+}
+
+fn timed(node: &Node, include: &dyn Fn(&str) -> Result<String, String>) -> Result<Timed, Mistake> {
+    let table = node.table("a timeline entry", &TIMELINE_KEYS)?;
+    let at = time(table.need("at")?)?;
+    let what = match DEEDS.iter().find_map(|deed| table.get(deed).map(|node| (*deed, node))) {
+        Some((deed, node)) => Deed::Kube(kube_deed(deed, node, &table, include)?),
+        None => Deed::Harm(harm(&table)?),
+    };
+    Ok(Timed { at, what, line: node.place.line })
+}
+
+fn kube_deed(
+    deed: &str,
+    node: &Node,
+    table: &Table<'_>,
+    include: &dyn Fn(&str) -> Result<String, String>,
+) -> Result<KubeDeed, Mistake> {
+    let deployment = || -> Result<String, Mistake> {
+        let word = node.word("deployment/NAME")?;
+        word.strip_prefix("deployment/").map(str::to_string).ok_or_else(|| node.wrong("deployment/NAME"))
+    };
+    Ok(match deed {
+        "apply" => KubeDeed::Apply(manifest(node, include)?),
+        "scale" => KubeDeed::Scale { deployment: deployment()?, replicas: one(table.need("replicas")?, count)? },
+        "set-image" => {
+            let image = table.need("image")?.word("an image, such as \"web:v2\"")?.to_string();
+            KubeDeed::SetImage { deployment: deployment()?, image }
+        }
+        _ => KubeDeed::Delete { deployment: deployment()? },
+    })
+}
+
+fn manifest(node: &Node, include: &dyn Fn(&str) -> Result<String, String>) -> Result<String, Mistake> {
+    let json = match &node.value {
+        Value::Table(_) => node.json(),
+        Value::Scalar(path) => {
+            let text = include(path).map_err(|why| Mistake::new(node.place, why, "the path of a manifest"))?;
+            let manifest = Node::read(&text).map_err(|inner| {
+                Mistake::new(node.place, format!("{path}:{}: {}", inner.place.line, inner.message), inner.expected)
+            })?;
+            manifest.json()
+        }
+        _ => return Err(node.wrong("a manifest, or the path of one")),
+    };
+    if json["kind"].is_null() || json["metadata"]["name"].is_null() {
+        return Err(Mistake::new(node.place, "this is not a manifest", "apiVersion, kind and metadata.name"));
+    }
+    Ok(json.to_string())
+}
+
+fn repeated(node: &Node) -> Result<Repeated, Mistake> {
+    let table = node.table("a harm", &HARM_KEYS)?;
+    Ok(Repeated {
+        harm: harm(&table)?,
+        every: table.get("every").map(time).transpose()?,
+        chance: chance(&table)?,
+        line: node.place.line,
+    })
+}
+
+fn chance(table: &Table<'_>) -> Result<u64, Mistake> {
+    table.get("chance").map_or(Ok(ALWAYS), |node| one(node, percent))
+}
+
+fn harm(table: &Table<'_>) -> Result<Harm, Mistake> {
+    let named: Vec<_> = HARMS.iter().filter_map(|harm| table.get(harm).map(|node| (*harm, node))).collect();
+    let [(word, node)] = named[..] else {
+        let message = if named.is_empty() { "nothing happens here" } else { "two things cannot happen in one entry" };
+        return Err(Mistake::new(table.place, message, format!("one of {}", HARMS.join(", "))));
+    };
+    let lasting = table.get("for").map(time).transpose()?;
+    let everyone = vec![Target::Some(Amount::All, Role::Member)];
+    let of = table.get("of").map_or(Ok(everyone), targets);
+    let (kind, of) = match word {
+        "crash" => (HarmKind::Crash, targets(node)?),
+        "power-cut" => (HarmKind::PowerCut, targets(node)?),
+        "pause" => (HarmKind::Pause, targets(node)?),
+        "restart" => (HarmKind::Restart, targets(node)?),
+        "partition" => (partition(table)?, targets(node)?),
+        "network" => {
+            let network = node.table("network", &["latency", "loss"])?;
+            let latency = or(&network, "latency", Draw::fixed(0), time)?;
+            (HarmKind::Link { latency, loss: or(&network, "loss", Draw::fixed(0), percent)? }, of?)
+        }
+        "clock" => (clock(node)?, of?),
+        _ => (HarmKind::Disk(disk(node)?), of?),
+    };
+    for (key, belongs) in [("from", "partition"), ("direction", "partition"), ("flapping", "partition")] {
+        if let Some(node) = table.get(key).filter(|_| word != belongs) {
+            return Err(Mistake::new(node.place, format!("`{key}` says nothing about `{word}`"), format!("`{belongs}:`")));
+        }
+    }
+    Ok(Harm { kind, of, lasting })
+}
+
+fn partition(table: &Table<'_>) -> Result<HarmKind, Mistake> {
+    let from = match table.get("from") {
+        Some(node) if !node.is_word("rest") => Some(targets(node)?),
+        _ => None,
+    };
+    let way = match table.get("direction") {
+        None => Way::Both,
+        Some(node) => match node.word("in, out or both")? {
+            "in" => Way::In,
+            "out" => Way::Out,
+            "both" => Way::Both,
+            word => return Err(Mistake::word(node.place, "a direction", word, &["in", "out", "both"])),
+        },
+    };
+    Ok(HarmKind::Partition { from, way, flapping: table.get("flapping").map(time).transpose()? })
+}
+
+fn clock(node: &Node) -> Result<HarmKind, Mistake> {
+    let table = node.table("clock", &["skew", "step"])?;
+    match (table.get("skew"), table.get("step")) {
+        (Some(skew), None) => Ok(HarmKind::ClockSkew(shift(skew)?)),
+        (None, Some(step)) => Ok(HarmKind::ClockStep(shift(step)?)),
+        _ => Err(Mistake::new(table.place, "a clock is either skewed or stepped", "`skew: ±2s` or `step: 5s`")),
+    }
+}
+
+fn disk(node: &Node) -> Result<DiskHarm, Mistake> {
+    let table = node.table("disk", &["fail", "full", "slow"])?;
+    if let Some(slow) = table.get("slow") {
+        return Ok(DiskHarm::Slow(time(slow)?));
+    }
+    if table.get("full").is_some() {
+        return Ok(DiskHarm::Full);
+    }
+    let fail = table.need("fail")?;
+    Ok(DiskHarm::Fail(match fail.word("read, write or sync")? {
+        "read" => DiskOp::Read,
+        "write" => DiskOp::Write,
+        "sync" => DiskOp::Sync,
+        word => return Err(Mistake::word(fail.place, "an operation of a disk", word, &["read", "write", "sync"])),
+    }))
+}
+
+fn load(node: &Node, heal: u64) -> Result<Load, Mistake> {
+    let table = node.table("a load", &["kv", "kube", "from", "for", "chance"])?;
+    let from = table.get("from").map_or(Ok(1_000_000), |node| one(node, time))?;
+    let lasting = table.get("for").map_or(Ok(heal.saturating_sub(from)), |node| one(node, time))?;
+    let kind = match (table.get("kv"), table.get("kube")) {
+        (Some(kv), None) => LoadKind::Kv(kv_load(kv)?),
+        (None, Some(kube)) => LoadKind::Kube(kube_load(kube)?),
+        _ => return Err(Mistake::new(table.place, "a load is of one kind", "`kv: {...}` or `kube: {...}`")),
+    };
+    Ok(Load { from, lasting, kind, chance: chance(&table)? })
+}
+
+fn kv_load(node: &Node) -> Result<KvLoad, Mistake> {
+    let table = node.table("kv", &["clients", "keys", "pause", "mix", "watchers", "slow", "ttl"])?;
+    let plain: &[(&str, u64)] = &[("put", 3), ("get", 3), ("txn", 2), ("delete", 1)];
+    Ok(KvLoad {
+        clients: or(&table, "clients", Draw::fixed(3), count)?,
+        keys: or(&table, "keys", Draw::fixed(8), count)?,
+        pause: or(&table, "pause", Draw::Between(10_000, 300_000), time)?,
+        mix: mix(table.get("mix"), &KV_OPS, plain)?,
+        watchers: or(&table, "watchers", Draw::fixed(2), count)?,
+        slow: or(&table, "slow", Draw::fixed(0), count)?,
+        ttl: or(&table, "ttl", Draw::Between(3_000_000, 6_000_000), time)?,
+    })
+}
+
+fn kube_load(node: &Node) -> Result<KubeLoad, Mistake> {
+    let table = node.table("kube", &["clients", "deployments", "replicas", "pause", "mix", "watchers"])?;
+    let plain: &[(&str, u64)] = &[("scale", 3), ("rollout", 3), ("delete", 1)];
+    Ok(KubeLoad {
+        clients: or(&table, "clients", Draw::fixed(1), count)?,
+        deployments: or(&table, "deployments", Draw::fixed(2), count)?,
+        replicas: or(&table, "replicas", Draw::Between(0, 6), count)?,
+        pause: or(&table, "pause", Draw::Between(2_000_000, 8_000_000), time)?,
+        mix: mix(table.get("mix"), &KUBE_OPS, plain)?,
+        watchers: or(&table, "watchers", Draw::fixed(1), count)?,
+    })
+}
+
+fn mix(node: Option<&Node>, known: &[&str], plain: &[(&str, u64)]) -> Result<BTreeMap<String, u64>, Mistake> {
+    let Some(node) = node else {
+        return Ok(plain.iter().map(|(word, weight)| (word.to_string(), *weight)).collect());
+    };
+    let table = node.table("mix", known)?;
+    let weights = table.entries.iter().map(|(_, word, weight)| Ok((word.clone(), one(weight, count)?)));
+    let weights: BTreeMap<String, u64> = weights.collect::<Result<_, Mistake>>()?;
+    if weights.values().sum::<u64>() == 0 {
+        return Err(Mistake::new(table.place, "a mix of nothing", "at least one weight above 0"));
+    }
+    Ok(weights)
+}
+
+fn expect(node: &Node) -> Result<Expect, Mistake> {
+    let table = node.table("an expectation", &["deployment", "readyReplicas", "image", "absent", "reached"])?;
+    if let Some(mark) = table.get("reached") {
+        return Ok(Expect::Reached(mark.word("the name of a mark")?.to_string()));
+    }
+    if let Some(absent) = table.get("absent") {
+        let word = absent.word("deployment/NAME")?;
+        let name = word.strip_prefix("deployment/").ok_or_else(|| absent.wrong("deployment/NAME"))?;
+        return Ok(Expect::Absent { deployment: name.to_string() });
+    }
+    Ok(Expect::Deployment {
+        name: table.need("deployment")?.word("the name of a deployment")?.to_string(),
+        ready: table.get("readyReplicas").map(|node| one(node, count)).transpose()?,
+        image: table.get("image").map(|node| node.word("an image").map(str::to_string)).transpose()?,
+    })
+}
+
+fn checks(node: Option<&Node>) -> Result<Vec<String>, Mistake> {
+    let Some(node) = node.filter(|node| !node.is_word("all")) else { return Ok(vec![]) };
+    let names: Vec<&str> = crate::check::PROMISES.iter().map(|promise| promise.name).collect();
+    let each = node.list("`all`, or a list of promises")?.iter().map(|node| {
+        let word = node.word("the name of a promise")?;
+        if names.contains(&word) { Ok(word.to_string()) } else { Err(Mistake::word(node.place, "a promise", word, &names)) }
+    });
+    each.collect()
+}
+
+/// Targets that the cluster cannot have in any seed are mistakes, not vacuous runs.
+fn possible(scenario: &Scenario, document: &Node) -> Result<(), Mistake> {
+    let timeline = scenario.timeline.iter().filter_map(|timed| match &timed.what {
+        Deed::Harm(harm) => Some((harm, timed.line)),
+        Deed::Kube(_) => None,
+    });
+    let harms = scenario.harm.iter().map(|repeated| (&repeated.harm, repeated.line));
+    for (harm, line) in timeline.chain(harms) {
+        let from = match &harm.kind {
+            HarmKind::Partition { from: Some(from), .. } => from.as_slice(),
+            _ => &[],
+        };
+        for target in harm.of.iter().chain(from) {
+            let (role, least) = match target {
+                Target::Leader => (Role::Member, 1),
+                Target::Some(_, role) | Target::Active(role) => (*role, 1),
+                Target::Exactly(process) => (process.role, process.number as i64),
+                Target::NodeRunning(_) => (Role::Node, 1),
+            };
+            let most = scenario.cluster.of(role).bounds().1;
+            if most < least {
+                let place = yaml::Place { line, column: column_of(document, line) };
+                let message = format!("`{target}` can never be hit");
+                let expected = format!("a cluster with {least} {}s at least; this has {most}", role.word());
+                return Err(Mistake::new(place, message, expected));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn column_of(document: &Node, line: u64) -> u64 {
+    let mut todo = vec![document];
+    while let Some(node) = todo.pop() {
+        if node.place.line == line {
+            return node.place.column;
+        }
+        match &node.value {
+            Value::List(nodes) => todo.extend(nodes),
+            Value::Table(entries) => todo.extend(entries.iter().map(|(_, _, node)| node)),
+            _ => {}
+        }
+    }
+    1
+}
+
+impl Cluster {
+    pub fn of(&self, role: Role) -> &Draw {
+        match role {
+            Role::Member => &self.members,
+            Role::ApiServer => &self.apiservers,
+            Role::Manager => &self.managers,
+            Role::Scheduler => &self.schedulers,
+            Role::Node => &self.nodes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(text: &str) -> String {
+        let no_files = |path: &str| Err(format!("there is no file {path}"));
+        scenario(text, &no_files).unwrap_err().show("x.yaml", text)
+    }
+
+    #[test]
+    fn the_example_of_the_design_is_read() {
+        let text = r#"
+name: a leader lost in the middle of a rollout loses no acknowledged write
+cluster: { members: 3, apiservers: 2, managers: 2, schedulers: 2, nodes: 5 }
+network: { latency: 1ms..10ms, loss: 0.1% }
+knobs: { snapshotEvery: 200, compactEvery: 10s }
+timeline:
+  - { at: 2s, apply: { apiVersion: apps/v1, kind: Deployment, metadata: { name: web } } }
+  - { at: 12s, power-cut: leader, for: 8s }
+  - { at: 14s, partition: [member-1], from: rest, direction: in, for: 20s }
+  - { at: 15s, set-image: deployment/web, image: "web:v2" }
+load:
+  - { kv: { clients: 5, keys: 8, mix: { put: 3, get: 3, txn: 2, delete: 1 } }, for: 60s }
+harm:
+  - { clock: { skew: ±2s }, of: one, every: 10s..20s }
+heal: 60s
+settle: 30s
+expect:
+  - { deployment: web, readyReplicas: 3, image: "web:v2" }
+check: all
+"#;
+        let read = scenario(text, &|_| Err(String::new())).unwrap();
+        assert_eq!(read.cluster.nodes, Draw::fixed(5));
+        assert_eq!(read.knobs["compact_every_ms"], Draw::fixed(10_000));
+        assert_eq!(read.timeline.len(), 4);
+        assert_eq!((read.heal, read.settle), (60_000_000, 30_000_000));
+    }
+
+    #[test]
+    fn a_mistake_names_the_place_what_was_expected_and_the_nearest_word() {
+        insta::with_settings!({ snapshot_path => "../../snapshots/grammar", prepend_module_to_snapshot => false }, {
+            let cases = [
+                "name: x\nharms:\n  - { crash: one }\n",
+                "name: x\ntimeline:\n  - { at: 2s, crsh: leader, for: 8s }\n",
+                "name: x\ntimeline:\n  - { at: 2s, crash: leeder, for: 8s }\n",
+                "name: x\ntimeline:\n  - at: 2s\n    crash: member-1\n    for: -8s\n",
+                "name: x\ntimeline:\n  - { at: 2s, crash: member-9 }\n",
+                "name: x\nknobs: { snapshotEvry: 5 }\n",
+                "name: x\nheal: soon\n",
+                "name: x\nload:\n  - { kv: { mix: { putt: 3 } } }\n",
+                "name: x\ncheck: [linearisable]\n",
+                "name: x\ntimeline:\n  - { at: 1s, apply: nowhere.yaml }\n",
+                "name: [x\n",
+                "cluster: { members: 3 }\n",
+            ];
+            let shown: Vec<String> = cases.iter().map(|text| wrong(text)).collect();
+            insta::assert_snapshot!("mistakes", shown.join("\n\n"));
+        });
+    }
+}
