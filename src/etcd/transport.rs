@@ -35,7 +35,12 @@ impl Service<http::Request<Body>> for Transport {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let answer = self.channel.call(request);
         Box::pin(async move {
-            let response = answer.await.map_err(connection_lost)?;
+            // A connection that ended before it took the request says "canceled".
+            let lost = |error: <rt::grpc::Channel as Service<http::Request<Body>>>::Error| match error {
+                error if error.is_canceled() => not_sent(error),
+                error => connection_lost(error),
+            };
+            let response = answer.await.map_err(lost)?;
             Ok(response.map(|body| Body::new(body.map_err(connection_lost))))
         })
     }

@@ -1,0 +1,93 @@
+//! What members send each other, and the envelope around it: `[magic][version u16][cluster u64][crc32c u32]`
+//! and then the body. A frame of another cluster or of another version is dropped, and counted by its reason.
+
+use crate::{codec, proposal::ProposalId};
+use base::Term;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+const MAGIC: &[u8; 4] = b"WTPF";
+const VERSION: u16 = 1;
+const HEADER: usize = 4 + 2 + 8 + 4;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Frame {
+    Raft(raft::Message),
+    /// Proposals for whoever leads in this term, and in no other: a second copy of the frame is recognised
+    /// within the term.
+    Propose { term: Term, proposals: Vec<Forwarded> },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Forwarded {
+    pub id: ProposalId,
+    pub data: raft::Data,
+}
+
+/// Why a frame was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dropped {
+    NotAFrame,
+    OtherVersion,
+    OtherCluster,
+    Damaged,
+}
+
+pub fn seal(cluster: u64, frame: &Frame) -> Bytes {
+    let body = codec::encode(frame);
+    let mut bytes = Vec::with_capacity(HEADER + body.len());
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&cluster.to_le_bytes());
+    bytes.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+    bytes.extend_from_slice(&body);
+    bytes.into()
+}
+
+pub fn open(cluster: u64, bytes: &[u8]) -> Result<Frame, Dropped> {
+    let rest = bytes.strip_prefix(MAGIC).ok_or(Dropped::NotAFrame)?;
+    let (version, rest) = rest.split_first_chunk().ok_or(Dropped::NotAFrame)?;
+    if u16::from_le_bytes(*version) != VERSION {
+        return Err(Dropped::OtherVersion);
+    }
+    let (sender, rest) = rest.split_first_chunk().ok_or(Dropped::NotAFrame)?;
+    if u64::from_le_bytes(*sender) != cluster {
+        return Err(Dropped::OtherCluster);
+    }
+    let (checksum, body) = rest.split_first_chunk().ok_or(Dropped::NotAFrame)?;
+    if u32::from_le_bytes(*checksum) != crc32c::crc32c(body) {
+        return Err(Dropped::Damaged);
+    }
+    codec::decode(body).map_err(|_| Dropped::Damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame() -> Frame {
+        let id = ProposalId { origin: base::MemberId(1), run: 2, count: 3 };
+        Frame::Propose { term: Term(4), proposals: vec![Forwarded { id, data: "data".into() }] }
+    }
+
+    #[test]
+    fn what_was_sealed_can_be_opened() {
+        assert_eq!(open(7, &seal(7, &frame())), Ok(frame()));
+    }
+
+    #[test]
+    fn a_frame_that_is_not_for_us_is_dropped_with_its_reason() {
+        let sealed = seal(7, &frame());
+        assert_eq!(open(8, &sealed), Err(Dropped::OtherCluster));
+        assert_eq!(open(7, b"hello"), Err(Dropped::NotAFrame));
+        assert_eq!(open(7, &sealed[..HEADER - 1]), Err(Dropped::NotAFrame));
+        let flipped = |at: usize| {
+            let mut bytes = sealed.to_vec();
+            bytes[at] ^= 1;
+            open(7, &bytes)
+        };
+        assert_eq!(flipped(4), Err(Dropped::OtherVersion));
+        assert_eq!(flipped(HEADER - 1), Err(Dropped::Damaged));
+        assert_eq!(flipped(sealed.len() - 1), Err(Dropped::Damaged));
+    }
+}

@@ -1,0 +1,355 @@
+//! The seam between the member's core (the one loop that owns raft and the log) and the services.
+//!
+//! The core's side: it makes the pair with [`Handle::new`], serves the [`Request`]s, calls [`Handle::apply`] (or
+//! [`Handle::skip`]) for each committed entry in order, [`Handle::restore`] when a snapshot replaces the state,
+//! and [`Handle::set_view`] whenever leader, term or commit index changed. None of these waits.
+//!
+//! The services' side: [`Handle::propose`], [`Handle::read_index`], [`Handle::with_store`] and the rest.
+//!
+//! Promises: what a reader sees is applied, hence committed; watchers are told of every revision in order;
+//! a lease's time runs on the leader only, and starts again when a member becomes leader.
+
+use crate::{
+    config::Config,
+    services::{hub::Hub, lease_clock::LeaseClock},
+};
+use base::{Index, Knobs, MemberId, Note, Revision, Term, bug, knobs::ms, reached};
+use rt::sync::{Signal, mpsc, oneshot};
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+use store::{Command, Outcome, Response, Store};
+
+/// Requests the core has not taken yet; more make their senders wait.
+const QUEUE: usize = 1_024;
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Handle(Arc<Shared>);
+
+struct Shared {
+    config: Config,
+    store: Mutex<Store>,
+    view: Mutex<View>,
+    /// Set after each applied entry and each change of the view.
+    changed: Signal,
+    /// Set when the leader or the term changed.
+    leadership: Signal,
+    requests: mpsc::Sender<Request>,
+    hub: Arc<Hub>,
+    leases: Mutex<LeaseClock>,
+}
+
+/// What the core is asked for. An answer that is dropped means that the core has stopped.
+#[derive(Debug)]
+pub enum Request {
+    /// Agree on a command and apply it. On a follower it is forwarded to the leader, unless `only_in` names a
+    /// term: then it is accepted only while this member leads in that very term, and else is `NotLeader`.
+    Propose {
+        command: Command,
+        only_in: Option<Term>,
+        answer: oneshot::Sender<Result<Applied, ProposeError>>,
+    },
+    /// An index that was committed at some time after the request, confirmed by a quorum (in this term).
+    ReadIndex { answer: oneshot::Sender<Result<Index, ReadError>> },
+}
+
+/// A command that was applied here.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    pub index: Index,
+    /// The store's revision right after it.
+    pub revision: Revision,
+    pub response: Result<Response, store::Error>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    #[error("too many entries are committed but not applied, or too many proposals are under way")]
+    TooManyRequests,
+    #[error("no leader is known; nothing was proposed")]
+    NoLeader,
+    #[error("this member does not lead in the term expected; nothing was proposed")]
+    NotLeader,
+    #[error("the leader changed; the command may or may not be agreed on")]
+    Lost,
+    #[error("no agreement in time; the command may or may not be agreed on later")]
+    Timeout,
+    #[error("the member has stopped; the command may or may not be agreed on")]
+    Stopped,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    #[error("no leader is known")]
+    NoLeader,
+    #[error("the leader changed")]
+    LeaderChanged,
+    #[error("no answer from a quorum in time")]
+    Timeout,
+    #[error("the member has stopped")]
+    Stopped,
+}
+
+/// What the member knows of its Raft group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    pub leader: Option<MemberId>,
+    pub term: Term,
+    pub committed: Index,
+}
+
+/// The core's side: what it is asked for, in order.
+pub type Requests = mpsc::Receiver<Request>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no holder of the lock panics")
+}
+
+/// For the core.
+impl Handle {
+    /// The handle and what the core receives. `store` is what was recovered.
+    pub fn new(config: Config, store: Store) -> (Self, Requests) {
+        let (requests, receiver) = mpsc::channel(QUEUE);
+        let shared = Shared {
+            leases: Mutex::new(LeaseClock::new(config.knobs.election_timeout())),
+            config,
+            store: Mutex::new(store),
+            view: Mutex::default(),
+            changed: Signal::new(),
+            leadership: Signal::new(),
+            requests,
+            hub: Arc::default(),
+        };
+        (Self(Arc::new(shared)), receiver)
+    }
+
+    /// Applies a committed command; tells watchers and the lease clock, and the tank.
+    pub fn apply(&self, index: Index, term: Term, command: &Command) -> Applied {
+        let (outcome, revision, hash) = {
+            let mut store = lock(&self.0.store);
+            let outcome = store.apply(index, command);
+            (outcome, store.revision(), store.hash())
+        };
+        let member = self.member();
+        rt::note(Note::Applied { member, index, term, revision, hash });
+        let Outcome { response, events } = outcome;
+        if let Ok(response) = &response {
+            self.after_lease_command(command, response, index);
+        }
+        if !events.is_empty() {
+            self.0.hub.publish(revision.0, &events);
+        }
+        self.0.changed.set();
+        Applied { index, revision, response }
+    }
+
+    /// Passes over a committed entry without a command (a new leader's first).
+    pub fn skip(&self, index: Index, term: Term) {
+        let (revision, hash) = {
+            let mut store = lock(&self.0.store);
+            store.skip(index);
+            (store.revision(), store.hash())
+        };
+        rt::note(Note::Applied { member: self.member(), index, term, revision, hash });
+        self.0.changed.set();
+    }
+
+    /// Replaces the state by a snapshot's. Watchers go on from where they are.
+    pub fn restore(&self, store: Store, term: Term) {
+        let (index, revision, hash) = (store.applied(), store.revision(), store.hash());
+        *lock(&self.0.store) = store;
+        rt::note(Note::Restored { member: self.member(), index, term, revision, hash });
+        self.0.hub.wake_all();
+        self.0.changed.set();
+    }
+
+    /// Says what the member now knows of its Raft group.
+    pub fn set_view(&self, view: View) {
+        let before = std::mem::replace(&mut *lock(&self.0.view), view);
+        if before == view {
+            return;
+        }
+        if (before.leader, before.term) != (view.leader, view.term) {
+            self.after_leadership(before, view);
+            self.0.leadership.set();
+        }
+        self.0.changed.set();
+    }
+
+    /// The lease clock runs on the leader only: a member that was deposed does not know of renewals.
+    fn after_leadership(&self, before: View, view: View) {
+        let leads = |view: &View| view.leader == Some(self.member());
+        if leads(&view) && (!leads(&before) || before.term != view.term) {
+            let store = self.store();
+            lock(&self.0.leases).promote(&store, rt::now());
+        } else if leads(&before) && !leads(&view) {
+            reached!("a leader with a lease clock was deposed");
+            if !bug!("L01") {
+                lock(&self.0.leases).demote();
+            }
+        }
+    }
+
+    fn after_lease_command(&self, command: &Command, response: &Response, index: Index) {
+        let ended = |lease: i64, expired: bool| {
+            lock(&self.0.leases).ended(lease);
+            rt::note(Note::LeaseEnded { member: self.member(), lease, expired });
+        };
+        match (command, response) {
+            (_, Response::LeaseGrant { id, ttl }) => {
+                lock(&self.0.leases).granted(*id, index.0, *ttl, rt::now());
+            }
+            (Command::LeaseRevoke { id }, _) => ended(*id, false),
+            (Command::LeaseExpire { id, .. }, _) => ended(*id, true),
+            _ => {}
+        }
+    }
+}
+
+/// For the services.
+impl Handle {
+    /// Agrees on a command and applies it here.
+    pub async fn propose(&self, command: Command) -> Result<Applied, ProposeError> {
+        self.propose_in(command, None).await
+    }
+
+    /// As `propose`; with `only_in`, only if this member leads in that term.
+    pub async fn propose_in(&self, command: Command, only_in: Option<Term>) -> Result<Applied, ProposeError> {
+        let lag = self.view().committed.0.saturating_sub(self.applied().0);
+        if lag > self.knobs().apply_lag {
+            reached!("a request was refused because too many entries wait to be applied");
+            return Err(ProposeError::TooManyRequests);
+        }
+        let (answer, answered) = oneshot::channel();
+        let request = Request::Propose { command, only_in, answer };
+        let asked = async {
+            self.0.requests.send(request).await.map_err(|_| ProposeError::Stopped)?;
+            answered.await.map_err(|_| ProposeError::Stopped)?
+        };
+        let applied =
+            rt::timeout(self.request_timeout(), asked).await.map_err(|_| ProposeError::Timeout)??;
+        if applied.response.is_ok() {
+            rt::note(Note::Acknowledged { member: self.member(), index: applied.index });
+        }
+        Ok(applied)
+    }
+
+    /// Waits until everything that was committed before the call is applied here.
+    pub async fn read_index(&self) -> Result<(), ReadError> {
+        if bug!("R18") && self.leads() {
+            return Ok(());
+        }
+        let asked = async {
+            let (answer, answered) = oneshot::channel();
+            self.0.requests.send(Request::ReadIndex { answer }).await.map_err(|_| ReadError::Stopped)?;
+            let index = answered.await.map_err(|_| ReadError::Stopped)??;
+            self.wait_applied(index).await;
+            Ok(())
+        };
+        rt::timeout(self.request_timeout(), asked).await.unwrap_or(Err(ReadError::Timeout))
+    }
+
+    /// Proves that this member leads, and that it has applied all that was committed when it was asked. Gives
+    /// the term in which it leads.
+    pub async fn confirm_leadership(&self) -> Result<Option<Term>, ReadError> {
+        let before = self.view();
+        if before.leader != Some(self.member()) {
+            return Ok(None);
+        }
+        self.read_index().await?;
+        let after = self.view();
+        Ok((after.leader == before.leader && after.term == before.term).then_some(after.term))
+    }
+
+    async fn wait_applied(&self, index: Index) {
+        loop {
+            let seen = self.0.changed.version();
+            if self.applied() >= index {
+                return;
+            }
+            self.0.changed.changed(seen).await;
+        }
+    }
+
+    /// Waits until no leader has been known for so many election time-outs in a row.
+    pub async fn leaderless(&self, timeouts: u32) {
+        loop {
+            let seen = self.0.leadership.version();
+            let next = self.0.leadership.changed(seen);
+            if self.view().leader.is_some() {
+                next.await;
+            } else if rt::timeout(self.knobs().election_timeout() * timeouts, next).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Looks at the state as applied so far. Must not take long: writes wait.
+    pub fn with_store<T>(&self, look: impl FnOnce(&Store) -> T) -> T {
+        look(&lock(&self.0.store))
+    }
+
+    /// The state as applied so far, as a copy that takes no time to make.
+    pub fn store(&self) -> Store {
+        self.with_store(Store::clone)
+    }
+
+    pub fn applied(&self) -> Index {
+        self.with_store(Store::applied)
+    }
+
+    pub fn view(&self) -> View {
+        *lock(&self.0.view)
+    }
+
+    /// True when this member believes that it leads. Prove it before acting on it.
+    pub fn leads(&self) -> bool {
+        self.view().leader == Some(self.member())
+    }
+
+    pub fn member(&self) -> MemberId {
+        self.0.config.id
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub fn knobs(&self) -> &Knobs {
+        &self.0.config.knobs
+    }
+
+    pub fn request_timeout(&self) -> Duration {
+        ms(self.knobs().request_timeout_ms)
+    }
+
+    /// The head of an answer at this revision.
+    pub fn header(&self, revision: Revision) -> etcd::pb::ResponseHeader {
+        etcd::pb::ResponseHeader {
+            cluster_id: self.0.config.cluster_id,
+            member_id: self.member().0,
+            revision: revision.0,
+            raft_term: self.view().term.0,
+        }
+    }
+
+    /// Set after each applied entry and each change of the view.
+    pub fn changed(&self) -> &Signal {
+        &self.0.changed
+    }
+
+    /// Set when the leader or the term changed.
+    pub fn leadership(&self) -> &Signal {
+        &self.0.leadership
+    }
+
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.0.hub
+    }
+
+    pub(crate) fn leases(&self) -> MutexGuard<'_, LeaseClock> {
+        lock(&self.0.leases)
+    }
+}

@@ -1,0 +1,95 @@
+//! Questions that only the leader can answer, asked of it over its client port. The answer of a member that
+//! stopped leading meanwhile is an error, never a guess; a question is not passed on twice.
+
+use crate::handle::Handle;
+use base::knobs::ms;
+use etcd::{error, pb};
+use pb::lease_client::LeaseClient;
+use rt::grpc::{Channel, ChannelOptions};
+use std::{future::Future, net::SocketAddr, sync::Mutex, time::Duration};
+use tonic::{Request, Status, metadata::MetadataValue};
+
+/// Marks a request that another member passed on.
+const FORWARDED: &str = "wavetank-forwarded";
+/// Between two attempts to find a leader that answers.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A channel to the last leader asked.
+#[derive(Default)]
+pub struct Forward {
+    channel: Mutex<Option<(SocketAddr, Channel)>>,
+}
+
+/// True for a request that was passed on by another member.
+pub fn is_forwarded<T>(request: &Request<T>) -> bool {
+    request.metadata().contains_key(FORWARDED)
+}
+
+fn forwarded<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert(FORWARDED, MetadataValue::from_static("true"));
+    request
+}
+
+impl Forward {
+    /// Asks the leader to renew a lease.
+    pub async fn keep_alive(&self, handle: &Handle, id: i64) -> Result<pb::LeaseKeepAliveResponse, Status> {
+        let requests = futures::stream::iter([pb::LeaseKeepAliveRequest { id }]);
+        let mut leader = self.leader(handle).await?;
+        let mut answers = self.checked(leader.lease_keep_alive(forwarded(requests)).await)?.into_inner();
+        let answer = self.checked(answers.message().await)?;
+        answer.ok_or_else(error::leader_changed)
+    }
+
+    /// Asks the leader how long a lease still lives.
+    pub async fn time_to_live(
+        &self,
+        handle: &Handle,
+        request: pb::LeaseTimeToLiveRequest,
+    ) -> Result<pb::LeaseTimeToLiveResponse, Status> {
+        let mut leader = self.leader(handle).await?;
+        self.checked(leader.lease_time_to_live(forwarded(request)).await).map(tonic::Response::into_inner)
+    }
+
+    /// Forgets the channel after a failure.
+    fn checked<T>(&self, answer: Result<T, Status>) -> Result<T, Status> {
+        if answer.is_err() {
+            *self.channel.lock().expect("no holder of the channel panics") = None;
+        }
+        answer
+    }
+
+    async fn leader(&self, handle: &Handle) -> Result<LeaseClient<Channel>, Status> {
+        let leader = handle.view().leader.and_then(|leader| handle.config().members.get(&leader));
+        let addr = leader.ok_or_else(error::no_leader)?.client;
+        let known = self.channel.lock().expect("no holder of the channel panics").clone();
+        if let Some((_, channel)) = known.filter(|(known, channel)| *known == addr && !channel.closed()) {
+            return Ok(LeaseClient::new(channel));
+        }
+        let knobs = handle.knobs();
+        let options = ChannelOptions {
+            keepalive: ms(knobs.keepalive_ms),
+            keepalive_timeout: ms(knobs.keepalive_timeout_ms),
+            connect_timeout: ms(knobs.connect_timeout_ms),
+        };
+        let channel = Channel::connect(addr, options).await.map_err(|_| error::no_leader())?;
+        *self.channel.lock().expect("no holder of the channel panics") = Some((addr, channel.clone()));
+        Ok(LeaseClient::new(channel))
+    }
+}
+
+/// Asks again until there is an answer, or the time is up. `ask` says `None` when it is worth asking again.
+pub async fn until_answered<T, F>(handle: &Handle, mut ask: impl FnMut() -> F) -> Result<T, Status>
+where
+    F: Future<Output = Result<Option<T>, Status>>,
+{
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await? {
+                return Ok(answer);
+            }
+            rt::sleep(PAUSE).await;
+        }
+    };
+    rt::timeout(handle.request_timeout(), asking).await.unwrap_or_else(|_| Err(error::timeout()))
+}

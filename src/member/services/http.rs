@@ -1,0 +1,82 @@
+//! What a person or a probe asks over plain HTTP.
+
+use super::VERSION;
+use crate::handle::Handle;
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use std::collections::BTreeMap;
+
+pub fn router(handle: Handle) -> Router {
+    Router::new()
+        .route("/version", get(version))
+        .route("/health", get(health))
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(handle)
+}
+
+async fn version() -> Response {
+    let cluster = VERSION.rsplit_once('.').map_or(VERSION, |(minor, _)| minor);
+    let body = BTreeMap::from([("etcdserver", VERSION.into()), ("etcdcluster", format!("{cluster}.0"))]);
+    Json(body).into_response()
+}
+
+/// Why this member cannot serve, if it cannot.
+async fn unfit(handle: &Handle, serializable: bool) -> Option<String> {
+    if serializable {
+        return None;
+    }
+    if handle.view().leader.is_none() {
+        return Some("RAFT NO LEADER".into());
+    }
+    handle.read_index().await.err().map(|error| format!("RANGE ERROR:{error}"))
+}
+
+fn is_serializable(query: &BTreeMap<String, String>) -> bool {
+    query.get("serializable").is_some_and(|value| value == "true")
+}
+
+async fn health(State(handle): State<Handle>, Query(query): Query<BTreeMap<String, String>>) -> Response {
+    match unfit(&handle, is_serializable(&query)).await {
+        None => Json(BTreeMap::from([("health", "true"), ("reason", "")])).into_response(),
+        Some(reason) => {
+            let body = BTreeMap::from([("health", "false".into()), ("reason", reason)]);
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+        }
+    }
+}
+
+async fn ready(State(handle): State<Handle>) -> Response {
+    match unfit(&handle, false).await {
+        None => "ok\n".into_response(),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response(),
+    }
+}
+
+async fn metrics(State(handle): State<Handle>) -> Response {
+    let view = handle.view();
+    let (applied, revision, keys, kept) = handle.with_store(|store| {
+        (store.applied().0, store.revision().0 as u64, store.len() as u64, store.kept() as u64)
+    });
+    let (streams, watchers) = handle.hub().count();
+    let gauges = [
+        ("etcd_server_has_leader", u64::from(view.leader.is_some())),
+        ("etcd_server_is_leader", u64::from(handle.leads())),
+        ("etcd_server_proposals_committed_total", view.committed.0),
+        ("etcd_server_proposals_applied_total", applied),
+        ("etcd_debugging_mvcc_current_revision", revision),
+        ("etcd_debugging_mvcc_keys_total", keys),
+        ("etcd_debugging_mvcc_watch_stream_total", streams as u64),
+        ("etcd_debugging_mvcc_watcher_total", watchers as u64),
+        ("wavetank_store_versions_kept", kept),
+    ];
+    let text: String =
+        gauges.iter().map(|(name, value)| format!("# TYPE {name} gauge\n{name} {value}\n")).collect();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}

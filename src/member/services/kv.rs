@@ -1,0 +1,119 @@
+//! Ranges, puts, deletes, txns and compaction. Writes and linearizable reads go through Raft, on any member;
+//! serializable reads are answered from what this member has applied.
+
+use super::{admit, convert, refuse};
+use crate::handle::{Applied, Handle};
+use etcd::{error, pb};
+use pb::request_op::Request as Op;
+use prost::Message;
+use store::{Command, Response as Answer};
+use tonic::{Request, Response, Status};
+
+pub struct Kv {
+    handle: Handle,
+}
+
+impl Kv {
+    pub fn new(handle: Handle) -> Self {
+        Self { handle }
+    }
+
+    /// Refuses what is too large, then what no state could accept; agrees on the rest.
+    async fn write(&self, command: Command, bytes: usize) -> Result<(Answer, pb::ResponseHeader), Status> {
+        if bytes as u64 > self.handle.knobs().request_bytes {
+            return Err(error::request_too_large());
+        }
+        store::check(&command, self.handle.knobs().txn_ops as usize).map_err(refuse::by_store)?;
+        let Applied { revision, response, .. } =
+            self.handle.propose(command).await.map_err(refuse::by_propose)?;
+        Ok((response.map_err(refuse::by_store)?, self.handle.header(revision)))
+    }
+
+    async fn linearizable(&self) -> Result<(), Status> {
+        self.handle.read_index().await.map_err(refuse::by_read)
+    }
+
+    async fn read_txn(&self, txn: store::TxnRequest, serializable: bool) -> Result<pb::TxnResponse, Status> {
+        let command = Command::Txn(txn);
+        store::check(&command, self.handle.knobs().txn_ops as usize).map_err(refuse::by_store)?;
+        let Command::Txn(txn) = command else { unreachable!("made above") };
+        if !serializable {
+            self.linearizable().await?;
+        }
+        let (answer, revision) = self.handle.with_store(|store| (store.read_txn(&txn), store.revision()));
+        let answer = answer.expect("a txn that only reads is answered as a read");
+        Ok(convert::txn_response(self.handle.header(revision), answer.map_err(refuse::by_store)?))
+    }
+}
+
+/// An answer of another kind than the command's.
+fn mismatch() -> Status {
+    Status::internal("the store gave an answer of another kind than the command's")
+}
+
+/// True when no operation of a txn asks for more than what this member has applied.
+fn is_serializable(txn: &pb::TxnRequest) -> bool {
+    txn.success.iter().chain(&txn.failure).all(|op| match &op.request {
+        Some(Op::RequestRange(range)) => range.serializable,
+        Some(Op::RequestTxn(txn)) => is_serializable(txn),
+        _ => false,
+    }) && !(txn.success.is_empty() && txn.failure.is_empty())
+}
+
+#[tonic::async_trait]
+impl pb::kv_server::Kv for Kv {
+    async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
+        let request = admit(&self.handle, request)?;
+        let serializable = request.serializable;
+        let request = convert::range(request)?;
+        request.check().map_err(refuse::by_store)?;
+        if !serializable {
+            self.linearizable().await?;
+        }
+        let (answer, revision) = self.handle.with_store(|store| (store.range(&request), store.revision()));
+        let answer = answer.map_err(refuse::by_store)?;
+        Ok(Response::new(convert::range_response(Some(self.handle.header(revision)), answer)))
+    }
+
+    async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {
+        let request = admit(&self.handle, request)?;
+        let bytes = request.encoded_len();
+        let (answer, header) = self.write(Command::Put(convert::put(request)), bytes).await?;
+        let Answer::Put(answer) = answer else { return Err(mismatch()) };
+        Ok(Response::new(convert::put_response(Some(header), answer)))
+    }
+
+    async fn delete_range(
+        &self,
+        request: Request<pb::DeleteRangeRequest>,
+    ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
+        let request = admit(&self.handle, request)?;
+        let bytes = request.encoded_len();
+        let (answer, header) =
+            self.write(Command::DeleteRange(convert::delete_range(request)), bytes).await?;
+        let Answer::DeleteRange(answer) = answer else { return Err(mismatch()) };
+        Ok(Response::new(convert::delete_range_response(Some(header), answer)))
+    }
+
+    async fn txn(&self, request: Request<pb::TxnRequest>) -> Result<Response<pb::TxnResponse>, Status> {
+        let request = admit(&self.handle, request)?;
+        let (bytes, serializable) = (request.encoded_len(), is_serializable(&request));
+        let txn = convert::txn(request)?;
+        if txn.is_read_only() {
+            return self.read_txn(txn, serializable).await.map(Response::new);
+        }
+        let (answer, header) = self.write(Command::Txn(txn), bytes).await?;
+        let Answer::Txn(answer) = answer else { return Err(mismatch()) };
+        Ok(Response::new(convert::txn_response(header, answer)))
+    }
+
+    async fn compact(
+        &self,
+        request: Request<pb::CompactionRequest>,
+    ) -> Result<Response<pb::CompactionResponse>, Status> {
+        let request = admit(&self.handle, request)?;
+        let bytes = request.encoded_len();
+        let (_, header) = self.write(Command::Compact { revision: request.revision }, bytes).await?;
+        Ok(Response::new(pb::CompactionResponse { header: Some(header) }))
+    }
+}

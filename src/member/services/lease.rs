@@ -1,0 +1,204 @@
+//! Leases. Grants and revocations are commands. Their time is known to the leader alone: other members ask it,
+//! and it answers only after it has proved that it leads and has applied all that was committed before.
+
+use super::{
+    admit,
+    forward::{Forward, is_forwarded, until_answered},
+    lease_clock::Renewal,
+    refuse, requires_leader,
+};
+use crate::handle::{Handle, ReadError};
+use base::{Revision, reached};
+use etcd::{error, pb};
+use rt::sync::mpsc;
+use std::{pin::pin, sync::Arc};
+use store::Command;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Keepalive answers that wait for the client to read.
+const QUEUE: usize = 8;
+/// Without a leader for this many election time-outs, a stream that requires one ends.
+const LEADERLESS: u32 = 3;
+
+#[derive(Clone)]
+pub struct Lease {
+    handle: Handle,
+    forward: Arc<Forward>,
+}
+
+impl Lease {
+    pub fn new(handle: Handle) -> Self {
+        Self { handle, forward: Arc::default() }
+    }
+
+    fn head(&self) -> Option<pb::ResponseHeader> {
+        Some(self.handle.header(self.handle.with_store(store::Store::revision)))
+    }
+
+    async fn grant(&self, id: i64, ttl: i64) -> Result<Option<pb::LeaseGrantResponse>, Status> {
+        let chosen = id != 0;
+        let id = if chosen { id } else { random_id() };
+        let command = Command::LeaseGrant { id, ttl };
+        store::check(&command, 0).map_err(refuse::by_store)?;
+        let applied = self.handle.propose(command).await.map_err(refuse::by_propose)?;
+        match applied.response {
+            Ok(_) => {
+                let header = Some(self.handle.header(applied.revision));
+                Ok(Some(pb::LeaseGrantResponse { header, id, ttl, error: String::new() }))
+            }
+            Err(store::Error::LeaseExists) if !chosen => Ok(None),
+            Err(refusal) => Err(refuse::by_store(refusal)),
+        }
+    }
+
+    /// Renews a lease here if this member leads, else asks the leader; a lease that is gone has 0 s.
+    async fn keep_alive(&self, id: i64, passed_on: bool) -> Result<pb::LeaseKeepAliveResponse, Status> {
+        until_answered(&self.handle, async || match self.handle.confirm_leadership().await {
+            Ok(Some(_)) => Ok(self.renew(id)),
+            Ok(None) if passed_on => Err(error::not_leader()),
+            Ok(None) => Ok(self.forward.keep_alive(&self.handle, id).await.ok()),
+            Err(ReadError::Stopped) => Err(error::stopped()),
+            Err(_) if passed_on => Err(error::leader_changed()),
+            Err(_) => Ok(None),
+        })
+        .await
+    }
+
+    fn renew(&self, id: i64) -> Option<pb::LeaseKeepAliveResponse> {
+        let ttl = match self.handle.leases().renew(id, rt::now()) {
+            Renewal::Done { ttl } => ttl,
+            Renewal::Gone => 0,
+            Renewal::Ending => {
+                reached!("a lease was to be renewed while it was being ended");
+                return None;
+            }
+        };
+        Some(pb::LeaseKeepAliveResponse { header: self.head(), id, ttl })
+    }
+
+    async fn time_to_live(
+        &self,
+        request: pb::LeaseTimeToLiveRequest,
+        passed_on: bool,
+    ) -> Result<pb::LeaseTimeToLiveResponse, Status> {
+        until_answered(&self.handle, async || match self.handle.confirm_leadership().await {
+            Ok(Some(_)) => Ok(Some(self.left(&request))),
+            Ok(None) if passed_on => Err(error::not_leader()),
+            Ok(None) => Ok(self.forward.time_to_live(&self.handle, request).await.ok()),
+            Err(ReadError::Stopped) => Err(error::stopped()),
+            Err(_) if passed_on => Err(error::leader_changed()),
+            Err(_) => Ok(None),
+        })
+        .await
+    }
+
+    fn left(&self, request: &pb::LeaseTimeToLiveRequest) -> pb::LeaseTimeToLiveResponse {
+        let left = self.handle.leases().left(request.id, rt::now());
+        let (header, id) = (self.head(), request.id);
+        let lease = self.handle.with_store(|store| store.lease(id).cloned());
+        let (Some(lease), Some(left)) = (lease, left) else {
+            return pb::LeaseTimeToLiveResponse { header, id, ttl: -1, ..Default::default() };
+        };
+        let keys = if request.keys { lease.keys.iter().cloned().collect() } else { Vec::new() };
+        pb::LeaseTimeToLiveResponse { header, id, ttl: left.as_secs() as i64, granted_ttl: lease.ttl, keys }
+    }
+
+    /// Answers a client's keepalives one after the other.
+    async fn serve(
+        self,
+        mut requests: Streaming<pb::LeaseKeepAliveRequest>,
+        out: mpsc::Sender<Result<pb::LeaseKeepAliveResponse, Status>>,
+        needs_leader: bool,
+        passed_on: bool,
+    ) {
+        let mut lost = pin!(async {
+            match needs_leader {
+                true => self.handle.leaderless(LEADERLESS).await,
+                false => std::future::pending().await,
+            }
+        });
+        loop {
+            let answer = rt::select! {
+                () = out.closed() => return,
+                () = &mut lost => Err(error::no_leader()),
+                request = requests.message() => match request {
+                    Ok(Some(request)) => self.keep_alive(request.id, passed_on).await,
+                    Ok(None) | Err(_) => return,
+                },
+            };
+            let failed = answer.is_err();
+            if out.send(answer).await.is_err() || failed {
+                return;
+            }
+        }
+    }
+}
+
+fn random_id() -> i64 {
+    ((rt::random_u64() >> 1) as i64).max(1)
+}
+
+#[tonic::async_trait]
+impl pb::lease_server::Lease for Lease {
+    type LeaseKeepAliveStream = ReceiverStream<Result<pb::LeaseKeepAliveResponse, Status>>;
+
+    async fn lease_grant(
+        &self,
+        request: Request<pb::LeaseGrantRequest>,
+    ) -> Result<Response<pb::LeaseGrantResponse>, Status> {
+        let request = admit(&self.handle, request)?;
+        let least = self.handle.knobs().lease_min_ttl_ms.div_ceil(1_000) as i64;
+        let ttl = request.ttl.max(least);
+        loop {
+            // An id of ours may be taken already; then another is drawn.
+            if let Some(response) = self.grant(request.id, ttl).await? {
+                return Ok(Response::new(response));
+            }
+        }
+    }
+
+    async fn lease_revoke(
+        &self,
+        request: Request<pb::LeaseRevokeRequest>,
+    ) -> Result<Response<pb::LeaseRevokeResponse>, Status> {
+        let request = admit(&self.handle, request)?;
+        let command = Command::LeaseRevoke { id: request.id };
+        let applied = self.handle.propose(command).await.map_err(refuse::by_propose)?;
+        applied.response.map_err(refuse::by_store)?;
+        let header = Some(self.handle.header(applied.revision));
+        Ok(Response::new(pb::LeaseRevokeResponse { header }))
+    }
+
+    async fn lease_keep_alive(
+        &self,
+        request: Request<Streaming<pb::LeaseKeepAliveRequest>>,
+    ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
+        let (needs_leader, passed_on) = (requires_leader(&request), is_forwarded(&request));
+        let requests = admit(&self.handle, request)?;
+        let (out, answers) = mpsc::channel(QUEUE);
+        rt::spawn(self.clone().serve(requests, out, needs_leader, passed_on));
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
+    async fn lease_time_to_live(
+        &self,
+        request: Request<pb::LeaseTimeToLiveRequest>,
+    ) -> Result<Response<pb::LeaseTimeToLiveResponse>, Status> {
+        let passed_on = is_forwarded(&request);
+        let request = admit(&self.handle, request)?;
+        self.time_to_live(request, passed_on).await.map(Response::new)
+    }
+
+    async fn lease_leases(
+        &self,
+        request: Request<pb::LeaseLeasesRequest>,
+    ) -> Result<Response<pb::LeaseLeasesResponse>, Status> {
+        admit(&self.handle, request)?;
+        self.handle.read_index().await.map_err(refuse::by_read)?;
+        let (ids, revision): (Vec<i64>, Revision) =
+            self.handle.with_store(|store| (store.leases().map(|(id, _)| id).collect(), store.revision()));
+        let leases = ids.into_iter().map(|id| pb::LeaseStatus { id }).collect();
+        Ok(Response::new(pb::LeaseLeasesResponse { header: Some(self.handle.header(revision)), leases }))
+    }
+}

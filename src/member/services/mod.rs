@@ -1,0 +1,81 @@
+//! The etcd v3 services of a member, and health and version over HTTP, on one port.
+//!
+//! | module | promise |
+//! |---|---|
+//! | `kv` | ranges, puts, deletes, txns, compaction |
+//! | `watch` | many watches on one stream; `hub` wakes the streams an event concerns; `watcher` is one watch |
+//! | `lease` | leases; `lease_clock` is their time, `expire` ends them, `forward` asks the leader |
+//! | `cluster`, `maintenance` | the members, their state, hashes |
+//! | `http` | `/version`, `/health`, `/metrics` |
+//! | `convert`, `refuse` | the protocol's messages and errors, and the store's |
+
+mod cluster;
+pub mod convert;
+mod expire;
+mod forward;
+mod http;
+pub mod hub;
+mod kv;
+mod lease;
+pub mod lease_clock;
+mod maintenance;
+mod refuse;
+mod watch;
+mod watcher;
+
+use crate::handle::Handle;
+use base::knobs::ms;
+use etcd::pb;
+use tonic::{Request, Status, service::Routes};
+
+/// The protocol version this member claims: clients decide by it what they may use. From 3.5.13 on they rely on
+/// progress requests.
+pub const VERSION: &str = "3.5.21";
+
+/// What gRPC adds to the largest request at the most.
+const OVERHEAD: usize = 512 << 10;
+
+/// Serves the client port, and ends leases while this member leads. Never returns; ends when dropped.
+pub async fn serve(handle: Handle, listener: rt::net::TcpListener) {
+    let options = rt::http::ServeOptions {
+        keepalive: ms(handle.knobs().keepalive_ms),
+        keepalive_timeout: ms(handle.knobs().keepalive_timeout_ms),
+    };
+    let router = router(&handle);
+    rt::select! {
+        _ = rt::http::serve(listener, router, options) => {}
+        () = expire::run(handle) => {}
+    }
+}
+
+/// Everything served on the client port.
+pub fn router(handle: &Handle) -> rt::http::Router {
+    let limit = handle.knobs().request_bytes as usize + OVERHEAD;
+    let kv = pb::kv_server::KvServer::new(kv::Kv::new(handle.clone())).max_decoding_message_size(limit);
+    let watch = pb::watch_server::WatchServer::new(watch::Watch::new(handle.clone()));
+    let lease = pb::lease_server::LeaseServer::new(lease::Lease::new(handle.clone()));
+    let cluster = pb::cluster_server::ClusterServer::new(cluster::Cluster::new(handle.clone()));
+    let maintenance =
+        pb::maintenance_server::MaintenanceServer::new(maintenance::Maintenance::new(handle.clone()));
+    let grpc = Routes::new(kv)
+        .add_service(watch)
+        .add_service(lease)
+        .add_service(cluster)
+        .add_service(maintenance)
+        .prepare()
+        .into_axum_router();
+    grpc.merge(http::router(handle.clone()))
+}
+
+/// True when the client wants an error rather than an answer from a member that knows no leader.
+fn requires_leader<T>(request: &Request<T>) -> bool {
+    request.metadata().get("hasleader").is_some_and(|value| value == "true")
+}
+
+/// Lets a request in, unless it requires a leader and there is none.
+fn admit<T>(handle: &Handle, request: Request<T>) -> Result<T, Status> {
+    if requires_leader(&request) && handle.view().leader.is_none() {
+        return Err(etcd::error::no_leader());
+    }
+    Ok(request.into_inner())
+}
