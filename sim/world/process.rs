@@ -304,6 +304,14 @@ pub fn death_of(node: NodeId) -> Option<Death> {
     with(node, |process| process.status.death)
 }
 
+/// The node that has this address.
+pub fn node_at(ip: IpAddr) -> Option<NodeId> {
+    TABLE.with_borrow(|table| {
+        let mut all = table.processes.iter();
+        all.find(|(_, process)| process.ip == Some(ip)).map(|(node, _)| *node)
+    })
+}
+
 pub fn ip_of(node: NodeId) -> Option<IpAddr> {
     with(node, |process| process.ip)
 }
