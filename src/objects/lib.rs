@@ -8,6 +8,7 @@
 //! | `field_error`, `names`, `validate` | what is wrong with an object, in upstream's words |
 //! | `status` | how the API says no |
 //! | `schema` | fields and their types: unknown fields, wrong types, OpenAPI documents |
+//! | `patch` | JSON, merge and strategic merge patches |
 //! | `selector` | label and field selectors |
 //! | `quantity` | amounts of resources |
 //! | `conditions`, `owner`, `rollout` | helpers for those who write objects |
@@ -20,6 +21,7 @@ pub mod kinds;
 pub mod names;
 pub mod object;
 pub mod owner;
+pub mod patch;
 pub mod quantity;
 pub mod rollout;
 pub mod schema;

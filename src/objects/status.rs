@@ -258,6 +258,13 @@ impl Status {
             .with(json!({"causes": [{"message": message}]}))
     }
 
+    /// What was asked does not fit the object: a JSON patch that does not apply.
+    pub fn unprocessable(why: &str) -> Status {
+        let message = "the server rejected our request due to an error in our request";
+        Status::new(422, "Invalid", message.into())
+            .with(json!({"causes": [{"reason": "UnexpectedServerResponse", "message": why}]}))
+    }
+
     pub fn unavailable(message: &str) -> Status {
         Status::new(503, "ServiceUnavailable", message.into())
     }
