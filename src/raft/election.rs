@@ -107,6 +107,9 @@ impl Node {
         if bug!("R03") {
             return last_index >= self.log.last();
         }
+        if bug!("R03-and") {
+            return last_index >= self.log.last() && last_term >= self.log.last_term();
+        }
         (last_term, last_index) >= (self.log.last_term(), self.log.last())
     }
 }

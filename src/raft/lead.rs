@@ -176,7 +176,10 @@ impl Node {
         let news = follower.acknowledge(index);
         match &follower.pace {
             Pace::Probe { .. } if news || follower.matched == index => follower.replicate(),
-            Pace::Snapshot { .. } if follower.matched >= base => follower.replicate(),
+            // Its snapshot arrived, even if the log went on without it and it needs another one.
+            Pace::Snapshot { snapshot, .. } if follower.matched >= base.min(snapshot.meta.index) => {
+                follower.replicate();
+            }
             _ => {}
         }
         if news {

@@ -209,8 +209,8 @@ impl Node {
     }
 
     /// How replication to a follower stands, for people: only on a leader.
-    pub fn progress(&self, id: MemberId) -> Option<(Index, Index, usize)> {
-        self.followers.get(&id).map(|follower| (follower.matched, follower.next, follower.in_flight()))
+    pub fn progress(&self, id: MemberId) -> Option<String> {
+        self.followers.get(&id).map(ToString::to_string)
     }
 
     fn role_now(&self) -> RoleChange {
@@ -365,7 +365,7 @@ impl Node {
         let old = std::mem::replace(&mut self.log, Log::starting_after(index, term));
         if bug!("R27") {
             let behind = old.slice(index.next(), old.last(), u64::MAX);
-            behind.into_iter().filter(|entry| entry.term >= term).for_each(|entry| self.push_entry(entry));
+            behind.into_iter().for_each(|entry| self.push_entry(entry));
         }
         self.commit = index;
         self.membership = membership;
@@ -385,6 +385,9 @@ impl Node {
 
     /// Sends what others will rely on: not before the disk holds everything that is in memory now.
     pub(crate) fn promise(&mut self, to: MemberId, body: Body) {
+        if bug!("R08-ack") && matches!(body, Body::Appended { .. }) {
+            return self.send(to, body);
+        }
         self.promises.push(Message { from: self.id, to, term: self.hard.term, body });
     }
 

@@ -3,6 +3,7 @@
 use crate::Snapshot;
 use base::{Index, Knobs};
 use std::collections::VecDeque;
+use std::fmt;
 
 /// How entries are sent to a follower.
 #[derive(Clone, Debug)]
@@ -99,6 +100,24 @@ impl Progress {
     /// Appends on their way.
     pub fn in_flight(&self) -> usize {
         self.window.messages.len()
+    }
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { matched, next, .. } = self;
+        match &self.pace {
+            Pace::Probe { waits } => {
+                write!(f, "probe{} matched {matched} next {next}", if *waits { " waits" } else { "" })
+            }
+            Pace::Replicate => {
+                write!(f, "replicate matched {matched} next {next} in flight {}", self.in_flight())
+            }
+            Pace::Snapshot { snapshot, sent, acked } => {
+                let (index, total) = (snapshot.meta.index, snapshot.data.len());
+                write!(f, "snapshot {index} sent {sent} acked {acked} of {total}")
+            }
+        }
     }
 }
 

@@ -1,0 +1,363 @@
+//! A whole cluster without a world: a wire that holds messages until told otherwise, disks that hold writes
+//! until synced, and the checker that looks at every step.
+
+use base::{Index, Knobs, MemberId};
+use raft::invariants::{Checker, Violation};
+use raft::{
+    Config, Data, Effects, Entry, HardState, Input, Membership, Message, Node, Outbox, Payload, Persist,
+    Recovered, Snapshot, Ticket,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+/// What a member has besides its node.
+pub struct Member {
+    pub node: Option<Node>,
+    pub disk: Recovered,
+    pub writing: VecDeque<Persist>,
+    outbox: Outbox,
+    pub app: App,
+    boots: u64,
+}
+
+/// A state machine that remembers only a hash of what it applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct App {
+    pub applied: Index,
+    pub hash: u64,
+}
+
+impl App {
+    fn apply(&mut self, entry: &Entry) {
+        self.applied = entry.index;
+        self.hash = (self.hash ^ entry.digest()).wrapping_mul(0x0100_0000_01b3);
+    }
+
+    fn image(&self) -> Data {
+        let mut bytes = self.applied.0.to_le_bytes().to_vec();
+        bytes.extend(self.hash.to_le_bytes());
+        bytes.into()
+    }
+
+    fn of(snapshot: &Snapshot) -> Self {
+        let word = |at: usize| snapshot.data[at..at + 8].try_into().map(u64::from_le_bytes).unwrap_or(0);
+        Self { applied: Index(word(0)), hash: word(8) }
+    }
+}
+
+pub struct Cluster {
+    pub members: BTreeMap<MemberId, Member>,
+    pub wire: Vec<Message>,
+    pub check: Checker,
+    pub membership: Membership,
+    pub knobs: Knobs,
+    pub seed: u64,
+    pub steps: u64,
+    /// The hash that every member must have at an applied index.
+    states: BTreeMap<Index, u64>,
+}
+
+pub type Outcome<T = ()> = Result<T, Violation>;
+
+impl Cluster {
+    pub fn new(membership: Membership, knobs: Knobs, seed: u64) -> Outcome<Self> {
+        let ids = membership.all();
+        let mut cluster = Self {
+            members: BTreeMap::new(),
+            wire: Vec::new(),
+            check: Checker::default(),
+            membership,
+            knobs,
+            seed,
+            steps: 0,
+            states: BTreeMap::new(),
+        };
+        for id in ids {
+            let member = Member {
+                node: None,
+                disk: Recovered::default(),
+                writing: VecDeque::new(),
+                outbox: Outbox::default(),
+                app: App::default(),
+                boots: 0,
+            };
+            cluster.members.insert(id, member);
+            cluster.start(id)?;
+        }
+        Ok(cluster)
+    }
+
+    pub fn ids(&self) -> Vec<MemberId> {
+        self.members.keys().copied().collect()
+    }
+
+    pub fn node(&self, id: MemberId) -> Option<&Node> {
+        self.members.get(&id)?.node.as_ref()
+    }
+
+    pub fn start(&mut self, id: MemberId) -> Outcome {
+        let Some(member) = self.members.get_mut(&id).filter(|member| member.node.is_none()) else {
+            return Ok(());
+        };
+        member.boots += 1;
+        let config = Config {
+            id,
+            membership: self.membership.clone(),
+            seed: self.seed ^ (id.0 << 32) ^ member.boots,
+            knobs: self.knobs.clone(),
+        };
+        member.app = member.disk.snapshot.as_ref().map(App::of).unwrap_or_default();
+        member.outbox = Outbox::default();
+        let node = Node::new(config, member.disk.clone());
+        self.check.started(&node)?;
+        member.node = Some(node);
+        Ok(())
+    }
+
+    /// Stops a member; of its writes under way, the first `kept` reach the disk.
+    pub fn crash(&mut self, id: MemberId, kept: usize) {
+        let Some(member) = self.members.get_mut(&id).filter(|member| member.node.is_some()) else { return };
+        member.node = None;
+        let writes = std::mem::take(&mut member.writing);
+        for write in writes.into_iter().take(kept) {
+            write_to(&mut member.disk, write);
+        }
+        self.check.crashed(id, kept);
+    }
+
+    /// Takes one step; what it asks for is carried out, but for syncs. Says what was asked for.
+    pub fn step(&mut self, id: MemberId, input: Input) -> Outcome<Option<Step>> {
+        let Some(member) = self.members.get_mut(&id) else { return Ok(None) };
+        let Some(node) = &mut member.node else { return Ok(None) };
+        self.steps += 1;
+        let effects = node.step(input);
+        self.check.stepped(node, &effects)?;
+        let Effects { persist, send, after_sync, install, committed, reads, reads_lost, .. } = effects;
+        let step = Step {
+            persist: persist.as_ref().map(describe_persist),
+            sent: send.clone(),
+            waits: after_sync.is_some(),
+            installed: install.as_ref().map(|snapshot| snapshot.meta.index),
+            committed: committed.clone(),
+            reads: reads.iter().map(|read| (read.context, read.index)).collect(),
+            reads_lost,
+            proposed: effects.proposed,
+            role: effects.role,
+        };
+        if let Some(snapshot) = &install {
+            member.app = App::of(snapshot);
+        }
+        for entry in &committed {
+            member.app.apply(entry);
+            let hash = *self.states.entry(entry.index).or_insert(member.app.hash);
+            same_state(id, hash, member.app)?;
+        }
+        member.writing.extend(persist);
+        if let Some(after) = after_sync {
+            member.outbox.push(after);
+        }
+        self.send(send)?;
+        Ok(Some(step))
+    }
+
+    fn send(&mut self, messages: Vec<Message>) -> Outcome {
+        for message in messages {
+            self.check.sent(&message)?;
+            self.wire.push(message);
+        }
+        Ok(())
+    }
+
+    /// Finishes a sync that covers the first `count` writes under way. Says what it freed and what followed.
+    pub fn sync(&mut self, id: MemberId, count: usize) -> Outcome<Option<(Vec<Message>, Step)>> {
+        let Some(member) = self.members.get_mut(&id) else { return Ok(None) };
+        let mut last = None;
+        for _ in 0..count {
+            let Some(write) = member.writing.pop_front() else { break };
+            last = Some(write_to(&mut member.disk, write));
+        }
+        let Some(ticket) = last else { return Ok(None) };
+        let Ok(synced) = ticket.redeem(Ok::<(), ()>(())) else { return Ok(None) };
+        self.check.synced(id, &synced);
+        let freed = member.outbox.release(&synced);
+        self.send(freed.clone())?;
+        Ok(self.step(id, Input::Synced(synced))?.map(|step| (freed, step)))
+    }
+
+    /// Writes a snapshot of what a member has applied, and lets its log be compacted.
+    pub fn snapshot(&mut self, id: MemberId) -> Outcome<Option<Index>> {
+        let Some(member) = self.members.get_mut(&id) else { return Ok(None) };
+        let Some(node) = &member.node else { return Ok(None) };
+        let index = member.app.applied;
+        let newest = member.disk.snapshot.as_ref().map_or(Index(0), |snapshot| snapshot.meta.index);
+        let receives = member.writing.iter().any(|write| write.snapshot.is_some());
+        let Some(meta) = node.snapshot_meta(index).filter(|_| index > newest && !receives) else {
+            return Ok(None);
+        };
+        let data = member.app.image();
+        member.disk.snapshot = Some(Snapshot { meta, data: data.clone() });
+        self.step(id, Input::SnapshotTaken { index, data })?;
+        let base = self.node(id).map_or(Index(0), |node| node.log().base());
+        if let Some(member) = self.members.get_mut(&id) {
+            member.disk.entries.retain(|entry| entry.index > base);
+        }
+        Ok(Some(index))
+    }
+
+    /// Everything works from now on: starts everyone, delivers everything, until all have applied the same.
+    /// The error is the promise that a cluster left in peace agrees within so many ticks.
+    pub fn settle(&mut self, ticks: u64) -> Outcome {
+        for id in self.ids() {
+            self.start(id)?;
+        }
+        for _ in 0..ticks {
+            self.quiesce()?;
+            if self.agreed() {
+                return self.check_open();
+            }
+            for id in self.ids() {
+                self.step(id, Input::Tick)?;
+            }
+            if let Some(leader) = self.leader() {
+                self.step(leader, Input::Propose(vec!["settle".into()]))?;
+            }
+        }
+        Err(Violation { promise: "a cluster left in peace agrees", detail: self.summary() })
+    }
+
+    /// A leader with nothing uncommitted takes a proposal and commits it.
+    fn check_open(&mut self) -> Outcome {
+        let Some(leader) = self.leader() else { return Ok(()) };
+        let proposed =
+            self.step(leader, Input::Propose(vec!["is this taken?".into()]))?.and_then(|step| step.proposed);
+        self.quiesce()?;
+        let committed = self.node(leader).is_some_and(|node| node.commit() == node.last());
+        if matches!(proposed, Some(Ok(_))) && committed {
+            return Ok(());
+        }
+        Err(Violation {
+            promise: "a cluster at rest takes proposals",
+            detail: format!("{leader} said {proposed:?}"),
+        })
+    }
+
+    /// Delivers in order and syncs, until nothing is left to do.
+    pub fn quiesce(&mut self) -> Outcome {
+        for _ in 0..100_000 {
+            for id in self.ids() {
+                self.sync(id, usize::MAX)?;
+            }
+            if self.wire.is_empty() && self.members.values().all(|member| member.writing.is_empty()) {
+                return Ok(());
+            }
+            for message in std::mem::take(&mut self.wire) {
+                self.step(message.to, Input::Message(message))?;
+            }
+        }
+        Err(Violation { promise: "messages come to an end", detail: self.summary() })
+    }
+
+    /// The leader of the newest term.
+    pub fn leader(&self) -> Option<MemberId> {
+        let leaders = self.nodes().filter(|node| node.role() == raft::Role::Leader);
+        leaders.max_by_key(|node| node.term()).map(Node::id)
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.members.values().filter_map(|member| member.node.as_ref())
+    }
+
+    /// One leader, which committed in its term, and everyone has applied all of its log.
+    fn agreed(&self) -> bool {
+        let Some(leader) = self.leader().and_then(|id| self.node(id)) else { return false };
+        let state = self.members[&leader.id()].app;
+        leader.log().term_at(leader.commit()) == Some(leader.term())
+            && leader.commit() == leader.last()
+            && self.nodes().all(|node| node.leader() == Some(leader.id()) && node.applied() == leader.last())
+            && self.members.values().all(|member| member.app == state)
+    }
+
+    pub fn summary(&self) -> String {
+        let one = |node: &Node| {
+            let leader = node.leader().map_or("-".to_string(), |leader| leader.to_string());
+            format!(
+                "{} {:?} {} leader {leader} log {}..{} commit {} applied {}",
+                node.id(),
+                node.role(),
+                node.term(),
+                node.first(),
+                node.last(),
+                node.commit(),
+                node.applied()
+            )
+        };
+        let progress = |node: &Node| -> String {
+            let of = |id: &MemberId| node.progress(*id).map(|progress| format!("\n    {id}: {progress:?}"));
+            self.members.keys().filter_map(of).collect()
+        };
+        self.nodes().map(|node| one(node) + &progress(node)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// What a step asked for, as scripts show it.
+pub struct Step {
+    pub persist: Option<String>,
+    pub sent: Vec<Message>,
+    pub waits: bool,
+    pub installed: Option<Index>,
+    pub committed: Vec<Entry>,
+    pub reads: Vec<(u64, Index)>,
+    pub reads_lost: Vec<u64>,
+    pub proposed: Option<Result<raft::Proposed, raft::Refused>>,
+    pub role: Option<raft::RoleChange>,
+}
+
+fn same_state(id: MemberId, hash: u64, app: App) -> Outcome {
+    if hash == app.hash {
+        return Ok(());
+    }
+    Err(Violation {
+        promise: "members apply the same entries",
+        detail: format!("{id} differs at {}", app.applied),
+    })
+}
+
+fn write_to(disk: &mut Recovered, write: Persist) -> Ticket {
+    if let Some(hard) = write.hard {
+        disk.hard = hard;
+    }
+    if let Some(snapshot) = write.snapshot {
+        disk.snapshot = Some(snapshot);
+        disk.entries.clear();
+    }
+    if let Some(first) = write.entries.first().map(|entry| entry.index) {
+        disk.entries.retain(|entry| entry.index < first);
+    }
+    disk.entries.extend(write.entries);
+    write.ticket
+}
+
+pub fn describe_entry(entry: &Entry) -> String {
+    match &entry.payload {
+        Payload::Noop => format!("{}/{} noop", entry.index, entry.term),
+        Payload::Command(data) => format!("{}/{} {}", entry.index, entry.term, String::from_utf8_lossy(data)),
+    }
+}
+
+fn describe_persist(persist: &Persist) -> String {
+    let mut parts = Vec::new();
+    if let Some(HardState { term, vote }) = persist.hard {
+        let vote = vote.map_or("nobody".to_string(), |id| id.to_string());
+        parts.push(format!("{term} vote {vote}"));
+    }
+    if let Some(snapshot) = &persist.snapshot {
+        parts.push(format!("snapshot {}/{}", snapshot.meta.index, snapshot.meta.term));
+    }
+    if !persist.entries.is_empty() {
+        parts.push(describe_entries(&persist.entries));
+    }
+    parts.join(", ")
+}
+
+pub fn describe_entries(entries: &[Entry]) -> String {
+    format!("[{}]", entries.iter().map(describe_entry).collect::<Vec<_>>().join(", "))
+}

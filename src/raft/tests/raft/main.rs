@@ -1,0 +1,6 @@
+//! Raft's tests: scripts a person can read, and random walks that hold every promise (and break one for each
+//! planted bug).
+
+mod cluster;
+mod script;
+mod walk;

@@ -1,0 +1,325 @@
+//! Random walks of whole clusters: everything a network, a disk and a power cut may do, in any order, and every
+//! promise held after every step. Each planted bug must be found by the same walk.
+
+use crate::cluster::{Cluster, Outcome};
+use base::stream::{Stream, stream};
+use base::{Index, Knobs, MemberId, marks};
+use raft::{Input, Membership, Role};
+use rand::Rng;
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Steps of the walk in one suite, over all episodes.
+const STEPS: u64 = 1_000_000;
+const EPISODE: u64 = 2_000;
+/// Ticks a cluster left in peace may take to agree.
+const PEACE: u64 = 400;
+/// More messages than this and the network loses some.
+const WIRE: usize = 300;
+
+/// How often each thing happens in one episode, drawn from its seed: some are rough, some are mild.
+struct Habits {
+    deliver: u32,
+    tick: u32,
+    propose: u32,
+    read: u32,
+    sync: u32,
+    crash: u32,
+    start: u32,
+    snapshot: u32,
+    lose: u32,
+    cut: u32,
+    /// Chances in a hundred.
+    in_order: u32,
+    double: u32,
+    keep_unsynced: u32,
+}
+
+impl Habits {
+    fn draw(chance: &mut Stream) -> Self {
+        let mut of = |choices: &[u32]| choices[chance.gen_range(0..choices.len())];
+        Self {
+            deliver: of(&[100, 200, 400]),
+            tick: of(&[20, 40, 80, 160, 300]),
+            propose: of(&[1, 5, 20, 60]),
+            read: of(&[2, 10, 30]),
+            sync: of(&[20, 60, 200, 400]),
+            crash: of(&[0, 1, 3, 8, 20]),
+            start: of(&[10, 40, 80]),
+            snapshot: of(&[0, 2, 10]),
+            lose: of(&[0, 2, 20, 60]),
+            cut: of(&[0, 1, 4, 10]),
+            in_order: of(&[0, 50, 90, 100]),
+            double: of(&[0, 2, 15]),
+            keep_unsynced: of(&[0, 50, 100]),
+        }
+    }
+}
+
+fn membership(chance: &mut Stream) -> Membership {
+    let set = |ids: &[u64]| ids.iter().map(|id| MemberId(*id)).collect::<BTreeSet<_>>();
+    let of = |voters: &[u64], learners: &[u64], outgoing: &[u64]| Membership {
+        voters: set(voters),
+        learners: set(learners),
+        outgoing: set(outgoing),
+    };
+    match chance.gen_range(0..10) {
+        0..=3 => of(&[1, 2, 3], &[], &[]),
+        4..=6 => of(&[1, 2, 3, 4, 5], &[], &[]),
+        7 => of(&[1, 2, 3], &[4], &[]),
+        8 => of(&[1, 2, 3], &[], &[3, 4, 5]),
+        _ => of(&[1, 2, 3], &[4], &[1, 5]),
+    }
+}
+
+fn knobs(chance: &mut Stream) -> Knobs {
+    let mut of = |choices: &[u64]| choices[chance.gen_range(0..choices.len())];
+    Knobs {
+        raft_election_ticks: of(&[3, 5, 10]),
+        raft_inflight_messages: of(&[1, 2, 8, 256]),
+        raft_append_bytes: of(&[1, 20, 1 << 20]),
+        raft_uncommitted_bytes: of(&[100, 1 << 20]),
+        raft_snapshot_chunk_bytes: of(&[3, 8, 64]),
+        snapshot_keep: of(&[0, 1, 5, 50]),
+        ..Knobs::default()
+    }
+}
+
+struct Walk {
+    cluster: Cluster,
+    habits: Habits,
+    chance: Stream,
+    /// Members cut off from the others.
+    apart: BTreeSet<MemberId>,
+    proposals: u64,
+    reads: u64,
+}
+
+impl Walk {
+    fn new(seed: u64) -> Outcome<Self> {
+        let mut chance = stream(seed, "walk");
+        let cluster = Cluster::new(membership(&mut chance), knobs(&mut chance), seed)?;
+        let habits = Habits::draw(&mut chance);
+        Ok(Self { cluster, habits, chance, apart: BTreeSet::new(), proposals: 0, reads: 0 })
+    }
+
+    fn someone(&mut self) -> MemberId {
+        let ids = self.cluster.ids();
+        ids[self.chance.gen_range(0..ids.len())]
+    }
+
+    /// Mostly a leader, but clients are wrong at times.
+    fn someone_who_leads(&mut self) -> MemberId {
+        match self.cluster.leader() {
+            Some(leader) if self.chance.gen_range(0..4) > 0 => leader,
+            _ => self.someone(),
+        }
+    }
+
+    fn percent(&mut self, chances: u32) -> bool {
+        self.chance.gen_range(0..100) < chances
+    }
+
+    fn step(&mut self) -> Outcome {
+        let h = &self.habits;
+        let weights =
+            [h.deliver, h.tick, h.propose, h.read, h.sync, h.crash, h.start, h.snapshot, h.lose, h.cut];
+        let mut pick = self.chance.gen_range(0..weights.iter().sum());
+        let mut what = 0;
+        while pick >= weights[what] {
+            pick -= weights[what];
+            what += 1;
+        }
+        match what {
+            0 => self.deliver(),
+            1 => self.tick(),
+            2 => self.propose(),
+            3 => self.read(),
+            4 => self.sync(),
+            5 => self.crash(),
+            6 => {
+                let id = self.someone();
+                self.cluster.start(id)
+            }
+            7 => {
+                let id = self.someone();
+                self.cluster.snapshot(id).map(drop)
+            }
+            8 => {
+                self.lose();
+                Ok(())
+            }
+            _ => {
+                self.cut();
+                Ok(())
+            }
+        }
+    }
+
+    fn deliver(&mut self) -> Outcome {
+        while self.cluster.wire.len() > WIRE {
+            self.lose();
+        }
+        let len = self.cluster.wire.len();
+        if len == 0 {
+            return Ok(());
+        }
+        let at = if self.percent(self.habits.in_order) { 0 } else { self.chance.gen_range(0..len) };
+        let doubled = self.percent(self.habits.double);
+        let message = if doubled { self.cluster.wire[at].clone() } else { self.cluster.wire.remove(at) };
+        if self.apart.contains(&message.from) != self.apart.contains(&message.to) {
+            return Ok(());
+        }
+        self.cluster.step(message.to, Input::Message(message)).map(drop)
+    }
+
+    fn lose(&mut self) {
+        let len = self.cluster.wire.len();
+        if len > 0 {
+            let at = self.chance.gen_range(0..len);
+            self.cluster.wire.remove(at);
+        }
+    }
+
+    fn tick(&mut self) -> Outcome {
+        let id = self.someone();
+        self.cluster.step(id, Input::Tick).map(drop)
+    }
+
+    fn propose(&mut self) -> Outcome {
+        let id = self.someone_who_leads();
+        let count = self.chance.gen_range(1..4);
+        let commands = (0..count).map(|_| {
+            self.proposals += 1;
+            format!("command {}", self.proposals).as_str().into()
+        });
+        let commands = commands.collect();
+        self.cluster.step(id, Input::Propose(commands)).map(drop)
+    }
+
+    fn read(&mut self) -> Outcome {
+        self.reads += 1;
+        let (id, context) = (self.someone_who_leads(), self.reads);
+        self.cluster.check.read_began(context);
+        self.cluster.step(id, Input::ReadIndex(context)).map(drop)
+    }
+
+    fn sync(&mut self) -> Outcome {
+        let id = self.someone();
+        let writing = self.cluster.members[&id].writing.len();
+        let count = if writing > 0 { self.chance.gen_range(1..=writing) } else { 0 };
+        self.cluster.sync(id, count).map(drop)
+    }
+
+    fn crash(&mut self) -> Outcome {
+        let id = self.someone_who_leads();
+        let writing = self.cluster.members[&id].writing.len();
+        let kept =
+            if self.percent(self.habits.keep_unsynced) { self.chance.gen_range(0..=writing) } else { 0 };
+        self.cluster.crash(id, kept);
+        Ok(())
+    }
+
+    fn cut(&mut self) {
+        self.apart.clear();
+        if self.percent(60) {
+            let ids = self.cluster.ids();
+            self.apart = ids.into_iter().filter(|_| self.chance.gen_range(0..5) < 2).collect();
+        }
+    }
+
+    fn whole(&mut self) -> Outcome {
+        while self.cluster.steps < EPISODE {
+            self.step()?;
+        }
+        self.cluster.settle(PEACE)
+    }
+}
+
+/// One episode: how it ended, and its steps.
+fn episode(seed: u64) -> (Result<(), String>, Cluster) {
+    let mut walk = match Walk::new(seed) {
+        Ok(walk) => walk,
+        Err(violation) => panic!("seed {seed}: {violation}"),
+    };
+    let outcome = match catch_unwind(AssertUnwindSafe(|| walk.whole())) {
+        Ok(outcome) => outcome.map_err(|violation| violation.to_string()),
+        Err(panic) => Err(panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic".into())),
+    };
+    (outcome, walk.cluster)
+}
+
+#[test]
+fn random_walks_hold_every_promise() {
+    let _ = marks::take_reached();
+    let (mut steps, mut commits, mut seed) = (0, 0, 0);
+    while steps < STEPS {
+        let (outcome, cluster) = episode(seed);
+        if let Err(violation) = outcome {
+            panic!("seed {seed}: {violation}\n{}", cluster.summary());
+        }
+        steps += cluster.steps;
+        commits += cluster.check.last_committed().0;
+        seed += 1;
+    }
+    println!("{steps} steps in {seed} episodes, {commits} commits; reached: {:#?}", marks::take_reached());
+    assert!(commits > seed * 20, "expected walks that commit, got {commits} commits in {seed} episodes");
+}
+
+/// Walks with a bug planted until a promise breaks: which one, and after how many episodes.
+fn hunt(bug: &'static str, episodes: u64) -> Option<(u64, String)> {
+    marks::plant(Some(bug));
+    let found = (0..episodes).find_map(|seed| episode(seed).0.err().map(|violation| (seed, violation)));
+    marks::plant(None);
+    found
+}
+
+/// What can be planted in this crate. The numbers are those of the catalogue of historical bugs.
+const BUGS: &[&str] = &[
+    "R03", "R03-and", "R05", "R06", "R08", "R08-ack", "R10", "R15", "R16", "R18", "R19", "R20", "R22", "R24",
+    "R25", "R27", "S01",
+];
+
+/// Episodes in which a planted bug must be found.
+const EPISODES: u64 = 3_000;
+
+#[test]
+fn random_walks_find_every_planted_bug() {
+    marks::plant(Some("R06"));
+    let can_plant = marks::bug_is_on("R06");
+    marks::plant(None);
+    if !can_plant {
+        return;
+    }
+    let mut missed = Vec::new();
+    for bug in BUGS {
+        match hunt(bug, EPISODES) {
+            Some((seed, violation)) => println!("{bug}: episode {seed}: {violation}"),
+            None => missed.push(bug),
+        }
+    }
+    assert!(missed.is_empty(), "planted and not found: {missed:?}");
+}
+
+#[test]
+fn a_walk_is_a_function_of_its_seed() {
+    let state = |seed| {
+        let (_, cluster) = episode(seed);
+        (
+            cluster.summary(),
+            cluster.steps,
+            cluster.members.values().map(|member| member.app).collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(state(7), state(7));
+    assert_ne!(state(7), state(8));
+}
+
+#[test]
+fn a_single_member_leads_and_commits_by_itself() -> Outcome {
+    let mut cluster = Cluster::new(Membership::of_voters([MemberId(1)]), Knobs::default(), 1)?;
+    cluster.settle(PEACE)?;
+    let node = cluster.node(MemberId(1));
+    assert!(node.is_some_and(|node| node.role() == Role::Leader && node.commit() > Index(0)));
+    Ok(())
+}
