@@ -52,8 +52,13 @@ impl<Req: Send + 'static, Resp> Stream<Req, Resp> {
     }
 
     /// Sends one request; waits while many are queued. An error means that the stream has ended.
-    pub async fn send(&self, request: impl Into<Req>) -> Result<(), Status> {
-        self.requests.send(request.into()).await.map_err(|_| connection_lost("the stream has ended"))
+    pub fn send<R: Into<Req>>(
+        &self,
+        request: R,
+    ) -> impl Future<Output = Result<(), Status>> + Send + use<Req, Resp, R> {
+        // The future holds the queue and not the stream, which cannot be shared between threads.
+        let (requests, request) = (self.requests.clone(), request.into());
+        async move { requests.send(request).await.map_err(|_| connection_lost("the stream has ended")) }
     }
 
     /// The next response. After an error the stream is of no more use.

@@ -1,0 +1,149 @@
+use super::{core::Core, error, with_member};
+use base::Knobs;
+use bytes::Bytes;
+use etcd::{Client, Error, pb};
+use pb::{compare, request_op::Request as Op, response_op::Response as Answer};
+use rt::Mono;
+
+fn op(request: Op) -> pb::RequestOp {
+    pb::RequestOp { request: Some(request) }
+}
+
+fn put_op(key: &'static str) -> pb::RequestOp {
+    op(Op::RequestPut(pb::PutRequest::of(key, "v")))
+}
+
+/// Compares a key's mod revision for equality.
+fn unchanged_since(key: &'static str, revision: i64) -> pb::Compare {
+    pb::Compare {
+        target: compare::CompareTarget::Mod.into(),
+        target_union: Some(compare::TargetUnion::ModRevision(revision)),
+        key: key.into(),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn writes_are_read_back_with_their_revisions() {
+    with_member(Knobs::default(), async |member: Core| {
+        let client = member.client();
+        assert_eq!(client.put(pb::PutRequest::of("a", "1")).await.unwrap().header.unwrap().revision, 2);
+        client.put(pb::PutRequest::of("a", "2")).await.unwrap();
+        let answer = client.range(pb::RangeRequest::of_key("a")).await.unwrap();
+        let header = answer.header.unwrap();
+        assert_eq!((header.cluster_id, header.member_id, header.revision, header.raft_term), (9, 1, 3, 2));
+        let kv = &answer.kvs[0];
+        let numbers = (kv.create_revision, kv.mod_revision, kv.version);
+        assert_eq!((&kv.value[..], numbers), (&b"2"[..], (2, 3, 2)));
+        let old = pb::RangeRequest { revision: 2, serializable: true, ..pb::RangeRequest::of_key("a") };
+        assert_eq!(client.range(old).await.unwrap().kvs[0].value, Bytes::from_static(b"1"));
+        let deleted = client.delete_range(pb::DeleteRangeRequest::of_prefix("")).await.unwrap();
+        assert_eq!(deleted.deleted, 1);
+        assert_eq!(client.range(pb::RangeRequest::of_prefix("")).await.unwrap().count, 0);
+    });
+}
+
+#[test]
+fn a_txn_takes_one_branch_at_one_revision() {
+    with_member(Knobs::default(), async |member: Core| {
+        let client = member.client();
+        let txn = pb::TxnRequest {
+            compare: vec![unchanged_since("a", 0)],
+            success: vec![put_op("a"), put_op("b")],
+            failure: vec![op(Op::RequestRange(pb::RangeRequest::of_key("a")))],
+        };
+        let first = client.txn(txn.clone()).await.unwrap();
+        assert!(first.succeeded && first.header.unwrap().revision == 2);
+        let second = client.txn(txn).await.unwrap();
+        let Some(Answer::ResponseRange(range)) = &second.responses[0].response else { panic!() };
+        assert!(!second.succeeded && range.kvs[0].mod_revision == 2);
+    });
+}
+
+#[test]
+fn errors_have_the_protocols_texts() {
+    with_member(Knobs::default(), async |member: Core| {
+        let client = member.client();
+        assert_eq!(error(client.put(pb::PutRequest::of("", "1")).await), Some(Error::EmptyKey));
+        let ahead = pb::RangeRequest { revision: 9, ..pb::RangeRequest::of_key("a") };
+        assert_eq!(error(client.range(ahead).await), Some(Error::FutureRev));
+        let leased = pb::PutRequest { lease: 5, ..pb::PutRequest::of("a", "1") };
+        assert_eq!(error(client.put(leased).await), Some(Error::LeaseNotFound));
+        let large = pb::PutRequest::of("a", vec![0; 1_600 << 10]);
+        assert_eq!(error(client.put(large).await), Some(Error::RequestTooLarge));
+        let twice = pb::TxnRequest { success: vec![put_op("a"), put_op("a")], ..Default::default() };
+        assert_eq!(error(client.txn(twice).await), Some(Error::DuplicateKey));
+        let many = pb::TxnRequest { success: vec![put_op("a"); 129], ..Default::default() };
+        assert_eq!(error(client.txn(many).await), Some(Error::TooManyOps));
+        for key in ["a", "b"] {
+            client.put(pb::PutRequest::of(key, "1")).await.unwrap();
+        }
+        let compaction = |revision| pb::CompactionRequest { revision, physical: true };
+        client.compact(compaction(3)).await.unwrap();
+        assert_eq!(error(client.compact(compaction(3)).await), Some(Error::Compacted));
+        assert_eq!(error(client.compact(compaction(4)).await), Some(Error::FutureRev));
+        let gone = pb::RangeRequest { revision: 2, ..pb::RangeRequest::of_key("a") };
+        assert_eq!(error(client.range(gone).await), Some(Error::Compacted));
+    });
+}
+
+#[test]
+fn a_client_moves_on_from_a_member_without_a_leader() {
+    with_member(Knobs::default(), async |member: Core| {
+        let alone = Core::start(Knobs::default()).await;
+        alone.lead(false);
+        for _ in 0..8 {
+            let client = Client::new(vec![alone.addr, member.addr], &Knobs::default());
+            client.put(pb::PutRequest::of("a", "1")).await.unwrap();
+            assert_eq!(client.endpoint(), Some(member.addr));
+        }
+        let local = pb::RangeRequest { serializable: true, ..pb::RangeRequest::of_key("a") };
+        assert!(alone.client().range(local).await.unwrap().kvs.is_empty());
+    });
+}
+
+#[test]
+fn a_call_ends_at_its_deadline() {
+    let knobs = Knobs { client_timeout_ms: 1_000, ..Knobs::default() };
+    with_member(knobs, async |member: Core| {
+        member.lead(false);
+        let (before, client) = (rt::now(), member.client());
+        let put = client.put(pb::PutRequest::of("a", "1")).await;
+        assert_eq!(error(put), Some(Error::NoLeader));
+        let took = |since: Mono| (rt::now() - since).as_millis();
+        assert!(took(before) <= 1_500, "took {} ms", took(before));
+    });
+}
+
+#[test]
+fn a_member_tells_of_itself() {
+    with_member(Knobs::default(), async |member: Core| {
+        let client = member.client();
+        client.put(pb::PutRequest::of("a", "1")).await.unwrap();
+        member.lead(true);
+        let status = client.status(pb::StatusRequest {}).await.unwrap();
+        assert_eq!((status.leader, status.raft_index, status.raft_applied_index), (1, 1, 1));
+        let members = client.member_list(pb::MemberListRequest::default()).await.unwrap().members;
+        assert_eq!((members.len(), members[0].name.as_str()), (1, "m1"));
+        let hash = client.hash_kv(pb::HashKvRequest { revision: 2 }).await.unwrap();
+        assert!(hash.hash != 0 && hash.hash_revision == 2);
+        assert!(client.alarm(pb::AlarmRequest::default()).await.unwrap().alarms.is_empty());
+    });
+}
+
+#[test]
+fn health_and_version_are_on_the_same_port() {
+    with_member(Knobs::default(), async |member: Core| {
+        let client = rt::http::Client::new(Default::default());
+        let ask = async |path: &'static str| {
+            let request = http::Request::get(path).body(Bytes::new()).unwrap();
+            let response = client.request(member.addr, request).await.unwrap();
+            (response.status().as_u16(), response.into_body().collect().await.unwrap())
+        };
+        assert_eq!(ask("/health").await, (200, Bytes::from_static(b"{\"health\":\"true\",\"reason\":\"\"}")));
+        assert_eq!(ask("/version").await.0, 200);
+        assert!(ask("/metrics").await.1.starts_with(b"# TYPE etcd_server_has_leader gauge\n"));
+        member.lead(false);
+        assert_eq!(ask("/health").await.0, 503);
+    });
+}
