@@ -1,0 +1,118 @@
+//! One object as the store had it at one revision, and one change of it. Both are shared by every reader and
+//! watcher, and never changed once made (bug museum A13).
+
+use bytes::Bytes;
+use objects::Object;
+use std::sync::{Arc, OnceLock};
+
+/// An object at a revision. Its `metadata.resourceVersion` says that revision; an object that is not stored
+/// (dry runs) is at revision 0 and has none.
+#[derive(Debug)]
+pub struct Item {
+    /// Below the kind's prefix: `namespace/name`, or the name alone.
+    pub key: String,
+    pub revision: i64,
+    pub object: Object,
+    json: OnceLock<Bytes>,
+}
+
+impl Item {
+    pub fn new(key: &str, revision: i64, mut object: Object) -> Arc<Self> {
+        let version = if revision > 0 { revision.to_string() } else { String::new() };
+        object.set_resource_version(&version);
+        Arc::new(Item { key: key.to_string(), revision, object, json: OnceLock::new() })
+    }
+
+    /// The object as it goes over the wire; encoded once, however many ask.
+    pub fn json(&self) -> Bytes {
+        self.json.get_or_init(|| self.object.to_bytes().into()).clone()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Added,
+    Modified,
+    Deleted,
+}
+
+impl Change {
+    /// As a watch event spells it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Change::Added => "ADDED",
+            Change::Modified => "MODIFIED",
+            Change::Deleted => "DELETED",
+        }
+    }
+}
+
+/// A change at a revision.
+#[derive(Debug)]
+pub struct Event {
+    pub revision: i64,
+    pub change: Change,
+    /// The new state; of a deleted object its last state, with the revision of the deletion.
+    pub item: Arc<Item>,
+    pub previous: Option<Arc<Item>>,
+    parting: OnceLock<Arc<Item>>,
+}
+
+impl Event {
+    pub fn put(item: Arc<Item>, previous: Option<Arc<Item>>) -> Arc<Self> {
+        let change = if previous.is_some() { Change::Modified } else { Change::Added };
+        Arc::new(Event { revision: item.revision, change, item, previous, parting: OnceLock::new() })
+    }
+
+    /// `last` as it was before it was deleted at `revision`.
+    pub fn delete(last: Arc<Item>, revision: i64) -> Arc<Self> {
+        let item = Item::new(&last.key, revision, last.object.clone());
+        let parting = OnceLock::new();
+        Arc::new(Event { revision, change: Change::Deleted, item, previous: Some(last), parting })
+    }
+
+    /// The event by which a listed object enters a watch.
+    pub fn listed(item: Arc<Item>) -> Arc<Self> {
+        Event::put(item, None)
+    }
+
+    /// What to show to a watcher that sees the object no longer: the state it last saw, with this event's
+    /// revision, so that a resumed watch does not go back (bug museum A06).
+    pub fn parting(&self) -> Arc<Item> {
+        let last = self.previous.as_ref().unwrap_or(&self.item);
+        self.parting.get_or_init(|| Item::new(&last.key, self.revision, last.object.clone())).clone()
+    }
+
+    pub fn key(&self) -> &str {
+        &self.item.key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(revision: i64, phase: &str) -> Arc<Item> {
+        let mut object = Object::new("v1", "Pod");
+        object.set(&["status", "phase"], phase);
+        Item::new("n/a", revision, object)
+    }
+
+    #[test]
+    fn a_deletion_carries_its_own_revision_and_the_last_state() {
+        let event = Event::delete(item(5, "Running"), 9);
+        assert_eq!(event.item.object.resource_version(), "9");
+        assert_eq!(event.item.object.get_str(&["status", "phase"]), "Running");
+        assert_eq!(event.previous.as_ref().unwrap().object.resource_version(), "5");
+    }
+
+    #[test]
+    fn a_parting_shows_the_previous_state_at_the_events_revision() {
+        let event = Event::put(item(8, "Failed"), Some(item(5, "Running")));
+        assert_eq!(event.change, Change::Modified);
+        let parting = event.parting();
+        assert_eq!(parting.object.get_str(&["status", "phase"]), "Running");
+        assert_eq!(parting.revision, 8);
+        assert_eq!(parting.object.resource_version(), "8");
+    }
+}

@@ -1,0 +1,117 @@
+//! An object changed: read, changed, checked, stored if nobody changed it in between; else all over again.
+//!
+//! The first attempt may start from the watch cache, however old that is: a stored change is guarded by the
+//! revision it was made from, and a refusal is given only for what the store itself has.
+
+use crate::{
+    cache::item::Item, refusal::Refusal, registry::graceful, request::Target, server::Server,
+    storage::Written,
+};
+use base::reached;
+use objects::{FieldError, Kind, Object, status::Status};
+use std::sync::Arc;
+
+/// Changes lost to others before the client is told to try again itself.
+const ATTEMPTS: u32 = 16;
+
+/// Which part of an object a change is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Whole,
+    Status,
+    /// Anything, checked as a whole: for what the server itself changes.
+    Anything,
+}
+
+/// Applies `change` to the object and gives what is stored then. A change that makes no difference is not
+/// written. An object whose last finalizer goes while it is being deleted is gone with it.
+pub async fn modify(
+    server: &Server,
+    target: &Target,
+    part: Part,
+    dry_run: bool,
+    change: impl Fn(&Object) -> Result<Object, Refusal>,
+) -> Result<Arc<Item>, Refusal> {
+    let (kind, key) = (target.kind, target.key());
+    let mut cached = server.cache(kind).peek(&key);
+    let mut attempts = 0;
+    let mut known: Option<Arc<Item>> = None;
+    loop {
+        let trusted = cached.is_none();
+        let current = match cached.take().or_else(|| known.take()) {
+            Some(item) => item,
+            None => {
+                let found = server.storage.get(kind, &key).await?;
+                found.ok_or_else(|| Refusal::from(Status::not_found(kind, &target.name)))?
+            }
+        };
+        let new = change(&current.object).and_then(|new| finish(kind, part, new, &current.object));
+        let new = match new {
+            Ok(new) if new != current.object => new,
+            _ if !trusted => continue,
+            Ok(_) => return Ok(current),
+            Err(refusal) => return Err(refusal),
+        };
+        if dry_run {
+            return Ok(Item::new(&key, current.revision, new));
+        }
+        let ends = graceful::ends_with_update(kind, &new, &current.object);
+        let written = match ends {
+            true => server.storage.delete(kind, &key, current.revision).await?,
+            false => server.storage.put(kind, &key, current.revision, &new).await?,
+        };
+        match written {
+            Written::Done(revision) => return Ok(Item::new(&key, revision, new)),
+            Written::Changed(None) => return Err(Status::not_found(kind, &target.name).into()),
+            Written::Changed(Some(item)) => known = Some(item),
+        }
+        reached!("a write lost a race and was done again");
+        attempts += 1;
+        if attempts >= ATTEMPTS {
+            return Err(Status::modified(kind, &target.name).into());
+        }
+    }
+}
+
+/// What the server adds to a change, and whether it may stand.
+fn finish(kind: &Kind, part: Part, mut new: Object, old: &Object) -> Result<Object, Refusal> {
+    check_version(kind, &new, old)?;
+    check_uid(kind, &new, old)?;
+    kind.apply_defaults(&mut new);
+    let errors = match part {
+        Part::Whole => {
+            kind.prepare_update(&mut new, old);
+            kind.check_update(&new, old)
+        }
+        Part::Status => {
+            kind.prepare_status_update(&mut new, old);
+            kind.check_status_update(&new, old)
+        }
+        Part::Anything => vec![],
+    };
+    if !errors.is_empty() {
+        return Err(Status::invalid(kind, old.name(), &errors).into());
+    }
+    new.set_resource_version(old.resource_version());
+    Ok(new)
+}
+
+/// A resourceVersion in the new object is the condition that nobody changed it since.
+fn check_version(kind: &Kind, new: &Object, old: &Object) -> Result<(), Refusal> {
+    match new.resource_version() {
+        "" | "0" if kind.unconditional_update => Ok(()),
+        "" | "0" => {
+            let error = FieldError::invalid("metadata.resourceVersion", 0, "must be specified for an update");
+            Err(Status::invalid(kind, old.name(), &[error]).into())
+        }
+        version if version == old.resource_version() => Ok(()),
+        _ => Err(Status::modified(kind, old.name()).into()),
+    }
+}
+
+fn check_uid(kind: &Kind, new: &Object, old: &Object) -> Result<(), Refusal> {
+    if new.uid().is_empty() || new.uid() == old.uid() {
+        return Ok(());
+    }
+    Err(Status::uid_mismatch(kind, old.name(), new.uid(), old.uid()).into())
+}
