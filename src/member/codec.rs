@@ -23,5 +23,9 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let config = bincode::config::standard().with_limit::<LIMIT>();
     let (value, used) =
         bincode::serde::decode_from_slice(bytes, config).map_err(|error| refuse(error.to_string()))?;
-    if used == bytes.len() { Ok(value) } else { Err(refuse(format!("{} bytes too many", bytes.len() - used))) }
+    if used == bytes.len() {
+        Ok(value)
+    } else {
+        Err(refuse(format!("{} bytes too many", bytes.len() - used)))
+    }
 }

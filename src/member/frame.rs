@@ -15,7 +15,10 @@ pub enum Frame {
     Raft(raft::Message),
     /// Proposals for whoever leads in this term, and in no other: a second copy of the frame is recognised
     /// within the term.
-    Propose { term: Term, proposals: Vec<Forwarded> },
+    Propose {
+        term: Term,
+        proposals: Vec<Forwarded>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -113,8 +113,12 @@ impl Proposals {
     /// A snapshot whose last entry is of this term took the place of entries nobody saw here.
     pub fn jumped(&mut self, term: Term) {
         let may_be_in_it = |waiting: &Waiting| waiting.sent.term().is_some_and(|sent| sent <= term);
-        let counts: Vec<u64> =
-            self.waiting.iter().filter(|(_, waiting)| may_be_in_it(waiting)).map(|(count, _)| *count).collect();
+        let counts: Vec<u64> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| may_be_in_it(waiting))
+            .map(|(count, _)| *count)
+            .collect();
         self.refuse(&counts, ProposeError::Lost);
     }
 
@@ -168,7 +172,9 @@ impl Reads {
 
     pub fn ready(&mut self, context: u64, index: Index) {
         if let Some((_, readers)) = self.under_way.remove(&context) {
-            readers.into_iter().for_each(|reader| drop(reader.answer.send(Ok(index))));
+            for reader in readers {
+                let _ = reader.answer.send(Ok(index));
+            }
         }
     }
 
@@ -182,8 +188,12 @@ impl Reads {
 
     /// Gives up attempts older than `patience`, ends what has waited too long, forgets who no longer listens.
     pub fn sweep(&mut self, now: Mono, patience: Duration, has_leader: bool) {
-        let old: Vec<u64> =
-            self.under_way.iter().filter(|(_, (at, _))| *at + patience <= now).map(|(context, _)| *context).collect();
+        let old: Vec<u64> = self
+            .under_way
+            .iter()
+            .filter(|(_, (at, _))| *at + patience <= now)
+            .map(|(context, _)| *context)
+            .collect();
         old.into_iter().for_each(|context| self.lost(context));
         let error = if has_leader { ReadError::Timeout } else { ReadError::NoLeader };
         for reader in std::mem::take(&mut self.unsent) {

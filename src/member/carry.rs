@@ -1,0 +1,120 @@
+//! Carries out what Raft says, in one order, always the same:
+//!
+//! 1. what may be sent at once is sent;
+//! 2. what must be persisted goes to the disk's queue, and what must follow its sync into the outbox;
+//! 3. a snapshot replaces the store, then committed entries are applied, and answered;
+//! 4. reads that are proven are answered;
+//! 5. what the log no longer needs is released.
+//!
+//! The outbox opens only by a finished sync, which is a type that nothing else can make.
+
+use crate::driver::Core;
+use crate::error::Error;
+use crate::frame::Frame;
+use crate::handle::View;
+use crate::proposal::Proposal;
+use crate::recover::restore;
+use base::{Note, Term};
+use raft::{Effects, Entry, Input, Payload, Persist, Proposed, Refused, Role, RoleChange, Snapshot, Synced};
+
+/// What became of proposals.
+pub(crate) type Outcome = Option<Result<Proposed, Refused>>;
+
+impl Core {
+    pub(crate) fn step(&mut self, input: Input) -> Result<Outcome, Error> {
+        let before = (self.node.role(), self.node.term());
+        let effects = self.node.step(input);
+        self.carry_out(before, effects)
+    }
+
+    /// A sync is done: what waited for it goes out, and Raft learns of it.
+    pub(crate) fn after_sync(&mut self, synced: Synced) -> Result<(), Error> {
+        for message in self.outbox.release(&synced) {
+            self.send(message.to, &Frame::Raft(message));
+        }
+        self.step(Input::Synced(synced)).map(drop)
+    }
+
+    fn carry_out(&mut self, before: (Role, Term), effects: Effects) -> Result<Outcome, Error> {
+        if let Some(role) = effects.role {
+            self.note_role(before, role);
+        }
+        for message in effects.send {
+            self.send(message.to, &Frame::Raft(message));
+        }
+        if let Some(persist) = effects.persist {
+            self.note_appended(&persist);
+            self.disk.persist(persist);
+        }
+        if let Some(after_sync) = effects.after_sync {
+            self.outbox.push(after_sync);
+        }
+        if let Some(index) = effects.commit {
+            rt::note(Note::Committed { member: self.node.id(), term: self.node.term(), index });
+        }
+        if effects.role.is_some() || effects.commit.is_some() {
+            let (leader, term, committed) = (self.node.leader(), self.node.term(), self.node.commit());
+            self.handle.set_view(View { leader, term, committed });
+        }
+        if let Some(snapshot) = effects.install {
+            self.install(&snapshot)?;
+        }
+        self.apply(&effects.committed)?;
+        for read in effects.reads {
+            self.reads.ready(read.context, read.index);
+        }
+        for context in effects.reads_lost {
+            self.reads.lost(context);
+        }
+        if let Some(index) = effects.compacted {
+            self.disk.release(index);
+        }
+        Ok(effects.proposed)
+    }
+
+    fn install(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+        let store = restore(Some(snapshot))?;
+        self.snapshots.installed(snapshot.meta.index);
+        self.handle.restore(store, snapshot.meta.term);
+        self.proposals.jumped(snapshot.meta.term);
+        Ok(())
+    }
+
+    fn apply(&mut self, committed: &[Entry]) -> Result<(), Error> {
+        for entry in committed {
+            self.proposals.term_applied(entry.term);
+            match &entry.payload {
+                Payload::Noop => self.handle.skip(entry.index, entry.term),
+                Payload::Command(data) => {
+                    let refuse = |reason| Error::Entry { index: entry.index, reason };
+                    let Proposal { id, command } = Proposal::decode(data).map_err(refuse)?;
+                    let applied = self.handle.apply(entry.index, entry.term, &command);
+                    if (id.origin, id.run) == (self.node.id(), self.run) {
+                        self.proposals.applied(id.count, applied);
+                    }
+                }
+            }
+            // An index in the middle of what was handed out is as good a place as any.
+            self.snapshot_if_due(entry.index);
+        }
+        Ok(())
+    }
+
+    fn note_role(&self, before: (Role, Term), now: RoleChange) {
+        let member = self.node.id();
+        let still = now.role == Role::Leader && now.term == before.1;
+        if before.0 == Role::Leader && !still {
+            rt::note(Note::Deposed { member, term: before.1 });
+        }
+        if now.role == Role::Leader && !(before.0 == Role::Leader && still) {
+            rt::note(Note::Leader { member, term: now.term });
+        }
+    }
+
+    fn note_appended(&self, persist: &Persist) {
+        if let Some(first) = persist.entries.first() {
+            let entries = persist.entries.iter().map(|entry| (entry.term, entry.digest())).collect();
+            rt::note(Note::Appended { member: self.node.id(), first: first.index, entries });
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The disk's side of Raft's effects: what has to be persisted is written in the order in which it came, and
+//! one sync serves everything that gathered while the sync before was running.
+
+use crate::{codec, error::Error};
+use base::{Index, MemberId, Note, Term};
+use raft::{Payload, Persist, Synced, Ticket};
+use std::future::pending;
+use wal::{Record, Wal};
+
+pub struct Disk {
+    member: MemberId,
+    queue: Vec<Persist>,
+    /// Segments up to here may go.
+    release: Option<Index>,
+    state: State,
+    /// Term and last index of the log, as the disk holds them after the last sync.
+    term: Term,
+    durable: Index,
+    /// What the sync under way will make of it.
+    becoming: (Term, Index),
+}
+
+/// The log back, and the proof of a sync if there was one.
+type Done = (Box<Wal>, Option<Synced>);
+
+enum State {
+    Idle(Box<Wal>),
+    Busy(rt::JoinHandle<Result<Done, Error>>),
+    /// A write or a sync failed: never again.
+    Failed,
+}
+
+impl Disk {
+    pub fn new(member: MemberId, wal: Wal, term: Term, durable: Index) -> Self {
+        let state = State::Idle(Box::new(wal));
+        Self { member, queue: Vec::new(), release: None, state, term, durable, becoming: (term, durable) }
+    }
+
+    pub fn persist(&mut self, persist: Persist) {
+        // What is replaced in memory is no longer what the sync under way makes durable.
+        if let Some(first) = persist.entries.first() {
+            let before = Index(first.index.0 - 1);
+            self.durable = self.durable.min(before);
+            self.becoming.1 = self.becoming.1.min(before);
+        }
+        self.queue.push(persist);
+    }
+
+    pub fn release(&mut self, up_to: Index) {
+        self.release = self.release.max(Some(up_to));
+    }
+
+    /// Begins with what has gathered, unless something is under way.
+    pub fn start(&mut self) {
+        if self.queue.is_empty() && self.release.is_none() {
+            return;
+        }
+        let State::Idle(_) = self.state else { return };
+        let State::Idle(wal) = std::mem::replace(&mut self.state, State::Failed) else { return };
+        let batch = std::mem::take(&mut self.queue);
+        for persist in &batch {
+            let (term, last) = self.becoming;
+            let last = persist.snapshot.as_ref().map_or(last, |snapshot| snapshot.meta.index);
+            let last = persist.entries.last().map_or(last, |entry| entry.index);
+            self.becoming = (persist.hard.map_or(term, |hard| hard.term), last);
+        }
+        self.state = State::Busy(rt::spawn(carry_out(wal, batch, self.release.take())));
+    }
+
+    /// Waits for the sync under way; for ever if there is none. A failure is the member's end.
+    pub async fn finished(&mut self) -> Result<Option<Synced>, Error> {
+        let State::Busy(task) = &mut self.state else { return pending().await };
+        let outcome = task.await;
+        self.state = State::Failed;
+        let (wal, synced) = outcome.map_err(|error| Error::Task(error.to_string()))??;
+        self.state = State::Idle(wal);
+        if synced.is_some() {
+            (self.term, self.durable) = self.becoming;
+            rt::note(Note::Synced { member: self.member, term: self.term, last: self.durable });
+        }
+        Ok(synced)
+    }
+}
+
+/// Writes a batch and syncs once. The ticket of the last stands for all.
+async fn carry_out(mut wal: Box<Wal>, batch: Vec<Persist>, release: Option<Index>) -> Result<Done, Error> {
+    let mut last: Option<Ticket> = None;
+    for persist in batch {
+        if let Some(hard) = persist.hard {
+            wal.append(&[Record::HardState(wal::HardState { term: hard.term, vote: hard.vote })]).await?;
+        }
+        if let Some(snapshot) = &persist.snapshot {
+            wal.install(&to_wal_snapshot(snapshot)).await?;
+        }
+        if !persist.entries.is_empty() {
+            let records: Vec<Record> = persist.entries.iter().map(to_record).collect();
+            wal.append(&records).await?;
+        }
+        last = Some(persist.ticket);
+    }
+    let synced = match last {
+        Some(ticket) => Some(ticket.redeem(wal.sync().await)?),
+        None => None,
+    };
+    if let Some(up_to) = release {
+        wal.release(up_to).await?;
+    }
+    Ok((wal, synced))
+}
+
+fn to_record(entry: &raft::Entry) -> Record {
+    let raft::Entry { term, index, payload } = entry;
+    Record::Entry(wal::Entry { index: *index, term: *term, data: codec::encode(payload) })
+}
+
+pub fn to_wal_snapshot(snapshot: &raft::Snapshot) -> wal::Snapshot {
+    let raft::SnapshotMeta { index, term, membership } = &snapshot.meta;
+    wal::Snapshot {
+        index: *index,
+        term: *term,
+        meta: codec::encode(membership),
+        data: snapshot.data.to_vec(),
+    }
+}
+
+/// What the disk held, in Raft's words.
+pub fn recovered(found: wal::Recovered) -> Result<raft::Recovered, Error> {
+    let snapshot = match found.snapshot {
+        None => None,
+        Some(wal::Snapshot { index, term, meta, data }) => {
+            let refuse = |reason: codec::DecodeError| Error::Snapshot { index, reason: reason.to_string() };
+            let membership = codec::decode(&meta).map_err(refuse)?;
+            Some(raft::Snapshot { meta: raft::SnapshotMeta { index, term, membership }, data: data.into() })
+        }
+    };
+    let entry = |entry: wal::Entry| {
+        let wal::Entry { index, term, data } = entry;
+        let payload: Payload = codec::decode(&data).map_err(|reason| Error::Entry { index, reason })?;
+        Ok(raft::Entry { term, index, payload })
+    };
+    Ok(raft::Recovered {
+        hard: raft::HardState { term: found.hard.term, vote: found.hard.vote },
+        snapshot,
+        entries: found.entries.into_iter().map(entry).collect::<Result<_, Error>>()?,
+    })
+}

@@ -1,0 +1,248 @@
+//! The one loop of a member: it takes what happens (ticks, frames, requests, finished syncs), one at a time, to
+//! Raft, and has `carry` do what Raft says.
+
+use crate::accepted::Accepted;
+use crate::error::Error;
+use crate::frame::{self, Dropped, Forwarded, Frame};
+use crate::handle::{ProposeError, Request};
+use crate::pending::{Proposals, Reads};
+use crate::proposal::{Proposal, ProposalId};
+use crate::recover::Recovered;
+use crate::{Config, Handle, Requests, disk::Disk, snapshots::Snapshots};
+use base::{Index, MemberId, Term, knobs::ms, reached};
+use bytes::Bytes;
+use raft::{Data, Input, Node, Outbox, Proposed, Refused, Role};
+use rt::net::Peers;
+use std::collections::BTreeMap;
+
+/// Proposals of this member that may be under way.
+const MOST_PROPOSALS: usize = 10_000;
+/// Bytes of proposals in one frame.
+const FRAME_BYTES: usize = 1 << 20;
+
+pub struct Core {
+    pub(crate) handle: Handle,
+    pub(crate) node: Node,
+    pub(crate) outbox: Outbox,
+    pub(crate) disk: Disk,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) proposals: Proposals,
+    pub(crate) reads: Reads,
+    /// This run's name in its proposals.
+    pub(crate) run: u64,
+    requests: Requests,
+    peers: Peers,
+    accepted: Accepted,
+    last_count: u64,
+    /// Frames that were not for us, by their reason.
+    dropped: BTreeMap<Dropped, u64>,
+    _lock: rt::fs::DirLock,
+}
+
+impl Core {
+    pub fn new(recovered: Recovered, peers: Peers) -> Self {
+        let Recovered { node, handle, requests, disk, snapshots, lock } = recovered;
+        Self {
+            handle,
+            node,
+            outbox: Outbox::default(),
+            disk,
+            snapshots,
+            proposals: Proposals::default(),
+            reads: Reads::new(rt::random_u64()),
+            run: rt::random_u64(),
+            requests,
+            peers,
+            accepted: Accepted::default(),
+            last_count: 0,
+            dropped: BTreeMap::new(),
+            _lock: lock,
+        }
+    }
+
+    fn config(&self) -> &Config {
+        self.handle.config()
+    }
+
+    /// Runs until something fails.
+    pub async fn run(mut self) -> Result<std::convert::Infallible, Error> {
+        let mut ticks = rt::interval(ms(self.config().knobs.raft_tick_ms));
+        loop {
+            rt::select! {
+                synced = self.disk.finished() => {
+                    if let Some(synced) = synced? {
+                        self.after_sync(synced)?;
+                    }
+                }
+                taken = self.snapshots.finished() => {
+                    let (index, data) = taken?;
+                    self.step(Input::SnapshotTaken { index, data })?;
+                }
+                _ = ticks.tick() => self.tick()?,
+                frame = self.peers.recv() => self.receive(&frame.map_err(Error::Peers)?)?,
+                request = self.requests.recv() => {
+                    // The handle in this very loop keeps the channel open.
+                    if let Some(request) = request {
+                        self.serve(request)?;
+                    }
+                }
+            }
+            self.go_on()?;
+        }
+    }
+
+    /// What may have become possible, whatever has happened.
+    fn go_on(&mut self) -> Result<(), Error> {
+        self.propose()?;
+        if let Some(context) = self.reads.send(rt::now()) {
+            self.step(Input::ReadIndex(context))?;
+        }
+        self.disk.start();
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<(), Error> {
+        self.step(Input::Tick)?;
+        let now = rt::now();
+        let patience = self.config().knobs.election_timeout();
+        self.proposals.sweep(now);
+        self.reads.sweep(now, patience, self.node.leader().is_some());
+        if let Some(leader) = self.other_leader() {
+            let overdue = self.proposals.overdue(self.node.term(), now - patience / 4);
+            if !overdue.is_empty() {
+                reached!("a forwarded proposal was sent again");
+            }
+            self.forward(leader, overdue);
+        }
+        Ok(())
+    }
+
+    /// Takes what clients want, as much as is there.
+    fn serve(&mut self, first: Request) -> Result<(), Error> {
+        let mut next = Some(first);
+        let mut room = self.config().knobs.wal_batch.max(1);
+        while let Some(request) = next {
+            match request {
+                Request::ReadIndex { answer } => self.reads.add(self.deadline(), answer),
+                Request::Propose { command, only_in, answer } => {
+                    if only_in
+                        .is_some_and(|term| self.node.role() != Role::Leader || self.node.term() != term)
+                    {
+                        let _ = answer.send(Err(ProposeError::NotLeader));
+                    } else if self.proposals.len() >= MOST_PROPOSALS {
+                        let _ = answer.send(Err(ProposeError::TooManyRequests));
+                    } else {
+                        self.last_count += 1;
+                        let data = Proposal { id: self.id(self.last_count), command }.encode();
+                        self.proposals.add(self.last_count, data, self.deadline(), answer);
+                    }
+                }
+            }
+            room -= 1;
+            next = if room > 0 { self.requests.try_recv().ok() } else { None };
+        }
+        Ok(())
+    }
+
+    fn id(&self, count: u64) -> ProposalId {
+        ProposalId { origin: self.node.id(), run: self.run, count }
+    }
+
+    /// A little before the client's own, so that the reason reaches it.
+    fn deadline(&self) -> rt::Mono {
+        let timeout = self.handle.request_timeout();
+        rt::now() + timeout.saturating_sub(ms(2 * self.config().knobs.raft_tick_ms)).max(timeout / 2)
+    }
+
+    fn other_leader(&self) -> Option<MemberId> {
+        self.node.leader().filter(|leader| *leader != self.node.id())
+    }
+
+    /// Sends proposals on their way: into the log here, or to the leader.
+    fn propose(&mut self) -> Result<(), Error> {
+        if self.node.leader().is_none() {
+            return Ok(());
+        }
+        let unsent = self.proposals.unsent(self.config().knobs.wal_batch.max(1) as usize);
+        if unsent.is_empty() {
+            return Ok(());
+        }
+        if let Some(leader) = self.other_leader() {
+            self.forward(leader, unsent);
+            return Ok(());
+        }
+        let (counts, data): (Vec<u64>, Vec<Data>) = unsent.into_iter().unzip();
+        match self.step(Input::Propose(data))? {
+            Some(Ok(Proposed { term, .. })) => self.proposals.appended(&counts, term),
+            Some(Err(Refused::TooMuchUncommitted)) => {
+                self.proposals.refuse(&counts, ProposeError::TooManyRequests);
+            }
+            Some(Err(Refused::NotLeader { .. })) | None => {}
+        }
+        Ok(())
+    }
+
+    fn forward(&mut self, leader: MemberId, proposals: Vec<(u64, Data)>) {
+        let (term, now) = (self.node.term(), rt::now());
+        let mut frame = Vec::new();
+        let mut bytes = 0;
+        for (count, data) in proposals {
+            if bytes > 0 && bytes + data.len() > FRAME_BYTES {
+                self.send(leader, &Frame::Propose { term, proposals: std::mem::take(&mut frame) });
+                bytes = 0;
+            }
+            bytes += data.len();
+            frame.push(Forwarded { id: self.id(count), data });
+            self.proposals.forwarded(&[count], term, now);
+        }
+        if !frame.is_empty() {
+            self.send(leader, &Frame::Propose { term, proposals: frame });
+        }
+    }
+
+    /// Others' proposals, if this member leads in the term they are for.
+    fn accept(&mut self, term: Term, proposals: Vec<Forwarded>) -> Result<(), Error> {
+        if self.node.role() != Role::Leader || self.node.term() != term {
+            reached!("a proposal came to a member that does not lead");
+            return Ok(());
+        }
+        let fresh: Vec<Forwarded> =
+            proposals.into_iter().filter(|proposal| self.accepted.first_time(term, proposal.id)).collect();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let data = fresh.iter().map(|proposal| proposal.data.clone()).collect();
+        if !matches!(self.step(Input::Propose(data))?, Some(Ok(_))) {
+            fresh.iter().for_each(|proposal| self.accepted.forget(proposal.id));
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, bytes: &Bytes) -> Result<(), Error> {
+        match frame::open(self.config().cluster_id, bytes) {
+            Ok(Frame::Raft(message)) => self.step(Input::Message(message)).map(drop),
+            Ok(Frame::Propose { term, proposals }) => self.accept(term, proposals),
+            Err(reason) => {
+                reached!("a frame was dropped that was not for this member");
+                *self.dropped.entry(reason).or_default() += 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// Members that are not in the list have no address, and get nothing.
+    pub(crate) fn send(&self, to: MemberId, frame: &Frame) {
+        if let Some(member) = self.config().members.get(&to) {
+            self.peers.send(member.peer, frame::seal(self.config().cluster_id, frame));
+        }
+    }
+
+    /// The store's own snapshot, when it is time.
+    pub(crate) fn snapshot_if_due(&mut self, applied: Index) {
+        if self.snapshots.is_due(applied)
+            && let Some(meta) = self.node.snapshot_meta(applied)
+        {
+            self.handle.with_store(|store| self.snapshots.start(store, meta));
+        }
+    }
+}

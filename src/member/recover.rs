@@ -1,0 +1,78 @@
+//! From a folder to a member that stands where it stood: the newest snapshot, and the log behind it. What was
+//! committed is applied again as soon as the member learns that it was.
+
+use crate::{Config, Handle, Requests, disk, disk::Disk, error::Error, snapshots::Snapshots};
+use base::{Index, Note};
+use raft::{Membership, Node};
+use store::Store;
+use wal::{Identity, Wal};
+
+/// A member as it stands up.
+pub struct Recovered {
+    pub node: Node,
+    pub handle: Handle,
+    pub requests: Requests,
+    pub disk: Disk,
+    pub snapshots: Snapshots,
+    pub lock: rt::fs::DirLock,
+}
+
+pub async fn recover(config: Config) -> Result<Recovered, Error> {
+    if !config.members.contains_key(&config.id) {
+        return Err(Error::NotAMember(config.id));
+    }
+    let refuse = |source| Error::Folder { path: config.data_dir.clone(), source };
+    rt::fs::create_dir_all(&config.data_dir).await.map_err(refuse)?;
+    let lock = rt::fs::lock_dir(&config.data_dir).await.map_err(refuse)?;
+    let identity = Identity { cluster: config.cluster_id, member: config.id };
+    let (wal, found) = Wal::open(&config.data_dir, identity, &config.knobs).await?;
+    for repair in &found.repairs {
+        rt::note(Note::Said { text: format!("{} repaired its log: {repair}", config.name) });
+    }
+    let found = disk::recovered(found)?;
+    let store = restore(found.snapshot.as_ref())?;
+    let snapshots = Snapshots::new(wal.snapshots(), store.applied(), config.knobs.snapshot_every);
+    let raft = raft::Config {
+        id: config.id,
+        membership: Membership::of_voters(config.members.keys().copied()),
+        seed: rt::random_u64(),
+        knobs: config.knobs.clone(),
+    };
+    let node = Node::new(raft, found);
+    note_start(&node, &store);
+    let disk = Disk::new(config.id, wal, node.term(), node.last());
+    let (handle, requests) = Handle::new(config, store);
+    Ok(Recovered { node, handle, requests, disk, snapshots, lock })
+}
+
+/// The store that a snapshot holds; an empty one if there is none.
+pub fn restore(snapshot: Option<&raft::Snapshot>) -> Result<Store, Error> {
+    let Some(snapshot) = snapshot else { return Ok(Store::new()) };
+    let index = snapshot.meta.index;
+    let refuse = |reason: String| Error::Snapshot { index, reason };
+    let store = Store::restore(&snapshot.data).map_err(|error| refuse(error.to_string()))?;
+    if store.applied() != index {
+        return Err(refuse(format!("it is of {}", store.applied())));
+    }
+    Ok(store)
+}
+
+/// Says what stands on the disk, for whoever checks what outlives a crash.
+fn note_start(node: &Node, store: &Store) {
+    let member = node.id();
+    rt::note(Note::MemberStarted { member, term: node.term(), last: node.last(), applied: store.applied() });
+    if store.applied() > Index(0) {
+        let (index, revision, hash) = (store.applied(), store.revision(), store.hash());
+        let term = node.log().term_at(index).unwrap_or_default();
+        rt::note(Note::Restored { member, index, term, revision, hash });
+    }
+    let first = node.first();
+    let entries: Vec<_> = (first.0..=node.last().0)
+        .filter_map(|index| node.log().entry(Index(index)))
+        .map(|entry| (entry.term, entry.digest()))
+        .collect();
+    if !entries.is_empty() {
+        rt::note(Note::Appended { member, first, entries });
+        rt::note(Note::Synced { member, term: node.term(), last: node.last() });
+    }
+}

@@ -1,0 +1,62 @@
+//! The member's own snapshots: made from a clone of the store, piece by piece and in a task of their own, while
+//! writes go on.
+
+use crate::{codec, error::Error};
+use base::Index;
+use raft::{Data, SnapshotMeta};
+use std::future::pending;
+use store::{Encoder, Store};
+
+/// Bytes made before other tasks have their turn.
+const PIECE: usize = 256 << 10;
+
+pub struct Snapshots {
+    disk: wal::Snapshots,
+    under_way: Option<rt::JoinHandle<Result<(Index, Data), Error>>>,
+    last: Index,
+    every: u64,
+}
+
+impl Snapshots {
+    pub fn new(disk: wal::Snapshots, last: Index, every: u64) -> Self {
+        Self { disk, under_way: None, last, every: every.max(1) }
+    }
+
+    pub fn is_due(&self, applied: Index) -> bool {
+        self.under_way.is_none() && applied.0 >= self.last.0 + self.every
+    }
+
+    pub fn start(&mut self, store: &Store, meta: SnapshotMeta) {
+        self.last = meta.index;
+        self.under_way = Some(rt::spawn(take(self.disk.clone(), Encoder::new(store), meta)));
+    }
+
+    /// The leader's snapshot took the place of ours.
+    pub fn installed(&mut self, index: Index) {
+        self.last = self.last.max(index);
+    }
+
+    /// Waits for the snapshot under way; for ever if there is none.
+    pub async fn finished(&mut self) -> Result<(Index, Data), Error> {
+        let Some(task) = &mut self.under_way else { return pending().await };
+        let outcome = task.await;
+        self.under_way = None;
+        outcome.map_err(|error| Error::Task(error.to_string()))?
+    }
+}
+
+async fn take(
+    disk: wal::Snapshots,
+    mut encoder: Encoder,
+    meta: SnapshotMeta,
+) -> Result<(Index, Data), Error> {
+    let mut data = Vec::new();
+    while let Some(piece) = encoder.next_piece(PIECE) {
+        data.extend_from_slice(&piece);
+        rt::yield_now().await;
+    }
+    let SnapshotMeta { index, term, membership } = &meta;
+    let snapshot = wal::Snapshot { index: *index, term: *term, meta: codec::encode(membership), data };
+    disk.write(&snapshot).await?;
+    Ok((meta.index, snapshot.data.into()))
+}
