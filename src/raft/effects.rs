@@ -160,3 +160,33 @@ pub struct Effects {
     /// The log was compacted: it now starts behind this index.
     pub compacted: Option<Index>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Body;
+    use base::Term;
+
+    fn after(needs: u64) -> AfterSync<Vec<Message>> {
+        let message = Message { from: MemberId(1), to: MemberId(2), term: Term(needs), body: Body::Stale };
+        AfterSync { needs, value: vec![message] }
+    }
+
+    #[test]
+    fn a_failed_sync_proves_nothing() {
+        assert!(Ticket(1).redeem(Err::<(), _>("no space left")).is_err());
+    }
+
+    #[test]
+    fn only_a_sync_that_covers_it_frees_a_message() {
+        let mut outbox = Outbox::default();
+        [1, 2, 2, 3].into_iter().for_each(|needs| outbox.push(after(needs)));
+        let freed = |outbox: &mut Outbox, ticket| -> Vec<u64> {
+            outbox.release(&Synced(ticket)).iter().map(|message| message.term.0).collect()
+        };
+        assert_eq!(freed(&mut outbox, 0), []);
+        assert_eq!(freed(&mut outbox, 2), [1, 2, 2]);
+        assert_eq!(freed(&mut outbox, 2), []);
+        assert_eq!(freed(&mut outbox, 4), [3]);
+    }
+}

@@ -82,6 +82,14 @@ struct Write {
 }
 
 impl DiskLog {
+    /// The disk that a member was started from.
+    fn of(node: &Node) -> Self {
+        let covered = node.log().base();
+        let indexes = (node.first().0..=node.last().0).map(Index);
+        let entries = indexes.filter_map(|index| Some((index, id_of(node.log().entry(index)?)))).collect();
+        Self { covered, entries }
+    }
+
     fn take(&mut self, write: Write) {
         if let Some(index) = write.snapshot {
             self.covered = index;
@@ -105,7 +113,8 @@ impl DiskLog {
 impl Checker {
     /// A member starts, for the first time or again, with what its disk held.
     pub fn started(&mut self, node: &Node) -> Verdict {
-        let disk = self.members.remove(&node.id()).map(|seen| seen.disk).unwrap_or_default();
+        let known = self.members.remove(&node.id()).map(|seen| seen.disk);
+        let disk = known.unwrap_or_else(|| DiskLog::of(node));
         let seen = Seen {
             term: node.term(),
             role: node.role(),

@@ -26,6 +26,11 @@ impl Membership {
         self.voters.contains(&id) || self.outgoing.contains(&id)
     }
 
+    /// Whether a member gets the log.
+    pub fn contains(&self, id: MemberId) -> bool {
+        self.is_voter(id) || self.learners.contains(&id)
+    }
+
     /// All voters, of both halves, each once.
     pub fn all_voters(&self) -> BTreeSet<MemberId> {
         self.voters.union(&self.outgoing).copied().collect()

@@ -229,8 +229,7 @@ impl Node {
     }
 
     fn receive(&mut self, message: Message) {
-        if message.to != self.id || message.from == self.id || !self.membership.all().contains(&message.from)
-        {
+        if message.to != self.id || message.from == self.id || !self.membership.contains(message.from) {
             return;
         }
         if self.sticks_to_its_leader(&message) {

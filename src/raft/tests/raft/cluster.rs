@@ -60,6 +60,16 @@ pub type Outcome<T = ()> = Result<T, Violation>;
 
 impl Cluster {
     pub fn new(membership: Membership, knobs: Knobs, seed: u64) -> Outcome<Self> {
+        Self::recovered(membership, knobs, seed, |_| Recovered::default())
+    }
+
+    /// A cluster whose members start from what `disk` says is on theirs.
+    pub fn recovered(
+        membership: Membership,
+        knobs: Knobs,
+        seed: u64,
+        disk: impl Fn(MemberId) -> Recovered,
+    ) -> Outcome<Self> {
         let ids = membership.all();
         let mut cluster = Self {
             members: BTreeMap::new(),
@@ -74,7 +84,7 @@ impl Cluster {
         for id in ids {
             let member = Member {
                 node: None,
-                disk: Recovered::default(),
+                disk: disk(id),
                 writing: VecDeque::new(),
                 outbox: Outbox::default(),
                 app: App::default(),

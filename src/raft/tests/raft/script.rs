@@ -91,7 +91,10 @@ impl Script {
     fn carry_out(&mut self, name: &str, args: &mut ArgumentConsumer<'_>) -> Result {
         match name {
             "cluster" => self.found(args),
-            "slow" => Ok(self.slow.extend(rest(args)?)),
+            "slow" => {
+                self.slow.extend(rest(args)?);
+                Ok(())
+            }
             "fast" => {
                 let fast = rest(args)?;
                 self.slow.retain(|id| !fast.contains(id));
@@ -125,12 +128,19 @@ impl Script {
                 self.talk(&group, |_| true)
             }
             "deliver" | "drop" | "double" | "delay" | "wire" => self.on_wire(name, &filter(args)?),
-            "cut" => Ok(self.apart = rest(args)?.into_iter().collect()),
-            "heal" => Ok(self.apart.clear()),
+            "cut" => {
+                self.apart = rest(args)?.into_iter().collect();
+                Ok(())
+            }
+            "heal" => {
+                self.apart.clear();
+                Ok(())
+            }
             "crash" => {
                 let id = one(args)?;
                 let kept = args.take_key("kept").map(str::parse).transpose()?.unwrap_or(0);
-                Ok(self.cluster()?.crash(id, kept))
+                self.cluster()?.crash(id, kept);
+                Ok(())
             }
             "start" => Ok(self.cluster()?.start(one(args)?)?),
             "snapshot" => {
