@@ -1,1 +1,28 @@
-//! wal: to be written.
+//! A member's memory: Raft's log, its votes, and snapshots, in files that outlive crashes and losses of power.
+//! Promise: what a [`Synced`] covers is found again by [`Wal::open`], whatever happens in between, or `open`
+//! says which file and byte is broken and changes nothing.
+//!
+//! | module | promise |
+//! |---|---|
+//! | `record` | what is kept: hard states, entries, snapshots; whose it is |
+//! | `codec` | the bytes of records; the only place that knows bincode |
+//! | `segment` | a file of frames: `[len][crc32c][payload]` behind a header |
+//! | `snapshot` | snapshot files, written aside and renamed |
+//! | `log` | [`Wal`]: append, sync, cut, release |
+//! | `recover` | the table of cases in which a folder may be found, and what is done in each |
+//! | `error` | what can go wrong, and what to do about it |
+
+mod codec;
+mod error;
+mod files;
+mod log;
+mod record;
+mod recover;
+mod segment;
+mod snapshot;
+
+pub use error::Error;
+pub use log::{Synced, Wal};
+pub use record::{Entry, HardState, Identity, Record, Snapshot};
+pub use recover::Recovered;
+pub use snapshot::{Snapshots, Written};
