@@ -55,6 +55,8 @@ pub struct Kind {
     pub namespaced: bool,
     pub has_status: bool,
     pub has_scale: bool,
+    /// A client that creates the object also says its first status.
+    pub keeps_status_on_create: bool,
     /// Has `metadata.generation`, bumped when the spec changes.
     pub has_generation: bool,
     /// Subresources other than status and scale, as (name, kind they take, its group and version).
@@ -99,6 +101,7 @@ pub const COMMON: Kind = Kind {
     namespaced: true,
     has_status: false,
     has_scale: false,
+    keeps_status_on_create: false,
     has_generation: false,
     subresources: &[],
     definition: "",
@@ -195,7 +198,7 @@ impl Kind {
         for field in SYSTEM_FIELDS {
             object.remove(&["metadata", field]);
         }
-        if self.has_status {
+        if self.has_status && !self.keeps_status_on_create {
             object.remove(&["status"]);
         }
         if self.has_generation {

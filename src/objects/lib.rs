@@ -10,11 +10,14 @@
 //! | `schema` | fields and their types: unknown fields, wrong types, OpenAPI documents |
 //! | `patch` | JSON, merge and strategic merge patches |
 //! | `selector` | label and field selectors |
+//! | `podspec`, `workload` | defaults, validation and needs of pods, and of what makes pods |
+//! | `scale`, `binding` | subresources that are not stored |
 //! | `quantity` | amounts of resources |
 //! | `conditions`, `owner`, `rollout` | helpers for those who write objects |
 //! | `table` | objects as rows for people |
 //! | `time` | RFC 3339 from and to nanoseconds |
 
+pub mod binding;
 pub mod conditions;
 pub mod field_error;
 pub mod kinds;
@@ -22,14 +25,17 @@ pub mod names;
 pub mod object;
 pub mod owner;
 pub mod patch;
+pub mod podspec;
 pub mod quantity;
 pub mod rollout;
+pub mod scale;
 pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod table;
 pub mod time;
 pub mod validate;
+pub mod workload;
 
 pub use field_error::FieldError;
 pub use kinds::{KINDS, Kind};

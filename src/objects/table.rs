@@ -1,5 +1,7 @@
 //! Objects as rows for people: meta.k8s.io/v1 Tables with upstream's columns.
 
+pub mod pod;
+
 use serde_json::{Value, json};
 
 use crate::kinds::Kind;
