@@ -1,0 +1,117 @@
+//! etcdctl against three members.
+
+use crate::harness::{ETCDCTL, Process, Served, etcdctl, eventually, free_ports, succeed, text_of};
+use std::{io::Read, process::Stdio, thread, time::Duration};
+
+fn served() -> Served {
+    let served = Served::start("etcdctl", 3, 0);
+    eventually("the store answers", Duration::from_secs(30), || {
+        let out = served.etcdctl(&["put", "hello", "world"]).output().expect(ETCDCTL);
+        if out.status.success() {
+            return Ok(());
+        }
+        Err(format!("{}\n{}", String::from_utf8_lossy(&out.stderr), served.log()))
+    });
+    served
+}
+
+#[test]
+fn etcdctl_does_its_everyday_work() {
+    let served = served();
+    let run = |args: &[&str]| succeed(served.etcdctl(args), "");
+    assert_eq!(run(&["get", "hello"]), "hello\nworld\n");
+    for i in 0..5 {
+        assert_eq!(run(&["put", &format!("dir/{i}"), &i.to_string()]), "OK\n");
+    }
+    assert_eq!(run(&["get", "dir/", "--prefix", "--keys-only", "--limit", "2"]), "dir/0\n\ndir/1\n\n");
+    assert_eq!(
+        run(&["get", "dir/", "--prefix", "--print-value-only", "--order", "DESCEND"]),
+        "4\n3\n2\n1\n0\n"
+    );
+    assert_eq!(run(&["del", "dir/", "--prefix"]), "5\n");
+    let txn = "value(\"hello\") = \"world\"\n\nput hello there\n\nput hello nobody\n\n";
+    assert_eq!(succeed(served.etcdctl(&["txn"]), txn), "SUCCESS\n\nOK\n");
+    assert_eq!(run(&["get", "hello", "--print-value-only"]), "there\n");
+    lease(&run);
+    compaction(&served, &run);
+    let status = run(&["endpoint", "status", "--write-out", "simple"]);
+    assert_eq!(status.lines().count(), 3, "{status}");
+    assert_eq!(status.lines().filter(|line| line.contains(", true,")).count(), 1, "one leader:\n{status}");
+    assert_eq!(run(&["member", "list"]).lines().count(), 3);
+    let hashes = run(&["endpoint", "hashkv"]);
+    let sums: Vec<&str> = hashes.lines().filter_map(|line| line.split(", ").nth(1)).collect();
+    assert!(sums.len() == 3 && sums.iter().all(|sum| *sum == sums[0]), "{hashes}");
+}
+
+fn lease(run: &dyn Fn(&[&str]) -> String) {
+    let granted = run(&["lease", "grant", "60"]);
+    let id = granted.split(' ').nth(1).expect("lease ID granted with ...").to_string();
+    run(&["put", "leased", "x", "--lease", &id]);
+    let left = run(&["lease", "timetolive", &id, "--keys"]);
+    assert!(left.contains("granted with TTL(60s)") && left.contains("leased"), "{left}");
+    run(&["lease", "keep-alive", "--once", &id]);
+    assert!(run(&["lease", "list"]).contains(&id));
+    run(&["lease", "revoke", &id]);
+    assert_eq!(run(&["get", "leased"]), "");
+}
+
+fn compaction(served: &Served, run: &dyn Fn(&[&str]) -> String) {
+    let json = run(&["get", "hello", "--write-out", "json"]);
+    let revision = json.split("\"revision\":").nth(1).and_then(|rest| rest.split([',', '}']).next());
+    let revision = revision.expect("a revision").to_string();
+    assert_eq!(run(&["compaction", &revision]), format!("compacted revision {revision}\n"));
+    let out = served.etcdctl(&["get", "hello", "--rev", "1"]).output().expect(ETCDCTL);
+    let errors = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(errors.contains("etcdserver: mvcc: required revision has been compacted"), "{errors}");
+}
+
+#[test]
+fn etcdctl_watches() {
+    let served = served();
+    let mut watch =
+        served.etcdctl(&["watch", "w/", "--prefix"]).stdout(Stdio::piped()).spawn().expect(ETCDCTL);
+    let mut out = watch.stdout.take().expect("its output");
+    thread::sleep(Duration::from_millis(700));
+    succeed(served.etcdctl(&["put", "w/a", "1"]), "");
+    succeed(served.etcdctl(&["del", "w/a"]), "");
+    let wanted = "PUT\nw/a\n1\nDELETE\nw/a\n\n";
+    let mut seen = vec![0; wanted.len()];
+    out.read_exact(&mut seen).expect("the events");
+    assert_eq!(String::from_utf8_lossy(&seen), wanted);
+    let _ = watch.kill();
+    let _ = watch.wait();
+}
+
+#[test]
+fn the_store_runs_as_processes_of_its_own() {
+    let folder = crate::harness::Folder::new("members");
+    let first = free_ports(6);
+    let flags: Vec<String> = (0..3)
+        .flat_map(|i| {
+            let (client, peer) = (first + 2 * i, first + 2 * i + 1);
+            ["--member".to_string(), format!("{}=127.0.0.1:{peer}/127.0.0.1:{client}", i + 1)]
+        })
+        .collect();
+    let start = |id: u16| {
+        let mut args = vec!["member".to_string(), "--id".into(), id.to_string(), "--data-dir".into()];
+        args.push(folder.0.join(format!("m{id}")).display().to_string());
+        args.extend(flags.iter().cloned());
+        Process::start(&args, &folder.0.join("log"))
+    };
+    let mut members: Vec<Process> = (1..=3).map(start).collect();
+    let endpoints: Vec<String> = (0..3).map(|i| format!("127.0.0.1:{}", first + 2 * i)).collect();
+    let endpoints = endpoints.join(",");
+    let put = |key: &str| etcdctl(&endpoints, &["put", key, "v"]).output().expect(ETCDCTL).status.success();
+    let log = || std::fs::read_to_string(folder.0.join("log")).unwrap_or_default();
+    eventually("the store answers", Duration::from_secs(30), || put("a").then_some(()).ok_or_else(log));
+    for round in 0..3u16 {
+        members[round as usize].kill();
+        let key = format!("k{round}");
+        eventually("two of three serve", Duration::from_secs(30), || put(&key).then_some(()).ok_or_else(log));
+        members[round as usize] = start(round + 1);
+    }
+    eventually("all keys are there", Duration::from_secs(30), || {
+        let out = etcdctl(&endpoints, &["get", "k", "--prefix", "--keys-only"]).output().expect(ETCDCTL);
+        if text_of(&out) == "k0\n\nk1\n\nk2\n\n" { Ok(()) } else { Err(text_of(&out) + &log()) }
+    });
+}

@@ -1,0 +1,157 @@
+//! Starts and stops the real binary, and runs clients against it.
+
+use std::{
+    io::Write,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A folder of the test's own, removed at the end.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).expect("a folder for the test");
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// `count` ports in a row that are free now.
+pub fn free_ports(count: u16) -> u16 {
+    for _ in 0..100 {
+        let probe = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let first = probe.local_addr().expect("an address").port();
+        drop(probe);
+        let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if first < u16::MAX - count && (first..first + count).all(free) {
+            return first;
+        }
+    }
+    panic!("no {count} free ports in a row");
+}
+
+/// A process that dies with the test.
+pub struct Process(pub Child);
+
+impl Process {
+    /// Starts the real binary.
+    pub fn start(args: &[String], log: &Path) -> Self {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wavetank"));
+        command.args(args).stdout(log.try_clone().expect("a log")).stderr(log).stdin(Stdio::null());
+        Process(command.spawn().expect("the binary starts"))
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// `wavetank serve` with its folder and ports.
+pub struct Served {
+    pub process: Process,
+    pub folder: Folder,
+    pub etcd: String,
+    api: u16,
+}
+
+impl Served {
+    pub fn start(name: &str, members: u16, nodes: u16) -> Self {
+        let folder = Folder::new(name);
+        let first = free_ports(2 * members + 1);
+        let api = first + 2 * members;
+        let args = |text: &str| text.split(' ').map(str::to_string).collect::<Vec<_>>();
+        let mut line =
+            args(&format!("serve --members {members} --nodes {nodes} --port {api} --etcd-port {first}"));
+        line.extend(["--data-dir".into(), folder.0.join("data").display().to_string()]);
+        let process = Process::start(&line, &folder.0.join("log"));
+        let etcd: Vec<String> = (0..members).map(|i| format!("127.0.0.1:{}", first + 2 * i)).collect();
+        Served { process, folder, etcd: etcd.join(","), api }
+    }
+
+    pub fn etcdctl(&self, args: &[&str]) -> Command {
+        etcdctl(&self.etcd, args)
+    }
+
+    pub fn kubectl(&self, args: &[&str]) -> Command {
+        let program = std::env::var("WAVETANK_KUBECTL").unwrap_or_else(|_| "kubectl".into());
+        let mut command = Command::new(program);
+        command.arg("--kubeconfig").arg(self.folder.0.join("data/kubeconfig")).args(args);
+        command.env("HOME", &self.folder.0).env("NO_PROXY", "*");
+        command
+    }
+
+    /// What the processes printed, for a failure's message.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.0.join("log")).unwrap_or_default()
+    }
+
+    /// Waits until the API server answers and `nodes` nodes are ready.
+    pub fn wait_ready(&self, nodes: usize) {
+        eventually(&format!("{nodes} nodes are Ready on port {}", self.api), Duration::from_secs(60), || {
+            let out = self.kubectl(&["get", "nodes", "--no-headers"]).output().expect(KUBECTL);
+            let text = text_of(&out);
+            if text.lines().filter(|line| line.contains(" Ready ")).count() == nodes {
+                Ok(())
+            } else {
+                Err(format!("{text}\n{}\n{}", String::from_utf8_lossy(&out.stderr), self.log()))
+            }
+        });
+    }
+}
+
+pub const KUBECTL: &str = "kubectl is needed: put it on the PATH, or its path into WAVETANK_KUBECTL";
+pub const ETCDCTL: &str = "etcdctl is needed: Debian's package etcd-client";
+
+pub fn etcdctl(endpoints: &str, args: &[&str]) -> Command {
+    let mut command = Command::new("etcdctl");
+    command.env("ETCDCTL_API", "3").arg("--endpoints").arg(endpoints).args(args).stdin(Stdio::null());
+    command
+}
+
+pub fn text_of(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// Runs to the end, with something on its standard input, and gives what it printed; a failure fails the test.
+pub fn succeed(mut command: Command, input: &str) -> String {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let shown = format!("{command:?}");
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{shown}: {error}. {KUBECTL}; {ETCDCTL}"));
+    child.stdin.take().expect("its input").write_all(input.as_bytes()).expect("it reads its input");
+    let out = child.wait_with_output().expect("it ends");
+    let errors = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{shown}\n{}\n{errors}", text_of(&out));
+    text_of(&out)
+}
+
+/// Tries until it holds, or fails the test with the last reason.
+pub fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -> Result<(), String>) {
+    let deadline = Instant::now() + within;
+    loop {
+        match holds() {
+            Ok(()) => return,
+            Err(why) if Instant::now() > deadline => panic!("not within {within:?}: {what}\n{why}"),
+            Err(_) => thread::sleep(Duration::from_millis(200)),
+        }
+    }
+}

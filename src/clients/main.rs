@@ -1,0 +1,8 @@
+//! The real build under real clients: kubectl and etcdctl, unchanged, against a control plane that was
+//! started from nothing. A client that is not installed fails the test and says how to get it.
+#![cfg(real_rt)]
+
+mod etcdctl;
+mod harness;
+mod kubectl;
+mod survival;

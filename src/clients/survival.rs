@@ -1,0 +1,63 @@
+//! kill -9 under load: nothing that was acknowledged is lost.
+
+use crate::harness::{ETCDCTL, Process, etcdctl, eventually, free_ports, text_of};
+use std::{thread, time::Duration};
+
+/// Rounds of kill -9; `WAVETANK_ROUNDS` asks for more.
+fn rounds() -> u64 {
+    std::env::var("WAVETANK_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_to_kill_9() {
+    let folder = crate::harness::Folder::new("survival");
+    let first = free_ports(2);
+    let endpoint = format!("127.0.0.1:{first}");
+    let args: Vec<String> = [
+        "member".to_string(),
+        "--id=1".into(),
+        format!("--member=1=127.0.0.1:{}/{endpoint}", first + 1),
+        format!("--data-dir={}", folder.0.join("data").display()),
+    ]
+    .into();
+    let log = folder.0.join("log");
+    let said = || std::fs::read_to_string(&log).unwrap_or_default();
+    let mut acknowledged = vec![];
+    for round in 0..rounds() {
+        let mut member = Process::start(&args, &log);
+        let puts = |i: u64| {
+            let key = format!("r{round:03}-{i:05}");
+            let out =
+                etcdctl(&endpoint, &["--command-timeout=2s", "put", &key, "v"]).output().expect(ETCDCTL);
+            out.status.success().then_some(key)
+        };
+        eventually("the member answers", Duration::from_secs(30), || {
+            acknowledged.push(puts(0).ok_or_else(said)?);
+            Ok(())
+        });
+        let load = thread::scope(|scope| {
+            let clients: Vec<_> = (0..3u64)
+                .map(|client| {
+                    scope.spawn(move || (1..60).map_while(|i| puts(client * 1000 + i)).collect::<Vec<_>>())
+                })
+                .collect();
+            thread::sleep(Duration::from_millis(300 + 97 * (round % 7)));
+            member.kill();
+            clients.into_iter().flat_map(|client| client.join().expect("a client")).collect::<Vec<_>>()
+        });
+        acknowledged.extend(load);
+    }
+    let _member = Process::start(&args, &log);
+    eventually("every acknowledged key is there", Duration::from_secs(30), || {
+        let out = etcdctl(&endpoint, &["get", "r", "--prefix", "--keys-only"]).output().expect(ETCDCTL);
+        let text = text_of(&out);
+        let there: std::collections::BTreeSet<&str> = text.split_whitespace().collect();
+        match acknowledged.iter().find(|key| !there.contains(key.as_str())) {
+            Some(lost) => {
+                Err(format!("{lost} was acknowledged and is gone ({} keys)\n{}", there.len(), said()))
+            }
+            None => Ok(()),
+        }
+    });
+    assert!(acknowledged.len() as u64 > rounds(), "the load did something");
+}
