@@ -4,7 +4,9 @@ use base::Note;
 
 /// States a fact.
 #[cfg(madsim)]
-pub fn note(_note: Note) {}
+pub fn note(note: Note) {
+    world::record::note(note);
+}
 
 /// States a fact, to nobody.
 #[cfg(not(madsim))]

@@ -57,14 +57,5 @@ mod stream {
 
 #[cfg(madsim)]
 mod stream {
-    use madsim::rand::{GlobalRng, thread_rng};
-
-    pub fn with<T>(draw: impl FnOnce(&mut GlobalRng) -> T) -> T {
-        draw(&mut thread_rng())
-    }
-
-    /// Differs from one boot of the machine to the next; the same for every process of one boot.
-    pub fn boot_id() -> String {
-        "boot".into()
-    }
+    pub use world::process::{boot_id, random as with};
 }

@@ -9,12 +9,21 @@ where
     F: Future<Output = T> + 'static,
     T: Send + 'static,
 {
-    #[allow(clippy::disallowed_methods)] // one thread for each simulation
-    let thread = std::thread::spawn(move || {
-        let runtime = madsim::runtime::Runtime::with_seed_and_config(seed, Default::default());
-        runtime.block_on(async move { future().await })
-    });
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    use std::sync::{Arc, Mutex};
+    world::World::run(seed, |world| async move {
+        let (answer, result) = tokio::sync::oneshot::channel();
+        let once = Arc::new(Mutex::new(Some((future, answer))));
+        world.create("test", [10, 0, 0, 1].into(), move || {
+            let once = once.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+            async move {
+                if let Some((future, answer)) = once {
+                    let _ = answer.send(future().await);
+                }
+                Ok(())
+            }
+        });
+        result.await.expect("the process `test` lives until its future ends")
+    })
 }
 
 /// Runs the future for real; the seed has no meaning here.

@@ -227,32 +227,8 @@ mod real {
 
 #[cfg(madsim)]
 mod sim {
-    use madsim::time::{Duration, TimeHandle};
-    use std::{
-        future::Future,
-        pin::Pin,
-        task::{Context, Poll},
+    pub use world::{
+        clock::{mono as mono_nanos, wall as wall_nanos},
+        timers::{Sleep, sleep_until},
     };
-
-    pub fn mono_nanos() -> u64 {
-        TimeHandle::current().elapsed().as_nanos() as u64
-    }
-
-    pub fn wall_nanos() -> u64 {
-        1_767_225_600_000_000_000 + mono_nanos()
-    }
-
-    pub struct Sleep(Pin<Box<madsim::time::Sleep>>);
-
-    pub fn sleep_until(mono: u64) -> Sleep {
-        let wait = mono.saturating_sub(mono_nanos()).min(u64::MAX / 4);
-        Sleep(Box::pin(madsim::time::sleep(Duration::from_nanos(wait))))
-    }
-
-    impl Future for Sleep {
-        type Output = ();
-        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-            self.0.as_mut().poll(cx)
-        }
-    }
 }

@@ -78,9 +78,10 @@ pub async fn read(path: &Path) -> io::Result<Vec<u8>> {
     name(path, |path| fs::read(path)).await
 }
 
-/// Removes a file.
+/// Removes a file, or an empty folder.
 pub async fn remove(path: &Path) -> io::Result<()> {
-    name(path, |path| fs::remove_file(path)).await
+    let remove = |path: &Path| if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) };
+    name(path, remove).await
 }
 
 /// Gives a file another name; a file that had it is gone.
@@ -124,9 +125,9 @@ impl File {
         Ok(Self::new(path, name(path, |path| fs::File::open(path)).await?))
     }
 
-    /// For reading and appending; the file must exist.
+    /// For appending and reading; makes the file when it is not there.
     pub async fn open_append(path: &Path) -> io::Result<Self> {
-        let open = |path: &Path| fs::OpenOptions::new().read(true).append(true).open(path);
+        let open = |path: &Path| fs::OpenOptions::new().read(true).append(true).create(true).open(path);
         Ok(Self::new(path, name(path, open).await?))
     }
 

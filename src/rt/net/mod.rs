@@ -7,19 +7,17 @@ mod peers_real;
 mod peers_sim;
 #[cfg(not(madsim))]
 mod tcp_real;
-#[cfg(madsim)]
-mod tcp_sim;
 
+#[cfg(madsim)]
+pub use self::peers_sim::Peers;
 #[cfg(not(madsim))]
 pub use self::{
     peers_real::Peers,
     tcp_real::{TcpListener, TcpStream},
 };
 #[cfg(madsim)]
-pub use self::{
-    peers_sim::Peers,
-    tcp_sim::{TcpListener, TcpStream},
-};
+pub use world::{TcpListener, TcpStream};
+
 pub use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// The largest frame `Peers` carries.
