@@ -44,3 +44,6 @@ pub use owner::OwnerRef;
 pub use quantity::Quantity;
 pub use selector::{FieldSelector, LabelSelector};
 pub use status::Status;
+
+#[cfg(test)]
+mod kinds_tests;
