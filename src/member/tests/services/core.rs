@@ -1,7 +1,7 @@
 //! A core that agrees with itself at once, in place of raft: enough to hold the services to their promises over
 //! the wire.
 
-use base::{Index, Knobs, MemberId, Term};
+use base::{Knobs, MemberId, Term};
 use etcd::Client;
 use member::{Config, Handle, MemberAddr, ProposeError, ReadError, Request, View};
 use std::{
@@ -25,16 +25,32 @@ const TERM: Term = Term(2);
 impl Core {
     /// A leader that serves on a port of its own.
     pub async fn start(knobs: Knobs) -> Self {
-        let listener = rt::net::TcpListener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        let (handle, mut requests) = Handle::new(config(addr, knobs), Store::new());
+        Self::start_group(1, knobs).await.remove(0)
+    }
+
+    /// Members that know each other's addresses. They share no log; the first leads.
+    pub async fn start_group(size: u64, knobs: Knobs) -> Vec<Self> {
+        let mut listeners = Vec::new();
+        let mut members = BTreeMap::new();
+        for id in 1..=size {
+            let listener = rt::net::TcpListener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+            let addr = listener.local_addr().unwrap();
+            members.insert(MemberId(id), MemberAddr { name: format!("m{id}"), peer: addr, client: addr });
+            listeners.push((MemberId(id), listener));
+        }
+        let start = |(id, listener)| Self::start_one(config(id, &members, &knobs), listener);
+        listeners.into_iter().map(start).collect()
+    }
+
+    fn start_one(config: Config, listener: rt::net::TcpListener) -> Self {
+        let addr = config.client_listen;
+        let (handle, mut requests) = Handle::new(config, Store::new());
         let core = Self { handle: handle.clone(), addr, reachable: Arc::new(Mutex::new(true)) };
-        core.lead(true);
+        core.follow(Some(MemberId(1)));
         let serving = core.clone();
         rt::spawn(async move {
-            let mut index = 0;
             while let Some(request) = requests.recv().await {
-                serving.serve(request, &mut index);
+                serving.serve(request);
             }
         });
         rt::spawn(member::services::serve(handle, listener));
@@ -43,7 +59,11 @@ impl Core {
 
     /// This member leads, or knows no leader.
     pub fn lead(&self, leads: bool) {
-        let leader = leads.then_some(self.handle.member());
+        self.follow(leads.then_some(self.handle.member()));
+    }
+
+    /// This member holds that one for the leader.
+    pub fn follow(&self, leader: Option<MemberId>) {
         self.handle.set_view(View { leader, term: TERM, committed: self.handle.applied() });
     }
 
@@ -51,31 +71,30 @@ impl Core {
         Client::new(vec![self.addr], self.handle.knobs())
     }
 
-    fn serve(&self, request: Request, index: &mut u64) {
+    fn serve(&self, request: Request) {
         let reachable = *self.reachable.lock().unwrap() && self.handle.leads();
         match request {
             Request::Propose { answer, .. } if !reachable => drop(answer.send(Err(ProposeError::NoLeader))),
             Request::ReadIndex { answer } if !reachable => drop(answer.send(Err(ReadError::NoLeader))),
             Request::Propose { command, answer, .. } => {
-                *index += 1;
-                let applied = self.handle.apply(Index(*index), TERM, &command);
+                let applied = self.handle.apply(self.handle.applied().next(), TERM, &command);
                 let _ = answer.send(Ok(applied));
             }
-            Request::ReadIndex { answer } => drop(answer.send(Ok(Index(*index)))),
+            Request::ReadIndex { answer } => drop(answer.send(Ok(self.handle.applied()))),
         }
     }
 }
 
-fn config(addr: SocketAddr, knobs: Knobs) -> Config {
-    let me = MemberAddr { name: "m1".into(), peer: addr, client: addr };
+fn config(id: MemberId, members: &BTreeMap<MemberId, MemberAddr>, knobs: &Knobs) -> Config {
+    let me = &members[&id];
     Config {
-        id: MemberId(1),
+        id,
         name: me.name.clone(),
         cluster_id: 9,
         data_dir: "/none".into(),
-        client_listen: addr,
-        peer_listen: addr,
-        members: BTreeMap::from([(MemberId(1), me)]),
-        knobs,
+        client_listen: me.client,
+        peer_listen: me.peer,
+        members: members.clone(),
+        knobs: knobs.clone(),
     }
 }

@@ -75,3 +75,47 @@ fn a_leader_that_cannot_prove_itself_ends_no_lease() {
         assert_eq!(member.handle.with_store(store::Store::len), 0);
     });
 }
+
+#[test]
+fn a_follower_asks_the_leader_about_time() {
+    rt::testing::run(7, || async {
+        let members = Core::start_group(2, Knobs::default()).await;
+        let (leader, follower) = (members[0].client(), members[1].client());
+        grant(&leader, 7, 5).await;
+        assert_eq!(left(&follower, 7).await.granted_ttl, 5);
+        let mut stream = follower.lease_keep_alive().await.unwrap();
+        for (id, ttl) in [(7, 5), (8, 0)] {
+            stream.send(pb::LeaseKeepAliveRequest { id }).await.unwrap();
+            assert_eq!(stream.recv().await.unwrap().ttl, ttl);
+        }
+    });
+}
+
+#[test]
+fn members_that_hold_each_other_for_the_leader_do_not_ask_in_circles() {
+    let knobs = Knobs { request_timeout_ms: 1_000, ..Knobs::default() };
+    rt::testing::run(7, || async {
+        let members = Core::start_group(2, knobs).await;
+        members[0].follow(Some(base::MemberId(2)));
+        members[1].follow(Some(base::MemberId(1)));
+        let mut stream = members[0].client().lease_keep_alive().await.unwrap();
+        stream.send(pb::LeaseKeepAliveRequest { id: 7 }).await.unwrap();
+        assert_eq!(error(stream.recv().await), Some(Error::Timeout));
+    });
+}
+
+#[test]
+fn a_new_leader_gives_leases_their_whole_time() {
+    with_member(Knobs::default(), async |member: Core| {
+        let client = member.client();
+        let lease = grant(&client, 0, 2).await;
+        for _ in 0..4 {
+            rt::sleep(Duration::from_millis(1_500)).await;
+            member.lead(false);
+            member.lead(true);
+        }
+        assert!(left(&client, lease.id).await.ttl > 0);
+        rt::sleep(Duration::from_secs(5)).await;
+        assert_eq!(left(&client, lease.id).await.ttl, -1);
+    });
+}

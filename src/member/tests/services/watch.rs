@@ -200,3 +200,24 @@ fn a_stream_that_requires_a_leader_ends_without_one() {
         assert_eq!(etcd::kind(&ended.unwrap_err()), Some(Error::NoLeader));
     });
 }
+
+#[test]
+fn a_watch_goes_on_over_a_snapshot() {
+    with_member(Knobs::default(), async |member: Core| {
+        let client = member.client();
+        let mut stream = client.watch().await.unwrap();
+        let now = created(&mut stream, create("a", 0)).await;
+        let later = created(&mut stream, create("a", 5)).await;
+        put(&client, "a").await;
+        assert_eq!(seen(&next(&mut stream).await), (now, vec![2]));
+        let mut ahead = member.handle.store();
+        for _ in 0..3 {
+            let put = store::PutRequest { key: "a".into(), ..Default::default() };
+            ahead.apply(ahead.applied().next(), &store::Command::Put(put));
+        }
+        member.handle.restore(ahead, base::Term(2));
+        assert_eq!(seen(&next(&mut stream).await), (now, vec![3, 4, 5]));
+        assert_eq!(seen(&next(&mut stream).await), (later, vec![5]));
+        quiet(&mut stream).await;
+    });
+}

@@ -1,0 +1,192 @@
+//! Members as processes of a world, what they say about themselves, and a client that records its writes.
+
+use base::{Index, Knobs, MemberId, Note, Term, knobs::ms};
+use etcd::{Client, pb};
+use member::{Config, MemberAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use world::{Death, World};
+
+/// What the members said, checked as it comes.
+#[derive(Default)]
+pub struct Seen {
+    pub leaders: BTreeMap<Term, MemberId>,
+    pub hashes: BTreeMap<Index, u64>,
+    pub synced: BTreeMap<MemberId, Index>,
+    pub acknowledged: Index,
+    pub restored: u64,
+    pub members: usize,
+    pub faults: Vec<String>,
+}
+
+impl Seen {
+    fn hear(&mut self, note: &Note) {
+        match note {
+            Note::Leader { member, term } => {
+                let led = *self.leaders.entry(*term).or_insert(*member);
+                self.require(led == *member, || format!("two leaders in {term}: {led} and {member}"));
+            }
+            Note::Applied { index, hash, member, .. } | Note::Restored { index, hash, member, .. } => {
+                if matches!(note, Note::Restored { .. }) {
+                    self.restored += 1;
+                }
+                let known = *self.hashes.entry(*index).or_insert(*hash);
+                self.require(known == *hash, || format!("{member} differs at {index}"));
+            }
+            Note::Appended { member, first, .. } => {
+                let synced = self.synced.entry(*member).or_default();
+                *synced = (*synced).min(Index(first.0 - 1));
+            }
+            Note::Synced { member, last, .. } => {
+                self.synced.insert(*member, *last);
+            }
+            Note::Acknowledged { member, index } => {
+                self.acknowledged = self.acknowledged.max(*index);
+                let holders = self.synced.values().filter(|synced| **synced >= *index).count();
+                let quorum = holders > self.members / 2;
+                self.require(quorum, || format!("{member} acknowledged {index}, which {holders} disks hold"));
+            }
+            _ => {}
+        }
+    }
+
+    fn require(&mut self, holds: bool, fault: impl FnOnce() -> String) {
+        if !holds {
+            self.faults.push(fault());
+        }
+    }
+
+    pub fn leader(&self) -> Option<MemberId> {
+        self.leaders.last_key_value().map(|(_, leader)| *leader)
+    }
+}
+
+pub struct Group {
+    pub world: World,
+    pub seen: Arc<Mutex<Seen>>,
+    pub knobs: Knobs,
+    size: u64,
+}
+
+pub fn name(id: u64) -> String {
+    format!("member-{id}")
+}
+
+pub fn config(id: u64, size: u64, knobs: &Knobs) -> Config {
+    let addr = |id: u64, port: u16| SocketAddr::new(IpAddr::from([10, 0, 0, id as u8]), port);
+    let member = |id| MemberAddr { name: name(id), peer: addr(id, 2380), client: addr(id, 2379) };
+    Config {
+        id: MemberId(id),
+        name: name(id),
+        cluster_id: 77,
+        data_dir: "/data".into(),
+        client_listen: addr(id, 2379),
+        peer_listen: addr(id, 2380),
+        members: (1..=size).map(|id| (MemberId(id), member(id))).collect(),
+        knobs: knobs.clone(),
+    }
+}
+
+impl Group {
+    pub fn start(world: World, size: u64, knobs: Knobs) -> Self {
+        let seen = Arc::new(Mutex::new(Seen { members: size as usize, ..Seen::default() }));
+        let listener = seen.clone();
+        world::set_note_sink(Box::new(move |_, _, note| listener.lock().unwrap().hear(&note)));
+        let group = Self { world, seen, knobs, size };
+        (1..=size).for_each(|id| group.create(config(id, size, &group.knobs)));
+        group
+    }
+
+    pub fn create(&self, config: Config) {
+        let ip = config.client_listen.ip();
+        self.world.create(&config.name.clone(), ip, move || {
+            let config = config.clone();
+            async move { member::run(config).await.map_err(|error| error.to_string()) }
+        });
+    }
+
+    pub fn endpoints(&self) -> Vec<SocketAddr> {
+        (1..=self.size).map(|id| config(id, self.size, &self.knobs).client_listen).collect()
+    }
+
+    /// Runs a future as a client, in a process of its own, and gives what it gave.
+    pub async fn client<T, F>(&self, id: u8, act: impl FnOnce(Client) -> F + Send + 'static) -> T
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let client = Client::new(self.endpoints(), &self.knobs);
+        let (answer, result) = rt::sync::oneshot::channel();
+        let once = Arc::new(Mutex::new(Some((act, answer))));
+        self.world.create(&format!("client-{id}"), [10, 0, 1, id].into(), move || {
+            let (once, client) = (once.lock().unwrap().take(), client.clone());
+            async move {
+                if let Some((act, answer)) = once {
+                    let _ = answer.send(act(client).await);
+                }
+                Ok(())
+            }
+        });
+        result.await.expect("a client that runs to its end")
+    }
+
+    pub fn leader(&self) -> Option<String> {
+        self.seen.lock().unwrap().leader().map(|leader| name(leader.0))
+    }
+
+    /// Kills a member, and starts it again after a while.
+    pub async fn bounce(&self, name: &str, death: Death, down: Duration) {
+        self.world.kill(name, death);
+        madsim::time::sleep(down).await;
+        self.world.restart(name);
+    }
+
+    pub fn assert_no_faults(&self) {
+        let seen = self.seen.lock().unwrap();
+        assert!(seen.faults.is_empty(), "{:#?}", seen.faults);
+        assert!(seen.acknowledged > Index(0), "nothing was acknowledged");
+    }
+}
+
+pub fn put(key: impl Into<String>, value: impl Into<String>) -> pb::PutRequest {
+    pb::PutRequest { key: key.into().into(), value: value.into().into(), ..Default::default() }
+}
+
+pub fn all() -> pb::RangeRequest {
+    pb::RangeRequest { key: vec![0].into(), range_end: vec![0].into(), ..Default::default() }
+}
+
+/// Puts new keys for a while; gives those that were acknowledged, and those of unknown outcome.
+pub async fn put_for(client: Client, prefix: &str, time: Duration) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut done, mut unknown) = (BTreeSet::new(), BTreeSet::new());
+    let end = rt::now() + time;
+    for count in 0.. {
+        if rt::now() > end {
+            break;
+        }
+        let key = format!("{prefix}-{count:05}");
+        match client.put(put(key.clone(), "value")).await {
+            Ok(_) => done.insert(key),
+            Err(_) => unknown.insert(key),
+        };
+        rt::sleep(ms(5)).await;
+    }
+    (done, unknown)
+}
+
+/// All keys with their versions, once the store answers.
+pub async fn read_all(client: Client) -> BTreeMap<String, i64> {
+    loop {
+        match client.range(all()).await {
+            Err(_) => rt::sleep(ms(200)).await,
+            Ok(answer) => {
+                let key = |kv: pb::KeyValue| (String::from_utf8_lossy(&kv.key).into_owned(), kv.version);
+                return answer.kvs.into_iter().map(key).collect();
+            }
+        }
+    }
+}
