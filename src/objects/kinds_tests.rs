@@ -417,7 +417,7 @@ fn faults_of_a_service() {
                 "spec.type: Unsupported value: \"X\": supported values: \"ClusterIP\", \"ExternalName\", \"LoadBalancer\", \"NodePort\"",
             ),
             (
-                json!({"spec": {"ports": [{"port": 0}]}}),
+                json!({"spec": {"ports": [{"port": 0, "targetPort": 1}]}}),
                 "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive",
             ),
             (
