@@ -134,7 +134,7 @@ impl Core {
                     } else {
                         self.last_count += 1;
                         let data = Proposal { id: self.id(self.last_count), command }.encode();
-                        self.proposals.add(self.last_count, data, self.deadline(), answer);
+                        self.proposals.add(self.last_count, data, only_in, self.deadline(), answer);
                     }
                 }
             }
@@ -160,6 +160,7 @@ impl Core {
 
     /// Sends proposals on their way: into the log here, or to the leader.
     fn propose(&mut self) -> Result<(), Error> {
+        self.proposals.refuse_others((self.node.role() == Role::Leader).then_some(self.node.term()));
         if self.node.leader().is_none() {
             return Ok(());
         }

@@ -18,6 +18,8 @@ pub struct Proposals {
 
 struct Waiting {
     data: Data,
+    /// The only term in which it may go out, and only from here.
+    only_in: Option<Term>,
     answer: oneshot::Sender<Result<Applied, ProposeError>>,
     deadline: Mono,
     sent: Sent,
@@ -51,10 +53,20 @@ impl Proposals {
         &mut self,
         count: u64,
         data: Data,
+        only_in: Option<Term>,
         deadline: Mono,
         answer: oneshot::Sender<Result<Applied, ProposeError>>,
     ) {
-        self.waiting.insert(count, Waiting { data, answer, deadline, sent: Sent::No });
+        self.waiting.insert(count, Waiting { data, only_in, answer, deadline, sent: Sent::No });
+    }
+
+    /// Ends what was for another term than the one this member leads in, if it leads. Nobody has it.
+    pub fn refuse_others(&mut self, leads_in: Option<Term>) {
+        let for_another = |waiting: &Waiting| waiting.only_in.is_some() && waiting.only_in != leads_in;
+        let unsent = self.waiting.iter().filter(|(_, waiting)| waiting.sent == Sent::No);
+        let counts: Vec<u64> =
+            unsent.filter(|(_, waiting)| for_another(waiting)).map(|(count, _)| *count).collect();
+        self.refuse(&counts, ProposeError::NotLeader);
     }
 
     /// Up to `most` proposals that nobody has, the oldest first.
