@@ -104,6 +104,16 @@ fn faults_of_a_spec() {
     assert!(errors(json!({"nodeSelector": {"-a": "b", "c": "d e"}})).len() == 2);
 }
 
+fn check_container(cases: &[(Value, &str)]) {
+    for (container, text) in cases {
+        assert_eq!(
+            container_errors(container.clone()),
+            [format!("spec.containers[0].{text}")],
+            "{container}"
+        );
+    }
+}
+
 #[test]
 fn faults_of_a_container() {
     let cases = [
@@ -143,6 +153,13 @@ fn faults_of_a_container() {
             json!({"env": [{"name": "A", "value": "b", "valueFrom": {"fieldRef": {}}}]}),
             "env[0].valueFrom: Invalid value: \"\": may not be specified when `value` is not empty",
         ),
+    ];
+    check_container(&cases);
+}
+
+#[test]
+fn faults_of_mounts_probes_and_resources() {
+    let cases = [
         (
             json!({"volumeMounts": [{"name": "x", "mountPath": "/"}]}),
             "volumeMounts[0].name: Not found: \"x\"",
@@ -174,11 +191,5 @@ fn faults_of_a_container() {
             "resources.limits: Invalid value: \"gpu\": must be a standard resource type or fully qualified",
         ),
     ];
-    for (container, text) in cases {
-        assert_eq!(
-            container_errors(container.clone()),
-            [format!("spec.containers[0].{text}")],
-            "{container}"
-        );
-    }
+    check_container(&cases);
 }

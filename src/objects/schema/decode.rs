@@ -1,5 +1,7 @@
 //! Reading JSON as a kind: wrong types are errors, unknown fields are taken out and reported, nulls are dropped.
 
+use std::fmt::Write;
+
 use serde_json::{Map, Number, Value};
 
 use super::{Shape, Type, schema};
@@ -48,7 +50,7 @@ pub fn strict_error(unknown: &[String], duplicate: &[String]) -> Option<String> 
 struct Decoder<'a> {
     unknown: Vec<String>,
     /// Names of fields from the root, without indexes: how type errors name a place.
-    dotted: Vec<String>,
+    dotted: Vec<&'a str>,
     /// The path with indexes: how unknown fields are named.
     indexed: String,
     /// The struct the field belongs to.
@@ -56,25 +58,37 @@ struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
+    fn step(&mut self, name: &str) {
+        if !self.indexed.is_empty() {
+            self.indexed.push('.');
+        }
+        self.indexed.push_str(name);
+    }
+
     fn object(&mut self, of: &'a Type, map: &mut Map<String, Value>) -> Result<(), String> {
         map.retain(|_, value| !value.is_null());
-        let names: Vec<String> = map.keys().cloned().collect();
         let outer = self.owner;
-        for name in names {
-            let Some(field) = of.fields.get(&name) else {
-                map.remove(&name);
-                self.unknown.push(join(&self.indexed, &name));
-                continue;
-            };
+        let length = self.indexed.len();
+        let mut strangers = false;
+        for (name, value) in map.iter_mut() {
+            let field = of.fields.get(name);
             self.owner = of.short_name();
-            let length = self.indexed.len();
-            self.indexed = join(&self.indexed, &name);
-            self.dotted.push(name.clone());
-            if let Some(value) = map.get_mut(&name) {
-                self.value(&field.shape, value)?;
+            self.step(name);
+            match field {
+                Some(field) => {
+                    self.dotted.push(&field.name);
+                    self.value(&field.shape, value)?;
+                    self.dotted.pop();
+                }
+                None => {
+                    strangers = true;
+                    self.unknown.push(self.indexed.clone());
+                }
             }
-            self.dotted.pop();
             self.indexed.truncate(length);
+        }
+        if strangers {
+            map.retain(|name, _| of.fields.contains_key(name));
         }
         self.owner = outer;
         Ok(())
@@ -106,7 +120,7 @@ impl<'a> Decoder<'a> {
         }
         let length = self.indexed.len();
         for (index, value) in items.iter_mut().enumerate() {
-            self.indexed.push_str(&format!("[{index}]"));
+            let _ = write!(self.indexed, "[{index}]");
             self.value(item, value)?;
             self.indexed.truncate(length);
         }
@@ -117,7 +131,7 @@ impl<'a> Decoder<'a> {
         map.retain(|_, value| !value.is_null());
         let length = self.indexed.len();
         for (key, value) in map.iter_mut() {
-            self.indexed = join(&self.indexed, key);
+            self.step(key);
             self.value(item, value)?;
             self.indexed.truncate(length);
         }
@@ -147,10 +161,6 @@ impl<'a> Decoder<'a> {
             go_type(shape)
         )
     }
-}
-
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_string() } else { format!("{path}.{name}") }
 }
 
 fn fits_i32(number: &Number) -> bool {

@@ -1,0 +1,77 @@
+//! Rows of every kind as people see them.
+
+use serde_json::{Value, json};
+
+use super::{created, kind};
+use crate::kinds::KINDS;
+use crate::table::{IncludeObject, table};
+
+const HOUR_LATER: u64 = 1_767_229_200_000_000_000;
+
+#[test]
+fn every_row_has_a_cell_for_each_column() {
+    for kind in KINDS {
+        let mut made = created(kind, json!({}));
+        made.set(&["metadata", "creationTimestamp"], "2026-01-01T00:00:00Z");
+        let shown =
+            table(kind, [&made], json!({"resourceVersion": "5"}), IncludeObject::Metadata, true, HOUR_LATER);
+        let cells = shown["rows"][0]["cells"].as_array().unwrap();
+        assert_eq!(cells.len(), kind.columns.len(), "{kind:?}");
+        let age = kind.columns.iter().position(|c| c.name == "Age");
+        if let Some(at) = age {
+            assert_eq!(cells[at], json!("60m"), "{kind:?}");
+        }
+        for (cell, column) in cells.iter().zip(kind.columns) {
+            assert!(column.of != "integer" || cell.is_i64(), "{kind:?} {}: {cell}", column.name);
+        }
+        assert_eq!(shown["rows"][0]["object"]["kind"], json!("PartialObjectMetadata"));
+        assert_eq!((&shown["kind"], &shown["apiVersion"]), (&json!("Table"), &json!("meta.k8s.io/v1")));
+        let bare = table(kind, [&made], json!({}), IncludeObject::None, false, HOUR_LATER);
+        assert_eq!((bare["columnDefinitions"].clone(), bare["rows"][0].get("object")), (json!([]), None));
+    }
+}
+
+#[test]
+fn rows_as_people_see_them() {
+    let node = json!({"metadata": {"labels": {"node-role.kubernetes.io/worker": ""}}, "spec": {"unschedulable": true},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}], "addresses": [{"type": "InternalIP", "address": "10.1.0.1"}],
+            "nodeInfo": {"kubeletVersion": "v1"}}});
+    let cases: [(&str, Value, Value); 7] = [
+        (
+            "Node",
+            node,
+            json!([
+                "x",
+                "Ready,SchedulingDisabled",
+                "worker",
+                "<unknown>",
+                "v1",
+                "10.1.0.1",
+                "<none>",
+                "<unknown>",
+                "<unknown>",
+                "<unknown>"
+            ]),
+        ),
+        ("Namespace", json!({}), json!(["x", "Active", "<unknown>"])),
+        ("Deployment", json!({}), json!(["x", "0/1", 0, 0, "<unknown>", "c", "i", "app=x"])),
+        ("ReplicaSet", json!({}), json!(["x", 1, 0, 0, "<unknown>", "c", "i", "app=x"])),
+        ("Service", json!({}), json!(["x", "ClusterIP", "<none>", "<none>", "80/TCP", "<unknown>", "app=x"])),
+        ("Lease", json!({}), json!(["x", "me", "<unknown>"])),
+        (
+            "Event",
+            json!({"lastTimestamp": "2026-01-01T00:59:55Z", "type": "Normal", "message": "m\n", "source": {"component": "k", "host": "h"}, "count": 3}),
+            json!(["5s", "Normal", "R", "pod/p", "", "k, h", "m", "<unknown>", 3, "x"]),
+        ),
+    ];
+    for (name, changes, cells) in cases {
+        let of = kind(name);
+        assert_eq!(json!((of.row)(&created(of, changes), HOUR_LATER)), cells, "{name}");
+    }
+    let balanced = created(
+        kind("Service"),
+        json!({"spec": {"type": "LoadBalancer", "ports": [{"port": 80, "nodePort": 30080}]}}),
+    );
+    let row = (kind("Service").row)(&balanced, 0);
+    assert_eq!((&row[3], &row[4]), (&json!("<pending>"), &json!("80:30080/TCP")));
+}
