@@ -111,7 +111,8 @@ mod tests {
         let entry = Entry { index: Index(7), term: Term(3), data: vec![0, 1, 255] };
         let hard = HardState { term: Term(1 << 40), vote: Some(MemberId(9)) };
         let place = Place { index: Index(6), term: Term(2) };
-        let records = vec![Record::Entry(entry), Record::HardState(hard), Record::HardState(HardState::default())];
+        let records =
+            vec![Record::Entry(entry), Record::HardState(hard), Record::HardState(HardState::default())];
         let mut items: Vec<Item> = records.iter().cloned().map(Item::Record).collect();
         let decoded = decode(&encode_records(99, &records)).unwrap();
         assert_eq!(decoded, Frame { synced: 99, items: items.clone() });

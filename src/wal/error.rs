@@ -16,19 +16,25 @@ pub enum Error {
     #[error("{path} is damaged at byte {offset}: {expected}; {RESTORE}")]
     Damaged { path: PathBuf, offset: u64, expected: String },
 
-    #[error("{path} is of format version {found}, this program knows versions up to {known}: run the newer \
-             program that wrote it; nothing was changed")]
+    #[error(
+        "{path} is of format version {found}, this program knows versions up to {known}: run the newer \
+             program that wrote it; nothing was changed"
+    )]
     Newer { path: PathBuf, found: u32, known: u32 },
 
-    #[error("{path} belongs to {found}, expected {expected}: the data folder is another member's; nothing was \
-             changed")]
+    #[error(
+        "{path} belongs to {found}, expected {expected}: the data folder is another member's; nothing was \
+             changed"
+    )]
     Identity { path: PathBuf, found: Identity, expected: Identity },
 
     #[error("{path} is missing: the log continues in later segments; {RESTORE}")]
     Missing { path: PathBuf },
 
-    #[error("the log in {dir} begins behind {begins}, but the newest readable snapshot ends at {snapshot}{why}; \
-             {RESTORE}")]
+    #[error(
+        "the log in {dir} begins behind {begins}, but the newest readable snapshot ends at {snapshot}{why}; \
+             {RESTORE}"
+    )]
     Gap { dir: PathBuf, begins: Index, snapshot: Index, why: String },
 
     #[error("a record of {size} bytes is larger than the {limit} bytes a frame may have")]

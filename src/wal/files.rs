@@ -3,7 +3,10 @@
 use crate::Error;
 use base::Index;
 use rt::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 pub(crate) const SEGMENT: &str = "wal";
 pub(crate) const SNAPSHOT: &str = "snap";
@@ -45,24 +48,16 @@ pub(crate) async fn sync_dir(dir: &Path) -> Result<(), Error> {
     fs::sync_dir(dir).await.map_err(Error::io("cannot sync the folder", dir))
 }
 
-/// Makes a folder, and makes it stay: a folder's name is only as durable as the folder it stands in.
+/// Makes a folder, and makes it stay: a name is only as durable as the folder it stands in, and an earlier run
+/// may have been cut short before it had synced those. The outermost comes first.
 pub(crate) async fn make_dir(dir: &Path) -> Result<(), Error> {
-    let mut made = Vec::new();
-    for folder in dir.ancestors() {
-        if fs::exists(folder).await.map_err(Error::io("cannot look for", folder))? {
-            break;
-        }
-        made.push(folder);
-    }
     fs::create_dir_all(dir).await.map_err(Error::io("cannot make the folder", dir))?;
-    // The outermost first, so that what is durable hangs together. The folder itself may have been made by a
-    // run that was cut short: its parent is synced in any case.
-    let outermost = made.last().copied().unwrap_or(dir);
-    for folder in dir.ancestors().collect::<Vec<_>>().into_iter().rev() {
-        if folder.starts_with(outermost)
-            && let Some(parent) = folder.parent()
-        {
-            sync_dir(parent).await?;
+    let around: Vec<&Path> = dir.ancestors().skip(1).collect();
+    for folder in around.into_iter().rev() {
+        match fs::sync_dir(folder).await {
+            // Not ours to look into, so none of ours to have made.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced.map_err(Error::io("cannot sync the folder", folder))?,
         }
     }
     Ok(())
@@ -77,7 +72,9 @@ mod tests {
         let path = segment_path(Path::new("/d"), 0x1f);
         assert_eq!(path, Path::new("/d/000000000000001f.wal"));
         assert_eq!(number("000000000000001f.wal", SEGMENT), Some(0x1f));
-        for name in ["000000000000001f.snap", "1f.wal", "000000000000001F.wal", "000000000000001f.wal.tmp", "LOCK"] {
+        for name in
+            ["000000000000001f.snap", "1f.wal", "000000000000001F.wal", "000000000000001f.wal.tmp", "LOCK"]
+        {
             assert_eq!(number(name, SEGMENT), None, "{name}");
         }
     }

@@ -50,6 +50,10 @@ struct Replay {
     hard: HardState,
     /// The place behind which `entries` begin.
     begin: Place,
+    /// What lies before `begin` was in segments that have been released.
+    released: bool,
+    /// The term at `begin` is not known: it stood in a released segment.
+    unknown: bool,
     entries: Vec<Entry>,
     /// The highest index of use in each segment.
     highest: BTreeMap<u64, Index>,
@@ -127,7 +131,7 @@ impl Replay {
     /// The term of the entry at an index, as far as the log reaches.
     fn term_at(&self, index: Index) -> Option<Term> {
         if index == self.begin.index {
-            return Some(self.begin.term);
+            return (!self.unknown).then_some(self.begin.term);
         }
         let at = index.0.checked_sub(self.begin.index.0 + 1)?;
         self.entries.get(usize::try_from(at).ok()?).map(|entry| entry.term)
@@ -138,11 +142,16 @@ impl Replay {
         self.highest.insert(sequence, Index(0));
         let begins = read.frames.first().and_then(|(_, frame)| frame.items.first());
         if !matches!(begins, Some(Item::Continue(_) | Item::Restart(_))) {
-            return Err(Error::damaged(path, segment::HEADER, "expected a record that says where the log goes on"));
+            return Err(Error::damaged(
+                path,
+                segment::HEADER,
+                "expected a record that says where the log goes on",
+            ));
         }
         for (offset, frame) in read.frames {
             for item in frame.items {
-                self.item(sequence, first, item).map_err(|expected| Error::damaged(path, offset, expected))?;
+                self.item(sequence, first, item)
+                    .map_err(|expected| Error::damaged(path, offset, expected))?;
             }
         }
         Ok(())
@@ -150,14 +159,16 @@ impl Replay {
 
     fn item(&mut self, sequence: u64, first: bool, item: Item) -> Result<(), String> {
         match item {
-            Item::Continue(place) if first && self.entries.is_empty() => self.begin = place,
+            Item::Continue(place) if first && self.entries.is_empty() => {
+                (self.begin, self.released) = (place, place.index > Index(0));
+            }
             Item::Continue(place) if place == self.last() => {}
             Item::Continue(place) => {
                 let last = self.last();
                 return Err(format!("expected the log to go on behind {last:?}, found {place:?}"));
             }
             Item::Restart(place) => {
-                self.begin = place;
+                (self.begin, self.released, self.unknown) = (place, false, false);
                 self.entries.clear();
                 self.highest.values_mut().for_each(|highest| *highest = Index(0));
             }
@@ -168,9 +179,18 @@ impl Replay {
     }
 
     fn entry(&mut self, sequence: u64, entry: Entry) -> Result<(), String> {
+        if self.released && entry.index <= self.begin.index && entry.index > Index(0) {
+            // A conflict reached back into what is released by now. A snapshot covers it, or the gap is found.
+            (self.begin, self.unknown) = (Place { index: Index(entry.index.0 - 1), term: Term(0) }, true);
+            self.entries.clear();
+        }
         let (begin, last) = (self.begin.index, self.last().index);
         if entry.index <= begin || entry.index > last.next() {
-            return Err(format!("expected an entry behind {begin} and at most at {}, found {}", last.next(), entry.index));
+            return Err(format!(
+                "expected an entry behind {begin} and at most at {}, found {}",
+                last.next(),
+                entry.index
+            ));
         }
         self.entries.truncate((entry.index.0 - begin.0 - 1) as usize);
         self.highest.entry(sequence).and_modify(|highest| *highest = entry.index.max(*highest));
@@ -208,7 +228,9 @@ fn combine(
         let why = unreadable.iter().map(|(_, error)| format!(" ({error})")).collect();
         return Err(Error::Gap { dir: dir.into(), begins, snapshot: index, why });
     }
-    let agrees = replay.term_at(index) == Some(term);
+    // What is released was covered by a snapshot that agreed with the log.
+    let released = replay.unknown && index == begins;
+    let agrees = released || replay.term_at(index) == Some(term);
     Ok((!agrees).then_some(Place { index, term }))
 }
 

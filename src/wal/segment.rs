@@ -85,7 +85,11 @@ pub(crate) fn read(
             return Err(Error::damaged(path, at, "expected a whole record"));
         }
         if !last {
-            return Err(Error::damaged(path, at, "expected a whole record, as in every segment but the last"));
+            return Err(Error::damaged(
+                path,
+                at,
+                "expected a whole record, as in every segment but the last",
+            ));
         }
         check_torn(path, bytes, at)?;
         base::reached!("a torn end of the log");
@@ -121,7 +125,10 @@ fn frame_at(bytes: &[u8], at: usize) -> Option<(Frame, usize)> {
     let len = u32_at(head, 0) as usize;
     let start = at + FRAME_HEADER;
     let payload = bytes.get(start..start.checked_add(len)?)?;
-    if len == 0 || len > MAX_FRAME || checksum(head[..4].try_into().expect("four bytes"), payload) != u32_at(head, 4) {
+    if len == 0
+        || len > MAX_FRAME
+        || checksum(head[..4].try_into().expect("four bytes"), payload) != u32_at(head, 4)
+    {
         return None;
     }
     Some((codec::decode(payload)?, start + len))
@@ -131,10 +138,12 @@ fn frame_at(bytes: &[u8], at: usize) -> Option<(Frame, usize)> {
 /// had been synced, or if the bytes are all there and no sector of them is missing.
 fn check_torn(path: &Path, bytes: &[u8], at: usize) -> Result<(), Error> {
     let proof = (at + 1..bytes.len()).find(|later| {
-        frame_at(bytes, *later).is_some_and(|(frame, _)| frame.synced > at as u64 && frame.synced <= *later as u64)
+        frame_at(bytes, *later)
+            .is_some_and(|(frame, _)| frame.synced > at as u64 && frame.synced <= *later as u64)
     });
     if let Some(later) = proof {
-        let text = format!("the checksum does not match, and the record at byte {later} shows that it once did");
+        let text =
+            format!("the checksum does not match, and the record at byte {later} shows that it once did");
         return Err(Error::damaged(path, at, text));
     }
     let whole = bytes.get(at..at + FRAME_HEADER).map(|head| u32_at(head, 0) as usize + FRAME_HEADER);
@@ -144,7 +153,20 @@ fn check_torn(path: &Path, bytes: &[u8], at: usize) -> Result<(), Error> {
     {
         return Err(Error::damaged(path, at, "the checksum does not match, though no part is missing"));
     }
+    if stop.is_none() && length_rotted(bytes, at) {
+        return Err(Error::damaged(path, at, "one bit of the record's length is wrong"));
+    }
     Ok(())
+}
+
+/// Whether a record that seems to end behind the file is whole but for one bit of its length.
+fn length_rotted(bytes: &[u8], at: usize) -> bool {
+    let Some(rest) = bytes.get(at..).filter(|rest| rest.len() > FRAME_HEADER) else { return false };
+    (0..32).any(|bit| {
+        let len = u32_at(rest, 0) ^ (1 << bit);
+        let payload = rest[FRAME_HEADER..].get(..len as usize);
+        payload.is_some_and(|payload| checksum(len.to_le_bytes(), payload) == u32_at(rest, 4))
+    })
 }
 
 /// Whether all of the record that lies in some sector reads as zeros.
@@ -208,7 +230,10 @@ mod tests {
         let mut bytes = segment(&[0, 1, 1]);
         bytes[one + 9] ^= 1;
         let error = look(&bytes, true).unwrap_err();
-        assert!(error.starts_with(&format!("/f is damaged at byte {one}: the checksum does not match, and")), "{error}");
+        assert!(
+            error.starts_with(&format!("/f is damaged at byte {one}: the checksum does not match, and")),
+            "{error}"
+        );
         // A broken length hides where the next frame is; it is found all the same.
         let mut bytes = segment(&[0, 1, 1]);
         bytes[one + 2] = 0xff;
@@ -221,6 +246,11 @@ mod tests {
         let mut bytes = segment(&[0, 1]);
         bytes[one + 9] ^= 1;
         assert!(look(&bytes, true).unwrap_err().contains("though no part is missing"));
+        for at in one..bytes.len() {
+            let mut bytes = segment(&[0, 1]);
+            bytes[at] ^= 0x10;
+            look(&bytes, true).unwrap_err();
+        }
     }
 
     #[test]
@@ -236,7 +266,10 @@ mod tests {
         assert!(look(&segment(&[])[..20], true).unwrap_err().contains("expected the header"));
         let other = Identity { member: MemberId(3), ..ME };
         let error = read(Path::new("/f"), &header(other, 7), ME, 7, true).unwrap_err().to_string();
-        assert!(error.contains("belongs to member 3 of cluster 1, expected member 2 of cluster 1"), "{error}");
+        assert!(
+            error.contains("belongs to member 3 of cluster 1, expected member 2 of cluster 1"),
+            "{error}"
+        );
         let error = read(Path::new("/f"), &header(ME, 8), ME, 7, true).unwrap_err().to_string();
         assert!(error.contains("expected segment 7 by the file's name, found 8"), "{error}");
     }

@@ -114,7 +114,9 @@ fn decode(path: &Path, bytes: &[u8], identity: Identity, index: Index) -> Result
         return Err(Error::Identity { path: path.into(), found: owner, expected: identity });
     }
     let (meta, data) = (word(4) as usize, word(5) as usize);
-    if HEADER.checked_add(meta).and_then(|len| len.checked_add(data)) != Some(bytes.len()) || word(2) != index.0 {
+    if HEADER.checked_add(meta).and_then(|len| len.checked_add(data)) != Some(bytes.len())
+        || word(2) != index.0
+    {
         return Err(Error::damaged(path, 32, "expected the lengths and the index to be those of this file"));
     }
     Ok(Snapshot {
@@ -155,7 +157,9 @@ mod tests {
         let text = |bytes: &[u8], identity, index| {
             decode(Path::new("/f"), bytes, identity, Index(index)).unwrap_err().to_string()
         };
-        assert!(text(&newer, ME, 5).contains("/f is of format version 2, this program knows versions up to 1"));
+        assert!(
+            text(&newer, ME, 5).contains("/f is of format version 2, this program knows versions up to 1")
+        );
         let bytes = encode(ME, &sample());
         let other = Identity { cluster: 9, ..ME };
         assert!(text(&bytes, other, 5).contains("belongs to member 2 of cluster 1"));

@@ -1,3 +1,5 @@
+//! Clocks and waits: in peace they are true, and harm moves those of one process only.
+
 use crate::{pass, run, start};
 use std::{sync::Arc, sync::Mutex, time::Duration};
 use world::{clock, process, timers};

@@ -1,3 +1,5 @@
+//! Disks: what survives a crash, and what a loss of power.
+
 use crate::{pass, run, start};
 use std::{
     collections::BTreeSet,

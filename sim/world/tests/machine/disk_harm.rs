@@ -1,3 +1,5 @@
+//! Disks that fail, fill up, stall, rot and lie, and the count of it.
+
 use crate::{pass, run, start};
 use std::{
     future::Future,

@@ -1,3 +1,5 @@
+//! Processes: start, crash, loss of power, pause, exit, and what a dead one can still do.
+
 use crate::{pass, run, start};
 use std::{
     cell::RefCell,

@@ -1,3 +1,5 @@
+//! The record: equal runs have equal digests, and unequal ones show where they part.
+
 use crate::{pass, run, start};
 use std::{sync::Arc, sync::Mutex, time::Duration};
 use world::record::{self, Checkpoint};
