@@ -161,7 +161,7 @@ pub fn all() -> pb::RangeRequest {
 }
 
 /// Puts new keys for a while; gives those that were acknowledged, and those of unknown outcome.
-pub async fn put_for(client: Client, prefix: &str, time: Duration) -> (BTreeSet<String>, BTreeSet<String>) {
+pub async fn put_for(client: Client, prefix: String, time: Duration) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut done, mut unknown) = (BTreeSet::new(), BTreeSet::new());
     let end = rt::now() + time;
     for count in 0.. {
