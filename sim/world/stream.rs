@@ -38,6 +38,7 @@ impl Listening {
     }
 }
 
+#[derive(Debug)]
 pub struct TcpListener {
     host: NodeId,
     addr: SocketAddr,
@@ -116,6 +117,7 @@ impl Drop for TcpListener {
     }
 }
 
+#[derive(Debug)]
 pub struct TcpStream {
     id: EndId,
     local: SocketAddr,
