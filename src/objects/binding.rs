@@ -1,5 +1,6 @@
 //! The binding subresource: a pod is given to a node, once.
 
+use base::reached;
 use serde_json::{Value, json};
 
 use crate::conditions::{self, Beat, Condition};
@@ -51,6 +52,7 @@ pub fn bind(pod: &mut Object, binding: &Object, now: u64) -> Result<(), Status> 
     }
     let bound = pod.get_str(&["spec", "nodeName"]);
     if !bound.is_empty() {
+        reached!("a pod was to be bound a second time");
         return conflict(format!("pod {name} is already assigned to node {bound:?}"));
     }
     if !pod.get_array(&["spec", "schedulingGates"]).is_empty() {

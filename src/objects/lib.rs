@@ -47,3 +47,5 @@ pub use status::Status;
 
 #[cfg(test)]
 mod kinds_tests;
+#[cfg(test)]
+mod properties;

@@ -1,7 +1,6 @@
-//! Quantities of resources ("100m", "1.5Gi", "2e3"): exact to a thousandth of a unit... and then some.
+//! Quantities of resources ("100m", "1.5Gi", "2e3"): exact to a billionth of a unit.
 //!
-//! The value is kept in billionths, so every suffix from `n` to `E` is exact; what is finer is rounded up,
-//! as upstream does.
+//! The value is kept in billionths, so every suffix from `n` to `E` is exact; what is finer is rounded up.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -154,13 +153,16 @@ fn scaled(whole: &str, fraction: &str, scale: Scale) -> i128 {
     let rounded_off = digits[kept..].iter().any(|b| *b != b'0');
     let number =
         digits[..kept].iter().fold(0i128, |sum, b| sum * 10 + i128::from(b - b'0')) + i128::from(rounded_off);
-    let exponent = exponent + lost as i32;
+    let mut exponent = exponent + lost as i32;
+    let mut number = number;
+    while exponent < -38 {
+        number = div_up(number, 10);
+        exponent += 1;
+    }
     let shift = if let Scale::Shift(shift) = scale { shift } else { 0 };
     let shifted = |value: i128| value.checked_mul(1i128 << shift).unwrap_or(i128::MAX);
     let value = if exponent >= 0 {
         number.checked_mul(10i128.pow(exponent as u32)).map_or(i128::MAX, shifted)
-    } else if exponent < -38 {
-        1
     } else {
         fraction_times(number, 10i128.pow(exponent.unsigned_abs()), shift)
     };
@@ -327,6 +329,7 @@ mod tests {
         assert_eq!(q("0.0000000000000000000000000000000000000000000001").units(), 1);
         assert_eq!(q("8Ei"), q("9223372036854775808"));
         assert_eq!(q("0.333333333333Ki").units(), 342);
+        assert_eq!(q(&format!("0.{}9Ei", "0".repeat(20))), q("10376294n"));
         assert_eq!(Quantity::from_bytes(3 << 30).to_string(), "3Gi");
         assert_eq!(Quantity::from_milli(1500).to_string(), "1500m");
         assert_eq!(Quantity::from_units(110).to_string(), "110");
