@@ -258,7 +258,9 @@ impl Handle {
         if before.leader != Some(self.member()) {
             return Ok(None);
         }
-        self.read_index().await?;
+        if !bug!("L05") {
+            self.read_index().await?;
+        }
         let after = self.view();
         Ok((after.leader == before.leader && after.term == before.term).then_some(after.term))
     }
