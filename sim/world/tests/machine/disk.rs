@@ -93,7 +93,7 @@ fn a_power_cut_keeps_what_was_synced_and_any_part_of_the_rest() {
             assert!(found[start..stop].iter().all(|byte| *byte == 0));
         }
         torn += usize::from(!holes.is_empty());
-        odd += usize::from(found.len() % 512 != 0);
+        odd += usize::from(!found.len().is_multiple_of(512));
         lengths.insert(found.len());
     }
     assert!(lengths.len() > 20 && torn > 5 && odd > 5, "{lengths:?} {torn} {odd}");
