@@ -1,0 +1,40 @@
+//! Whole API servers over whole members of the store, in a world.
+#![cfg(madsim)]
+
+mod cluster;
+mod objects;
+mod watches;
+
+use base::Knobs;
+use cluster::{Client, Cluster};
+use serde_json::{Value, json};
+use world::World;
+
+const PODS: &str = "/api/v1/namespaces/default/pods";
+
+/// Runs a client against some API servers over one member.
+fn with_servers<F>(servers: u8, knobs: Knobs, test: impl FnOnce(Vec<Client>) -> F + Send + 'static)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    World::run(7, move |world| async move {
+        let cluster = Cluster::start(world, 1, servers, knobs);
+        cluster.client(test).await;
+    });
+}
+
+fn pod(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": { "name": name } },
+        "spec": { "containers": [{ "name": "c", "image": "i" }] },
+    })
+}
+
+fn config_map(name: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name } })
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    let items = list["items"].as_array().expect("items");
+    items.iter().map(|item| item["metadata"]["name"].as_str().expect("a name")).collect()
+}
