@@ -50,6 +50,8 @@ pub struct Kind {
     pub kind: &'static str,
     pub plural: &'static str,
     pub singular: &'static str,
+    /// What it is, in a sentence, for those who ask the API to explain.
+    pub about: &'static str,
     pub short_names: &'static [&'static str],
     pub categories: &'static [&'static str],
     pub namespaced: bool,
@@ -96,6 +98,7 @@ pub const COMMON: Kind = Kind {
     kind: "",
     plural: "",
     singular: "",
+    about: "",
     short_names: &[],
     categories: &[],
     namespaced: true,

@@ -11,13 +11,11 @@
 //! | `patch` | JSON, merge and strategic merge patches |
 //! | `selector` | label and field selectors |
 //! | `podspec`, `workload` | defaults, validation and needs of pods, and of what makes pods |
-//! | `scale`, `binding` | subresources that are not stored |
 //! | `quantity` | amounts of resources |
 //! | `conditions`, `owner`, `rollout` | helpers for those who write objects |
 //! | `table` | objects as rows for people |
 //! | `time` | RFC 3339 from and to nanoseconds |
 
-pub mod binding;
 pub mod conditions;
 pub mod field_error;
 pub mod kinds;
@@ -28,7 +26,6 @@ pub mod patch;
 pub mod podspec;
 pub mod quantity;
 pub mod rollout;
-pub mod scale;
 pub mod schema;
 pub mod selector;
 pub mod status;

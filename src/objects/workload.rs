@@ -94,10 +94,10 @@ pub fn selector_parts(selector: &Value, path: &str) -> Vec<FieldError> {
 fn validate_template(object: &Object) -> Vec<FieldError> {
     let mut errors = validate::labels(object, &["spec", "template", "metadata", "labels"]);
     errors.extend(validate::annotations(object, &["spec", "template", "metadata", "annotations"]));
-    let spec = object.get(&["spec", "template", "spec"]).cloned().unwrap_or_else(|| json!({}));
+    let nothing = Value::Null;
+    let spec = object.get(&["spec", "template", "spec"]).unwrap_or(&nothing);
     let path = "spec.template.spec";
-    let pod_errors = pod_spec(&spec, path);
-    errors.extend(pod_errors);
+    errors.extend(pod_spec(spec, path));
     let policy = spec.get("restartPolicy").and_then(Value::as_str).unwrap_or("");
     if !policy.is_empty() && !errors.iter().any(|e| e.field == format!("{path}.restartPolicy")) {
         errors.extend(one_of(policy, &format!("{path}.restartPolicy"), &["Always"]));

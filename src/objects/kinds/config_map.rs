@@ -13,6 +13,7 @@ pub static KIND: Kind = Kind {
     kind: "ConfigMap",
     plural: "configmaps",
     singular: "configmap",
+    about: "Data without a spec.",
     short_names: &["cm"],
     definition: "core.v1.ConfigMap",
     validate,

@@ -15,6 +15,7 @@ pub static KIND: Kind = Kind {
     kind: "Deployment",
     plural: "deployments",
     singular: "deployment",
+    about: "Pods of one template, replaced gradually when the template changes.",
     short_names: &["deploy"],
     categories: &["all"],
     has_status: true,

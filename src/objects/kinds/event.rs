@@ -12,6 +12,7 @@ pub static KIND: Kind = Kind {
     kind: "Event",
     plural: "events",
     singular: "event",
+    about: "What a component saw happen to an object; gone after an hour.",
     short_names: &["ev"],
     definition: "core.v1.Event",
     create_on_update: true,

@@ -13,6 +13,7 @@ pub static KIND: Kind = Kind {
     kind: "Lease",
     plural: "leases",
     singular: "lease",
+    about: "Who holds what, and until when.",
     definition: "coordination.v1.Lease",
     unconditional_update: false,
     create_on_update: true,

@@ -13,6 +13,7 @@ pub static KIND: Kind = Kind {
     kind: "Namespace",
     plural: "namespaces",
     singular: "namespace",
+    about: "Where other objects live; it ends when its finalizers say so.",
     short_names: &["ns"],
     namespaced: false,
     has_status: true,

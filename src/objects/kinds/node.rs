@@ -15,6 +15,7 @@ pub static KIND: Kind = Kind {
     kind: "Node",
     plural: "nodes",
     singular: "node",
+    about: "A machine that runs pods.",
     short_names: &["no"],
     namespaced: false,
     has_status: true,

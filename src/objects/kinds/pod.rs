@@ -12,6 +12,7 @@ pub static KIND: Kind = Kind {
     kind: "Pod",
     plural: "pods",
     singular: "pod",
+    about: "Containers that run together on one node.",
     short_names: &["po"],
     categories: &["all"],
     has_status: true,

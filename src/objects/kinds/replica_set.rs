@@ -13,6 +13,7 @@ pub static KIND: Kind = Kind {
     kind: "ReplicaSet",
     plural: "replicasets",
     singular: "replicaset",
+    about: "So many pods of one template.",
     short_names: &["rs"],
     categories: &["all"],
     has_status: true,

@@ -18,6 +18,7 @@ pub static KIND: Kind = Kind {
     kind: "Service",
     plural: "services",
     singular: "service",
+    about: "A stable name and address for a set of pods.",
     short_names: &["svc"],
     categories: &["all"],
     has_status: true,

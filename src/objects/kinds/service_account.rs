@@ -9,6 +9,7 @@ pub static KIND: Kind = Kind {
     kind: "ServiceAccount",
     plural: "serviceaccounts",
     singular: "serviceaccount",
+    about: "Who a pod is.",
     short_names: &["sa"],
     definition: "core.v1.ServiceAccount",
     columns: &[Column::NAME, Column::text("Secrets", "How many secrets it names."), Column::AGE],

@@ -9,7 +9,7 @@ use crate::kinds::{KINDS, Kind};
 use crate::object::Object;
 use crate::selector::FieldSelector;
 use crate::table::{IncludeObject, table};
-use crate::{binding, patch, scale, schema};
+use crate::{patch, schema};
 
 fn anything(stream: &mut Stream) -> Value {
     match stream.gen_range(0..10) {
@@ -107,9 +107,6 @@ fn exercise(kind: &Kind, mut made: Object, old: &Object) {
         let selector = FieldSelector::parse(kind, &format!("{}=x", field.label)).unwrap();
         selector.matches(kind, &made);
     }
-    let scaled = scale::scale_of(&made);
-    scale::apply_scale(&mut made, &scaled);
-    let _ = binding::bind(&mut made, &binding::binding(old, "n"), 5);
 }
 
 #[test]

@@ -159,6 +159,9 @@ fn type_schema(of: &Type) -> Value {
         of.fields.iter().map(|(name, field)| (name.clone(), field_schema(field))).collect();
     let required: Vec<&String> = of.fields.values().filter(|f| f.required).map(|f| &f.name).collect();
     let mut found = json!({"type": "object", "properties": properties});
+    if let Some(kind) = KINDS.iter().find(|kind| kind.definition == of.name) {
+        found["description"] = json!(kind.about);
+    }
     if !required.is_empty() {
         found["required"] = json!(required);
     }
