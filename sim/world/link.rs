@@ -118,7 +118,7 @@ pub(crate) struct Fate {
 /// A number in the range, by 32 random bits.
 fn pick(range: &Range<Duration>, bits: u32) -> u64 {
     let (low, high) = (range.start.as_nanos() as u64, range.end.as_nanos() as u64);
-    low + (u128::from(high.saturating_sub(low)) * u128::from(bits) >> 32) as u64
+    low + ((u128::from(high.saturating_sub(low)) * u128::from(bits)) >> 32) as u64
 }
 
 fn chance(probability: f64, bits: u32) -> bool {
@@ -154,8 +154,8 @@ impl Link {
         let latency = pick(if delayed { &profile.tail_latency } else { &profile.latency }, latency);
         self.counters.delayed += u64::from(delayed);
         let mut sent = now;
-        if profile.bytes_per_second > 0 {
-            let busy = (bytes as u64 + 64).saturating_mul(1_000_000_000) / profile.bytes_per_second;
+        let nanobytes = (bytes as u64 + 64).saturating_mul(1_000_000_000);
+        if let Some(busy) = nanobytes.checked_div(profile.bytes_per_second) {
             sent = now.max(self.busy_until) + busy;
         }
         let reordered = chance(profile.reorder, order);

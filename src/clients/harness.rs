@@ -145,6 +145,7 @@ pub fn succeed(mut command: Command, input: &str) -> String {
 }
 
 /// Tries until it holds, or fails the test with the last reason.
+#[allow(clippy::disallowed_methods)] // real clients, real time
 pub fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -> Result<(), String>) {
     let deadline = Instant::now() + within;
     loop {

@@ -1,10 +1,12 @@
 //! What the two ends of a TCP connection see. Each test is one behaviour; each simulation has its own thread.
 #![cfg(madsim)]
 
+use futures::future::{Either, select};
 use std::{
     io::{ErrorKind, Result},
     net::SocketAddr,
     ops::Range,
+    pin::pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -231,11 +233,12 @@ fn a_writer_is_held_back_by_a_peer_that_does_not_read() {
         |log| async move {
             let mut stream = TcpStream::connect(addr()).await?;
             let mut written = 0;
-            let full = tokio::select! {
-                biased;
-                _ = async { while let Ok(n) = stream.write(&[0; 8192]).await { written += n } } => false,
-                () = timers::wait(MS(150_000)) => true,
-            };
+            let writing = pin!(async {
+                while let Ok(count) = stream.write(&[0; 8192]).await {
+                    written += count;
+                }
+            });
+            let full = matches!(select(writing, timers::wait(MS(150_000))).await, Either::Right(_));
             assert!(full, "the connection failed though its peer's kernel answers");
             log.say(if written as u64 == 2 * WINDOW { "full" } else { "not the windows" });
             stream.write_all(&[0; 1 << 20]).await?;
@@ -529,11 +532,7 @@ fn an_abandoned_connect_leaves_nothing_at_the_server() {
             },
             |_| async move {
                 let patience = timers::wait(MS(1 + u64::from(clock::elapsed().as_nanos() as u32) % 12));
-                tokio::select! {
-                    biased;
-                    _ = TcpStream::connect(addr()) => {}
-                    () = patience => {}
-                }
+                let _ = select(pin!(TcpStream::connect(addr())), patience).await;
                 Ok(())
             },
             async |world, _| {

@@ -1,6 +1,6 @@
 //! Wall time, and its text in the Kubernetes API (RFC 3339, UTC).
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::Add, time::Duration};
 
 /// A reading of a wall clock: nanoseconds since 1970, UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,9 +14,6 @@ impl Wall {
     }
     pub const fn secs(self) -> u64 {
         self.0 / SECOND
-    }
-    pub fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
     }
     /// How much later this is than `earlier`; nothing if it is not.
     pub fn since(self, earlier: Wall) -> Duration {
@@ -71,6 +68,13 @@ impl Wall {
         };
         let seconds = (days(year, month, day) * 24 + hour) * 3_600 + (minute - offset) * 60 + second;
         Some(Wall(u64::try_from(seconds).ok()?.checked_mul(SECOND)?.checked_add(nanos)?))
+    }
+}
+
+impl Add<Duration> for Wall {
+    type Output = Wall;
+    fn add(self, duration: Duration) -> Wall {
+        Wall(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
     }
 }
 

@@ -16,6 +16,7 @@ where
     F: Future<Output = T> + 'static,
     T: Send + 'static,
 {
+    #[allow(clippy::disallowed_methods)] // the thread of the simulation
     let thread = std::thread::spawn(move || {
         let runtime = madsim::runtime::Runtime::with_seed_and_config(seed, Default::default());
         processes::install(&runtime, seed);
