@@ -8,6 +8,7 @@
 //! | `watch` | ordered, unique, atomic, reliable, resumable, bookmarked, filtered, previous values |
 //! | `lease` | not before its time, not never |
 //! | `objects` | what the store's history says of pods, nodes, deployments, owners and finalizers |
+//! | `rollout` | surge and unavailability of deployments |
 //! | `fence` | no write by one that lost its lock |
 //! | `apiwatch` | the API server's watches against the store's history |
 //! | `outcome` | caches equal the store, settled, quiet, as expected, as without harm |
@@ -20,6 +21,9 @@ pub mod objects;
 pub mod outcome;
 pub mod promises;
 pub mod raft;
+pub mod rollout;
+#[cfg(test)]
+mod object_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

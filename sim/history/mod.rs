@@ -1,5 +1,7 @@
 //! What clients asked and were told, with simulated times. A check reads this and nothing of the product.
 
+pub mod seen;
+
 use serde::{Deserialize, Serialize};
 
 /// Simulated nanoseconds since the start of the run.
@@ -219,6 +221,7 @@ pub struct History {
     /// What the product said of itself: when, which process, what.
     pub notes: Vec<(Nanos, String, base::Note)>,
     pub api_watches: Vec<ApiWatch>,
+    pub lists: Vec<ApiList>,
     pub kube: Vec<KubeOperation>,
 }
 
@@ -227,13 +230,20 @@ pub struct History {
 pub struct ApiWatch {
     pub client: String,
     pub resource: String,
-    /// The list's resourceVersion, and name and resourceVersion of each object in it.
+    /// The resourceVersion it began behind: a list's, or the last one seen.
     pub listed_at: i64,
-    pub listed: Vec<(String, i64)>,
-    /// A resumed watch has no list of its own.
-    pub resumed: bool,
     pub events: Vec<ApiEvent>,
     pub ended: Option<String>,
+}
+
+/// A consistent list, as one reader was answered it.
+#[derive(Clone, Debug)]
+pub struct ApiList {
+    pub client: String,
+    pub resource: String,
+    pub call: Nanos,
+    pub ret: Nanos,
+    pub version: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -66,7 +66,10 @@ fn timeline(scenario: &Scenario, plan: &mut Plan) {
         let at = timed.at.draw(&mut stream) as u64;
         match &timed.what {
             Deed::Kube(deed) => plan.deeds.push(PlannedDeed { at, deed: deed.clone() }),
-            Deed::Harm(harm) => plan.harms.extend(strike(harm, at, timed.line, plan, &mut stream)),
+            Deed::Harm(harm) => {
+                let struck = strike(harm, at, timed.line, plan, &mut stream);
+                plan.harms.extend(struck.map(|harm| PlannedHarm { required: true, ..harm }));
+            }
         }
     }
 }
@@ -115,7 +118,7 @@ fn strike(harm: &Harm, at: u64, line: u64, plan: &Plan, stream: &mut Stream) -> 
         HarmKind::Disk(disk) => Blow::Disk(disk.clone()),
     };
     let until = lasting.map_or(plan.heal, |lasting| (at + lasting).min(plan.heal));
-    Some(PlannedHarm { at, until, of, blow, line })
+    Some(PlannedHarm { at, until, of, blow, line, required: false })
 }
 
 fn aims(target: &Target, counts: &Counts, stream: &mut Stream) -> Vec<Aim> {

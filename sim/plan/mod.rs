@@ -81,8 +81,10 @@ pub struct PlannedHarm {
     pub until: u64,
     pub of: Vec<Aim>,
     pub blow: Blow,
-    /// Harms of one line of the scenario; if none of them has an effect, the run is vacuous.
+    /// The line of the scenario it comes from.
     pub line: u64,
+    /// The run is vacuous if this line touches nothing; of harms drawn by chance it is enough that some do.
+    pub required: bool,
 }
 
 /// Whom a harm hits. Who leads and who runs a pod is known only when the time comes.

@@ -1,1 +1,128 @@
-//! The grammar as JSON schema
+//! The grammar as JSON schema, so that editors complete and check scenario files.
+
+use super::{KUBE_OPS, KV_OPS, read};
+use serde_json::{Value, json};
+
+/// The schema as text.
+pub fn schema() -> String {
+    serde_json::to_string_pretty(&root()).unwrap_or_default()
+}
+
+fn table(properties: Value, required: &[&str]) -> Value {
+    json!({ "type": "object", "additionalProperties": false, "properties": properties, "required": required })
+}
+
+fn root() -> Value {
+    let checks: Vec<&str> = crate::check::PROMISES.iter().map(|promise| promise.name).collect();
+    let mut schema = table(
+        json!({
+            "name": { "type": "string", "description": "The claim, as a sentence." },
+            "seed": { "type": "integer", "minimum": 0, "description": "The seed whose outcome is recorded." },
+            "cluster": cluster(),
+            "network": network(),
+            "knobs": knobs(),
+            "timeline": { "type": "array", "items": timeline() },
+            "load": { "type": "array", "items": load() },
+            "harm": { "type": "array", "items": table(harm(true), &[]) },
+            "heal": { "$ref": "#/$defs/time", "description": "When all harm and load end." },
+            "settle": { "$ref": "#/$defs/time", "description": "How long converging may take after that." },
+            "expect": { "type": "array", "items": expect() },
+            "check": { "oneOf": [ { "const": "all" }, { "type": "array", "items": { "enum": checks } } ] },
+        }),
+        &["name"],
+    );
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("A scenario of the tank");
+    schema["$defs"] = json!({
+        "time": draw(r"^[0-9.]+(us|ms|s|m|h)?(\.\.[0-9.]+(us|ms|s|m|h))?$", "A time: 8s, 250ms, 10s..20s."),
+        "shift": { "type": "string", "pattern": r"^(±|\+-|-)?[0-9.]+(us|ms|s|m|h)(\.\.-?[0-9.]+(us|ms|s|m|h))?$" },
+        "percent": draw(r"^[0-9.]+%?(\.\.[0-9.]+%)?$", "A share: 0.1%, 1%..5%."),
+        "count": { "oneOf": [ { "type": "integer", "minimum": 0 }, { "type": "string", "pattern": r"^\d+\.\.\d+$" },
+            { "type": "array", "items": { "type": "integer", "minimum": 0 } } ] },
+        "target": { "oneOf": [ { "type": "string" }, { "type": "array", "items": { "type": "string" } } ],
+            "description": "leader, one, minority, majority, all, member-2, the node running pod web-0" },
+    });
+    schema
+}
+
+fn draw(pattern: &str, description: &str) -> Value {
+    json!({ "oneOf": [ { "type": "string", "pattern": pattern }, { "type": "array", "items": { "type": "string" } } ],
+        "description": description })
+}
+
+fn of(name: &str) -> Value {
+    json!({ "$ref": format!("#/$defs/{name}") })
+}
+
+fn cluster() -> Value {
+    let roles = ["members", "apiservers", "managers", "schedulers", "nodes"];
+    table(roles.iter().map(|role| (role.to_string(), of("count"))).collect::<serde_json::Map<_, _>>().into(), &[])
+}
+
+fn network() -> Value {
+    table(json!({ "latency": of("time"), "loss": of("percent") }), &[])
+}
+
+fn knobs() -> Value {
+    let each = base::Knobs::NAMES.iter().map(|name| {
+        let kind = if name.ends_with("_ms") { "time" } else { "count" };
+        (read::knob_word(name), of(kind))
+    });
+    table(each.collect::<serde_json::Map<_, _>>().into(), &[])
+}
+
+fn harm(repeated: bool) -> Value {
+    let mut harm = json!({
+        "crash": of("target"), "power-cut": of("target"), "pause": of("target"), "restart": of("target"),
+        "partition": of("target"), "from": of("target"), "flapping": of("time"),
+        "direction": { "enum": ["in", "out", "both"] },
+        "network": network(),
+        "clock": table(json!({ "skew": of("shift"), "step": of("shift") }), &[]),
+        "disk": table(json!({ "fail": { "enum": ["read", "write", "sync"] }, "full": true, "slow": of("time") }), &[]),
+        "of": of("target"), "for": of("time"),
+    });
+    if repeated {
+        harm["every"] = of("time");
+        harm["chance"] = of("percent");
+    }
+    harm
+}
+
+fn timeline() -> Value {
+    let mut entry = harm(false);
+    entry["at"] = of("time");
+    entry["apply"] = json!({ "oneOf": [ { "type": "string" }, { "type": "object" } ],
+        "description": "A Kubernetes manifest, or the path of one." });
+    for deed in ["scale", "set-image", "delete"] {
+        entry[deed] = json!({ "type": "string", "pattern": "^deployment/" });
+    }
+    entry["replicas"] = of("count");
+    entry["image"] = json!({ "type": "string" });
+    table(entry, &["at"])
+}
+
+fn load() -> Value {
+    let mix = |words: &[&str]| {
+        let each = words.iter().map(|word| (word.to_string(), json!({ "type": "integer", "minimum": 0 })));
+        table(each.collect::<serde_json::Map<_, _>>().into(), &[])
+    };
+    let kv = table(
+        json!({ "clients": of("count"), "keys": of("count"), "pause": of("time"), "mix": mix(&KV_OPS),
+            "watchers": of("count"), "slow": of("count"), "ttl": of("time") }),
+        &[],
+    );
+    let kube = table(
+        json!({ "clients": of("count"), "deployments": of("count"), "replicas": of("count"), "pause": of("time"),
+            "mix": mix(&KUBE_OPS), "watchers": of("count") }),
+        &[],
+    );
+    table(json!({ "kv": kv, "kube": kube, "from": of("time"), "for": of("time"), "chance": of("percent") }), &[])
+}
+
+fn expect() -> Value {
+    table(
+        json!({ "deployment": { "type": "string" }, "readyReplicas": of("count"), "image": { "type": "string" },
+            "absent": { "type": "string", "pattern": "^deployment/" }, "reached": { "type": "string" } }),
+        &[],
+    )
+}

@@ -1,0 +1,208 @@
+//! Surge and unavailability of deployments, step by step. A controller may act on a spec that is older than the
+//! newest, but never on one older than it has said it observed; the bounds are those of any spec in between.
+
+use super::objects::{Look, Step, is_active, number, owner, text};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    generation: i64,
+    replicas: i64,
+    most: i64,
+    least: i64,
+}
+
+/// The specs of a deployment, or the sizes of a ReplicaSet, that its controller may still act on.
+#[derive(Default)]
+struct Specs(BTreeMap<String, Vec<Bounds>>);
+
+impl Specs {
+    fn take(&mut self, object: &Value) {
+        let uid = text(object, &["metadata", "uid"]);
+        let specs = self.0.entry(uid.to_string()).or_default();
+        let bounds = bounds(object);
+        if specs.last().is_none_or(|last| last.generation != bounds.generation) {
+            specs.push(bounds);
+        }
+        let observed = number(object, &["status", "observedGeneration"]);
+        let first = specs.iter().rposition(|spec| spec.generation <= observed).unwrap_or(0);
+        specs.drain(..first);
+    }
+
+    fn most(&self, uid: &str) -> Option<i64> {
+        self.0.get(uid)?.iter().map(|spec| spec.most).max()
+    }
+
+    fn least(&self, uid: &str) -> Option<i64> {
+        self.0.get(uid)?.iter().map(|spec| spec.least).min()
+    }
+
+    fn replicas(&self, uid: &str) -> Option<i64> {
+        self.0.get(uid)?.iter().map(|spec| spec.replicas).max()
+    }
+}
+
+fn bounds(object: &Value) -> Bounds {
+    let generation = number(object, &["metadata", "generation"]);
+    let replicas = object["spec"]["replicas"].as_i64().unwrap_or(1);
+    let rolling = &object["spec"]["strategy"]["rollingUpdate"];
+    let recreate = object["spec"]["strategy"]["type"] == "Recreate";
+    let surge = if recreate { 0 } else { share(&rolling["maxSurge"], replicas, true) };
+    let mut unavailable = if recreate { replicas } else { share(&rolling["maxUnavailable"], replicas, false) };
+    if surge == 0 && unavailable == 0 {
+        unavailable = 1; // both zero after rounding would stop every rollout
+    }
+    Bounds { generation, replicas, most: replicas + surge, least: replicas - unavailable.min(replicas) }
+}
+
+/// A number, or a percentage of the replicas: rounded up for surge, down for unavailability.
+fn share(value: &Value, replicas: i64, up: bool) -> i64 {
+    if let Some(number) = value.as_i64() {
+        return number;
+    }
+    let percent = value.as_str().and_then(|text| text.strip_suffix('%')).and_then(|n| n.parse::<i64>().ok());
+    let hundredths = percent.unwrap_or(25) * replicas;
+    if up { (hundredths + 99) / 100 } else { hundredths / 100 }
+}
+
+/// Replica sets of a deployment in these objects.
+fn sets<'a>(all: &'a BTreeMap<String, Value>, deployment: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    let range = all.range("/registry/replicasets/".to_string().."/registry/replicasets0".to_string());
+    range.filter(move |(_, set)| owner(set).is_some_and(|(uid, _)| uid == deployment))
+}
+
+fn pods<'a>(all: &'a BTreeMap<String, Value>, set: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    let range = all.range("/registry/pods/".to_string().."/registry/pods0".to_string());
+    range.filter(move |(_, pod)| owner(pod).is_some_and(|(uid, _)| uid == set))
+}
+
+/// A rollout never asks for more than replicas + maxSurge, and a ReplicaSet never makes more than it is asked for.
+#[derive(Default)]
+pub struct Surge {
+    deployments: Specs,
+    sets: Specs,
+    looked_at: u64,
+    /// Revisions right behind a change of the active manager: what the one before it asked for may still arrive.
+    excused: Vec<(i64, i64)>,
+}
+
+impl Look for Surge {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), Vec<String>> {
+        let Some(new) = step.new else { return Ok(()) };
+        match step.resource {
+            "deployments" => self.deployments.take(new),
+            "replicasets" => {
+                self.sets.take(new);
+                return self.asked(step, new);
+            }
+            "pods" if step.old.is_none() => return self.made(step, new),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn looked_at(&self) -> (u64, &'static str) {
+        (self.looked_at, "steps of scaling")
+    }
+}
+
+impl Surge {
+    pub fn excusing(excused: Vec<(i64, i64)>) -> Self {
+        Surge { excused, ..Surge::default() }
+    }
+
+    fn asked(&mut self, step: &Step<'_>, new: &Value) -> Result<(), Vec<String>> {
+        let wants = number(new, &["spec", "replicas"]);
+        let wanted = step.old.map_or(0, |old| number(old, &["spec", "replicas"]));
+        let Some((deployment, name)) = owner(new).filter(|_| wants > wanted) else { return Ok(()) };
+        let Some(most) = self.deployments.most(deployment) else { return Ok(()) };
+        self.looked_at += 1;
+        let others = sets(step.all, deployment).filter(|(key, _)| *key != step.key);
+        let total = wants + others.map(|(_, set)| number(set, &["spec", "replicas"])).sum::<i64>();
+        if total > most {
+            return Err(vec![format!("deployment {name} asks for {total} pods in all; its bound is {most}")]);
+        }
+        Ok(())
+    }
+
+    fn made(&mut self, step: &Step<'_>, new: &Value) -> Result<(), Vec<String>> {
+        let Some((set, name)) = owner(new) else { return Ok(()) };
+        let Some(wanted) = self.sets.replicas(set) else { return Ok(()) };
+        if self.excused.iter().any(|(from, to)| (*from..=*to).contains(&step.revision)) {
+            return Ok(());
+        }
+        self.looked_at += 1;
+        let active = pods(step.all, set).filter(|(_, pod)| is_active(pod)).count() as i64 + 1;
+        if active > wanted {
+            return Err(vec![format!("ReplicaSet {name} now has {active} pods; it was asked for {wanted}")]);
+        }
+        Ok(())
+    }
+}
+
+/// A rollout never takes away pods that it needs to stay above replicas - maxUnavailable.
+#[derive(Default)]
+pub struct Unavailable {
+    deployments: Specs,
+    looked_at: u64,
+    /// Revision at which each pod was last seen ready.
+    ready: BTreeMap<String, i64>,
+}
+
+/// A controller may not have seen yet that a pod is no longer ready.
+const RECENT: i64 = 200;
+
+impl Look for Unavailable {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), Vec<String>> {
+        match (step.resource, step.new) {
+            ("deployments", Some(new)) => self.deployments.take(new),
+            ("pods", Some(new)) => {
+                let was_ready = step.old.is_some_and(crate::run::settle::is_ready);
+                if was_ready || crate::run::settle::is_ready(new) {
+                    self.ready.insert(step.key.to_string(), step.revision);
+                }
+            }
+            ("pods", None) => {
+                self.ready.insert(step.key.to_string(), step.revision);
+            }
+            ("replicasets", Some(new)) => return self.asked(step, new),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn looked_at(&self) -> (u64, &'static str) {
+        (self.looked_at, "steps of scaling down")
+    }
+}
+
+impl Unavailable {
+    fn asked(&mut self, step: &Step<'_>, new: &Value) -> Result<(), Vec<String>> {
+        let wants = number(new, &["spec", "replicas"]);
+        let wanted = step.old.map_or(0, |old| number(old, &["spec", "replicas"]));
+        let Some((deployment, name)) = owner(new).filter(|_| wants < wanted) else { return Ok(()) };
+        let Some(least) = self.deployments.least(deployment) else { return Ok(()) };
+        self.looked_at += 1;
+        // of each set, the ready pods that are left when it has shrunk to its size; unready ones go first
+        let ready = |set: &Value| {
+            let uid = text(set, &["metadata", "uid"]);
+            let now = |key: &str, pod: &Value| {
+                is_active(pod)
+                    && (crate::run::settle::is_ready(pod)
+                        || self.ready.get(key).is_some_and(|seen| step.revision - seen < RECENT))
+            };
+            pods(step.all, uid).filter(|(key, pod)| now(key, pod)).count() as i64
+        };
+        let sum = |size: &dyn Fn(&str, &Value) -> i64| -> i64 {
+            sets(step.all, deployment).map(|(key, set)| ready(set).min(size(key, set))).sum()
+        };
+        let before = sum(&|_, set| number(set, &["spec", "replicas"]));
+        let after = sum(&|key, set| if key == step.key { wants } else { number(set, &["spec", "replicas"]) });
+        if after < least && after < before {
+            let text = format!("deployment {name} shrinks a set from {wanted} to {wants}: {after} of at least {least} pods stay available");
+            return Err(vec![text]);
+        }
+        Ok(())
+    }
+}

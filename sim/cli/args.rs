@@ -1,0 +1,154 @@
+//! What may be asked on the command line.
+
+use clap::{Parser, Subcommand};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+
+#[derive(Parser)]
+#[command(name = "tank", about = "Runs the whole control plane in one deterministic simulation, and tries to sink it",
+    version, propagate_version = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// One run: verdict, digest, speed
+    Run(Run),
+    /// A plan or scenario again, in two new processes, whose records are compared
+    Replay(Run),
+    /// Many seeds, each in a process of its own
+    Sweep(Sweep),
+    /// Determinism: every seed in two processes, digests compared
+    Same(Same),
+    /// Every historical bug, planted, must be found by a promise it is known to break
+    Museum(Museum),
+    /// Simulated seconds per wall second, runs per core-hour, events per second
+    Bench(Bench),
+    /// The scenarios there are
+    List,
+    /// The grammar of scenarios as JSON schema, for editors
+    Schema,
+}
+
+#[derive(clap::Args, Clone, Default)]
+pub struct Run {
+    /// A scenario (.yaml) or a saved plan (.json); a bare name is looked for in scenarios/
+    pub scenario: String,
+    /// The seed; without it, the one the scenario names
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// One line of JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Saves the plan: every load and harm, drawn and timed
+    #[arg(long, value_name = "FILE")]
+    pub save_plan: Option<PathBuf>,
+    /// Plants a bug of the museum
+    #[arg(long, value_name = "ID")]
+    pub bug: Option<String>,
+    /// Leaves out all harm
+    #[arg(long)]
+    pub without_harm: bool,
+    /// Does not compare with the same seed without harm
+    #[arg(long)]
+    pub no_twin: bool,
+    /// Prints what a snapshot of this run holds
+    #[arg(long, hide = true)]
+    pub snapshot: bool,
+    /// Writes checkpoints and captured events of the record
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// Events between two checkpoints
+    #[arg(long, hide = true)]
+    pub checkpoints: Option<u64>,
+    /// Events to capture
+    #[arg(long, hide = true, value_parser = range)]
+    pub capture: Option<RangeInclusive<u64>>,
+}
+
+#[derive(clap::Args)]
+pub struct Sweep {
+    /// Scenarios; without any, the swarms
+    pub scenarios: Vec<String>,
+    /// Seeds from A to B, both included
+    #[arg(long, value_name = "A..B", value_parser = range, default_value = "1..100")]
+    pub seeds: RangeInclusive<u64>,
+    /// Goes on for this long, from the first seed, instead of to the last
+    #[arg(long = "for", value_name = "TIME", value_parser = time)]
+    pub lasting: Option<Duration>,
+    /// Processes at once; without it, one a core
+    #[arg(long, short)]
+    pub jobs: Option<usize>,
+    /// The I-th of N parts of the seeds; I counts from 0
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub shard: Option<(u64, u64)>,
+    /// Writes the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// One line of JSON a run instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Plants a bug of the museum
+    #[arg(long, value_name = "ID")]
+    pub bug: Option<String>,
+    /// Lists situations of the product that no run reached
+    #[arg(long)]
+    pub reached: bool,
+}
+
+#[derive(clap::Args)]
+pub struct Same {
+    /// A scenario; without it, the swarm
+    #[arg(default_value = "swarm")]
+    pub scenario: String,
+    /// Seeds from A to B, both included
+    #[arg(long, value_name = "A..B", value_parser = range, default_value = "1..10")]
+    pub seeds: RangeInclusive<u64>,
+    /// Another build of the tank to compare with
+    #[arg(long, value_name = "FILE")]
+    pub with: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub struct Museum {
+    /// Only this bug
+    #[arg(long, value_name = "ID")]
+    pub bug: Option<String>,
+    /// CPU time for each bug at the most
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "10m")]
+    pub budget: Duration,
+    /// Processes at once; without it, one a core
+    #[arg(long, short)]
+    pub jobs: Option<usize>,
+}
+
+#[derive(clap::Args)]
+pub struct Bench {
+    /// Runs of each kind
+    #[arg(long, default_value_t = 3)]
+    pub runs: u64,
+}
+
+/// `A..B`, both included, or one number.
+pub fn range(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let number = |text: &str| text.parse::<u64>().map_err(|_| "expected A..B, such as 1..1000".to_string());
+    match text.split_once("..") {
+        Some((from, to)) => {
+            let (from, to) = (number(from)?, number(to.trim_start_matches('='))?);
+            if from > to { Err(format!("{from} comes after {to}")) } else { Ok(from..=to) }
+        }
+        None => number(text).map(|one| one..=one),
+    }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let node = crate::scenario::yaml::Node::read(text).map_err(|mistake| mistake.message)?;
+    let drawn = crate::scenario::units::time(&node).map_err(|mistake| format!("expected {}", mistake.expected))?;
+    Ok(Duration::from_micros(drawn.bounds().1 as u64))
+}
+
+fn shard(text: &str) -> Result<(u64, u64), String> {
+    let parts = text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+    parts.filter(|(part, of)| part < of).ok_or_else(|| "expected I/N with I from 0 to N-1, such as 0/4".to_string())
+}

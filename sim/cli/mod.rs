@@ -1,0 +1,50 @@
+//! The command line.
+//!
+//! | module | promise |
+//! |---|---|
+//! | `args` | what may be asked |
+//! | `load` | scenarios and plans from files, or what is wrong with them |
+//! | `child` | one run in a process of its own |
+//! | `run` | one run and its verdict; `replay` |
+//! | `sweep` | many seeds, many processes |
+//! | `same` | determinism: two processes, and the first event that differs |
+//! | `museum` | every historical bug, found again |
+//! | `bench` | how far: one table |
+
+pub mod args;
+mod bench;
+mod child;
+mod load;
+mod museum;
+mod run;
+mod same;
+mod sweep;
+
+use args::{Args, Command};
+
+/// Exit codes: 0 every promise held; 1 one broke; 2 wrong usage or scenario; 3 vacuous; 4 not deterministic;
+/// 5 the run itself failed.
+pub const USAGE: i32 = 2;
+pub const DIFFERENT: i32 = 4;
+pub const FAILED: i32 = 5;
+
+/// Does what is asked; gives the exit code.
+pub fn main(args: Args) -> i32 {
+    let done = match args.command {
+        Command::Run(asked) => run::run(&asked),
+        Command::Replay(asked) => run::replay(&asked),
+        Command::Sweep(asked) => sweep::sweep(&asked),
+        Command::Same(asked) => same::same(&asked),
+        Command::Museum(asked) => museum::museum(&asked),
+        Command::Bench(asked) => bench::bench(&asked),
+        Command::List => load::list(),
+        Command::Schema => {
+            println!("{}", crate::scenario::schema::schema());
+            Ok(0)
+        }
+    };
+    done.unwrap_or_else(|wrong| {
+        eprintln!("{wrong}");
+        USAGE
+    })
+}

@@ -1,0 +1,55 @@
+//! One run and its verdict, and a run again in two new processes.
+
+use super::{DIFFERENT, args::Run, child, load};
+use crate::report::{self, style::Style};
+use crate::run::{simulate, watchdog};
+
+pub fn run(asked: &Run) -> Result<i32, String> {
+    let plan = load::plan(asked)?;
+    let asked = Run { seed: Some(plan.seed), ..asked.clone() };
+    if let Some(path) = &asked.save_plan {
+        std::fs::write(path, plan.to_text()).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    let again = child::again(&asked);
+    watchdog::start(again.clone());
+    let twin = if asked.no_twin || asked.without_harm || !plan.has_kube() || plan.harms.is_empty() {
+        None
+    } else {
+        let calm = Run { without_harm: true, no_twin: true, ..asked.clone() };
+        child::outcome(&calm).ok().filter(|twin| twin.settled.is_some()).map(|twin| twin.finals)
+    };
+    let manner = simulate::Manner {
+        bug: asked.bug.clone(),
+        capture: asked.capture.as_ref().map(|range| (*range.start(), *range.end())),
+        checkpoints: asked.checkpoints,
+        twin,
+    };
+    let (outcome, trace) = simulate::simulate(&plan, &manner);
+    if let Some(path) = &asked.trace {
+        let checkpoints = trace.checkpoints.iter().map(|c| serde_json::json!([c.events, c.digest]));
+        let text = serde_json::json!({ "checkpoints": checkpoints.collect::<Vec<_>>(), "lines": trace.lines });
+        std::fs::write(path, text.to_string()).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    if asked.snapshot {
+        println!("{}", report::snapshot(&outcome));
+    } else if asked.json {
+        println!("{}", serde_json::to_string(&outcome).unwrap_or_default());
+    } else {
+        print!("{}", report::verdict(&outcome, &again, Style::of_stdout()));
+    }
+    Ok(outcome.sum() as i32)
+}
+
+pub fn replay(asked: &Run) -> Result<i32, String> {
+    let plan = load::plan(asked)?;
+    let asked = Run { seed: Some(plan.seed), ..asked.clone() };
+    let (first, second) = (child::outcome(&asked)?, child::outcome(&asked)?);
+    print!("{}", report::verdict(&first, &child::again(&asked), Style::of_stdout()));
+    if first.digest != second.digest {
+        println!("NOT DETERMINISTIC: a second process gave {}", second.digest);
+        println!("again: cargo tank same {} --seeds {}", asked.scenario, plan.seed);
+        return Ok(DIFFERENT);
+    }
+    println!("  a second process gave the same record of {} events", second.events);
+    Ok(first.sum() as i32)
+}

@@ -1,0 +1,165 @@
+//! What has been seen so far in a running simulation: shared by clients, which write it, the nemesis, which must
+//! know who leads, and the runner. One thread; never locked across an await.
+
+use super::*;
+use crate::{check::raft::Raft, scenario::Role};
+use base::{MemberId, Note, Term};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Seen(Arc<Mutex<State>>);
+
+pub struct State {
+    pub history: History,
+    pub raft: Raft,
+    leader: Option<(Term, MemberId)>,
+    /// Who holds each leader-election lock.
+    holders: BTreeMap<String, String>,
+    /// Values of keys now, as the observer's watch has them, with mod_revision.
+    pub live: BTreeMap<String, (i64, String)>,
+    /// The newest revision the observer is sure to have passed.
+    pub observed: i64,
+    /// When each revision was first delivered to the observer.
+    pub times: BTreeMap<i64, Nanos>,
+    /// Processes that ended by themselves: when, who, why.
+    pub deaths: Vec<(Nanos, String, String)>,
+    /// Where a panic happened, and what it said.
+    pub panic: Option<String>,
+    pub harms: Vec<Effect>,
+    pub phase: &'static str,
+}
+
+/// What became of one planned harm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effect {
+    pub at: Nanos,
+    pub line: u64,
+    pub what: String,
+    /// In numbers; empty when it touched nothing.
+    pub did: String,
+}
+
+impl Seen {
+    pub fn new(voters: usize) -> Self {
+        Seen(Arc::new(Mutex::new(State {
+            history: History::default(),
+            raft: Raft::new(voters),
+            leader: None,
+            holders: BTreeMap::new(),
+            live: BTreeMap::new(),
+            observed: 0,
+            times: BTreeMap::new(),
+            deaths: vec![],
+            panic: None,
+            harms: vec![],
+            phase: "boot",
+        })))
+    }
+
+    /// A panic elsewhere must not hide what was seen before it.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn note(&self, at: Nanos, process: &str, note: Note) {
+        let mut state = self.lock();
+        state.raft.see(at, &note);
+        match &note {
+            Note::Leader { member, term } if state.leader.is_none_or(|(known, _)| known <= *term) => {
+                state.leader = Some((*term, *member));
+            }
+            Note::Elected { identity, lock, held: true } => {
+                state.holders.insert(lock.clone(), identity.clone());
+            }
+            Note::Elected { identity, lock, held: false } if state.holders.get(lock) == Some(identity) => {
+                state.holders.remove(lock);
+            }
+            _ => {}
+        }
+        let kept = matches!(note, Note::LeaseEnded { .. } | Note::Elected { .. } | Note::FencedWrite { .. }
+            | Note::Container { .. } | Note::Cache { .. } | Note::Leader { .. });
+        if kept {
+            state.history.notes.push((at, process.to_string(), note));
+        }
+    }
+
+    /// Begins an operation: until it ends, its outcome is unknown.
+    pub fn call(&self, client: &str, call: Nanos, request: Request) -> usize {
+        let outcome = Outcome::Unknown("no answer when the run ended".into());
+        let operation = Operation { client: client.to_string(), call, ret: u64::MAX, request, outcome };
+        let operations = &mut self.lock().history.operations;
+        operations.push(operation);
+        operations.len() - 1
+    }
+
+    pub fn answer(&self, operation: usize, at: Nanos, outcome: Outcome) {
+        let operation = &mut self.lock().history.operations[operation];
+        // an unknown outcome may take effect later than the client gave up
+        operation.ret = if matches!(outcome, Outcome::Unknown(_)) { u64::MAX } else { at };
+        operation.outcome = outcome;
+    }
+
+    pub fn open(&self, watch: Watch) -> usize {
+        let watches = &mut self.lock().history.watches;
+        watches.push(watch);
+        watches.len() - 1
+    }
+
+    pub fn frame(&self, watch: usize, frame: Frame) {
+        self.lock().history.watches[watch].frames.push(frame);
+    }
+
+    pub fn end(&self, watch: usize, why: &str) {
+        self.lock().history.watches[watch].ended = Some(why.to_string());
+    }
+
+    /// The observer's own frames also say what is there now.
+    pub fn observe(&self, frame: &Frame) {
+        let mut state = self.lock();
+        for event in &frame.events {
+            state.times.entry(event.kv.modified).or_insert(frame.at);
+            if event.delete {
+                state.live.remove(&event.kv.key);
+            } else {
+                state.live.insert(event.kv.key.clone(), (event.kv.modified, event.kv.value.clone()));
+            }
+        }
+        let passed = match frame.what {
+            FrameKind::Events { partial: false } => frame.events.last().map_or(0, |event| event.kv.modified),
+            FrameKind::Progress => frame.revision,
+            _ => 0,
+        };
+        state.observed = state.observed.max(passed);
+    }
+
+    pub fn leader(&self) -> Option<String> {
+        self.lock().leader.map(|(_, member)| format!("member-{}", member.0))
+    }
+
+    pub fn active(&self, role: Role) -> Option<String> {
+        let lock = if role == Role::Scheduler { "kube-scheduler" } else { "kube-controller-manager" };
+        self.lock().holders.get(lock).cloned()
+    }
+
+    /// The node of a pod whose name is this, or begins with it.
+    pub fn node_running(&self, pod: &str) -> Option<String> {
+        let state = self.lock();
+        let pods = state.live.range("/registry/pods/".to_string().."/registry/pods0".to_string());
+        let mut bound = pods.filter_map(|(key, (_, value))| {
+            let name = key.rsplit('/').next()?;
+            let value: serde_json::Value = serde_json::from_str(value).ok()?;
+            let node = value["spec"]["nodeName"].as_str()?.to_string();
+            name.starts_with(pod).then_some(node)
+        });
+        bound.next()
+    }
+
+    pub fn broken(&self) -> bool {
+        let state = self.lock();
+        state.raft.first.is_some() || state.panic.is_some()
+    }
+}

@@ -1,0 +1,303 @@
+//! Does the harm a plan says, on the world and never on the product's state; heals it; and accounts for what it
+//! did, so that a run in which nothing was harmed is known to be vacuous.
+
+mod effect;
+
+use crate::history::seen::{Effect, Seen};
+use crate::plan::{Aim, Blow, Plan, PlannedHarm};
+use crate::scenario::{DiskHarm, DiskOp, Role, Way, units::say_time};
+use effect::Meter;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use world::{Death, Profile, clock, disk_harm, net, process};
+
+/// Carries out a plan's harms. Several harms may overlap on one link or process: what one still needs, the end
+/// of another does not heal.
+#[derive(Clone)]
+pub struct Nemesis {
+    seen: Seen,
+    processes: Arc<Vec<String>>,
+    /// How many harms cut each link.
+    cuts: Arc<Mutex<BTreeMap<(String, String), u32>>>,
+    /// Processes that are down because a harm says so.
+    down: Arc<Mutex<BTreeSet<String>>>,
+    profile: Profile,
+}
+
+fn us(us: u64) -> Duration {
+    Duration::from_micros(us)
+}
+
+pub fn now() -> u64 {
+    process::elapsed().as_nanos() as u64
+}
+
+/// Sleeps until a time of the plan.
+pub async fn until(at: u64) {
+    let left = us(at).saturating_sub(process::elapsed());
+    if !left.is_zero() {
+        rt::sleep(left).await;
+    }
+}
+
+impl Nemesis {
+    pub fn new(plan: &Plan, seen: &Seen) -> Self {
+        let roles = [Role::Member, Role::ApiServer, Role::Manager, Role::Scheduler, Role::Node];
+        let processes = roles.iter().flat_map(|role| plan.cluster.processes(*role)).map(|p| p.to_string()).collect();
+        let nemesis = Nemesis {
+            seen: seen.clone(),
+            processes: Arc::new(processes),
+            cuts: Arc::default(),
+            down: Arc::default(),
+            profile: profile(plan),
+        };
+        net().set_profile(nemesis.profile.clone());
+        nemesis
+    }
+
+    /// Begins every harm at its time. Returns at once.
+    pub fn unleash(&self, plan: &Plan) {
+        for harm in &plan.harms {
+            let (nemesis, harm) = (self.clone(), harm.clone());
+            rt::spawn(async move {
+                until(harm.at).await;
+                nemesis.strike(&harm).await;
+            });
+        }
+    }
+
+    /// True while the process is down because a harm says so.
+    pub fn keeps_down(&self, process: &str) -> bool {
+        self.down.lock().unwrap_or_else(PoisonError::into_inner).contains(process)
+    }
+
+    /// Ends all harm, whatever its plan was.
+    pub fn heal_all(&self) {
+        self.cuts.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        net().heal_all();
+        self.down.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        for name in self.processes.iter() {
+            process::resume(name);
+            clock::heal(name);
+            if let Some(disk) = disk_harm::control(name) {
+                disk.heal();
+            }
+            process::restart(name);
+        }
+    }
+
+    async fn strike(&self, harm: &PlannedHarm) {
+        let mut hit: Vec<String> = harm.of.iter().filter_map(|aim| self.resolve(aim)).collect();
+        hit.sort();
+        hit.dedup();
+        let meter = Meter::start(&hit);
+        let at = now();
+        let said = format!("{} {}", say(&harm.blow), hit.join(", "));
+        let what = match harm.blow {
+            Blow::Restart | Blow::Step(_) => said,
+            _ => format!("{said} for {}", say_time(harm.until.saturating_sub(harm.at))),
+        };
+        let did = match &harm.blow {
+            Blow::Crash => self.fell(&hit, Death::Process, harm.until, &meter).await,
+            Blow::PowerCut => self.fell(&hit, Death::Power, harm.until, &meter).await,
+            Blow::Restart => self.fell(&hit, Death::Process, harm.at + 50_000, &meter).await,
+            Blow::Pause => self.pause(&hit, harm.until).await,
+            Blow::Partition { from, way, flapping } => {
+                let links = self.links(&hit, from.as_deref(), *way);
+                self.partition(&links, *flapping, harm.until).await
+            }
+            Blow::Link { latency, loss } => self.slow_links(&hit, *latency, *loss, harm.until).await,
+            Blow::Skew(shift) => self.skew(&hit, *shift, harm.until).await,
+            Blow::Step(shift) => {
+                let moved = hit.iter().filter(|name| *shift != 0 && clock::step(name, *shift * 1_000)).count();
+                effect::clocks(moved, *shift)
+            }
+            Blow::Disk(disk) => self.disk(&hit, disk, harm.until, &meter).await,
+        };
+        self.seen.lock().harms.push(Effect { at, line: harm.line, what, did });
+    }
+
+    fn resolve(&self, aim: &Aim) -> Option<String> {
+        let name = match aim {
+            Aim::Process(process) => Some(process.to_string()),
+            Aim::Leader => self.seen.leader(),
+            Aim::Active(role) => self.seen.active(*role),
+            Aim::NodeRunning(pod) => self.seen.node_running(pod),
+        };
+        name.filter(|name| self.processes.contains(name))
+    }
+
+    async fn fell(&self, hit: &[String], death: Death, until_us: u64, meter: &Meter) -> String {
+        let felled: Vec<&String> = hit.iter().filter(|name| process::kill(name, death)).collect();
+        {
+            let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+            down.extend(felled.iter().map(|name| name.to_string()));
+        }
+        until(until_us).await;
+        for name in &felled {
+            self.down.lock().unwrap_or_else(PoisonError::into_inner).remove(*name);
+            process::restart(name);
+        }
+        if felled.is_empty() { String::new() } else { meter.deaths(felled.len()) }
+    }
+
+    async fn pause(&self, hit: &[String], until_us: u64) -> String {
+        let paused: Vec<&String> = hit.iter().filter(|name| process::pause(name)).collect();
+        until(until_us).await;
+        for name in &paused {
+            process::resume(name);
+        }
+        if paused.is_empty() { String::new() } else { format!("{} stood still", paused.len()) }
+    }
+
+    /// The directed links between those hit and the others.
+    fn links(&self, hit: &[String], from: Option<&[Aim]>, way: Way) -> Vec<(String, String)> {
+        let others: Vec<String> = match from {
+            Some(aims) => aims.iter().filter_map(|aim| self.resolve(aim)).collect(),
+            // clients are part of the rest
+            None => process::names().into_iter().filter(|name| name != "judge" && name != "observer").collect(),
+        };
+        let mut links = vec![];
+        for one in hit {
+            for other in others.iter().filter(|other| !hit.contains(other)) {
+                if way != Way::In {
+                    links.push((one.clone(), other.clone()));
+                }
+                if way != Way::Out {
+                    links.push((other.clone(), one.clone()));
+                }
+            }
+        }
+        links
+    }
+
+    async fn partition(&self, links: &[(String, String)], flapping: Option<u64>, until_us: u64) -> String {
+        let before = effect::dropped(links);
+        let Some(pace) = flapping else {
+            self.cut(links);
+            until(until_us).await;
+            self.mend(links);
+            return effect::packets(effect::dropped(links) - before);
+        };
+        let mut at = process::elapsed().as_micros() as u64;
+        while at < until_us {
+            self.cut(links);
+            at += pace.max(1_000);
+            until(at.min(until_us)).await;
+            self.mend(links);
+            at += pace.max(1_000);
+            until(at.min(until_us)).await;
+        }
+        effect::packets(effect::dropped(links) - before)
+    }
+
+    fn cut(&self, links: &[(String, String)]) {
+        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
+        for (from, to) in links {
+            *cuts.entry((from.clone(), to.clone())).or_insert(0) += 1;
+            net().cut(from, to);
+        }
+    }
+
+    fn mend(&self, links: &[(String, String)]) {
+        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
+        for link in links {
+            let Some(count) = cuts.get_mut(link) else { continue };
+            *count -= 1;
+            if *count == 0 {
+                cuts.remove(link);
+                net().heal(&link.0, &link.1);
+            }
+        }
+    }
+
+    async fn slow_links(&self, hit: &[String], latency: (u64, u64), loss: u64, until_us: u64) -> String {
+        let links = self.links(hit, None, Way::Both);
+        let mut profile = Profile { loss: loss as f64 / 1e6, ..self.profile.clone() };
+        if latency.1 > 0 {
+            profile.latency = us(latency.0)..us(latency.1 + 1);
+        }
+        let before = effect::sent(&links);
+        for (from, to) in &links {
+            net().set_link(from, to, Some(profile.clone()));
+        }
+        until(until_us).await;
+        for (from, to) in &links {
+            net().set_link(from, to, None);
+        }
+        match effect::sent(&links) - before {
+            0 => String::new(),
+            sent => format!("{sent} packets slowed or lost"),
+        }
+    }
+
+    async fn skew(&self, hit: &[String], shift: i64, until_us: u64) -> String {
+        let moved: Vec<&String> = hit.iter().filter(|name| shift != 0 && clock::skew(name, shift * 1_000)).collect();
+        until(until_us).await;
+        for name in &moved {
+            clock::heal(name);
+        }
+        effect::clocks(moved.len(), shift)
+    }
+
+    async fn disk(&self, hit: &[String], harm: &DiskHarm, until_us: u64, meter: &Meter) -> String {
+        for disk in hit.iter().filter_map(|name| disk_harm::control(name)) {
+            match harm {
+                DiskHarm::Fail(op) => disk.fail(op_of(*op), 0.2),
+                DiskHarm::Full => disk.capacity(Some(disk.used() + 512)),
+                DiskHarm::Slow(range) => {
+                    let (low, high) = range.bounds();
+                    disk.slow(Some(us(low as u64)..us(high as u64 + 1)));
+                }
+            }
+        }
+        until(until_us).await;
+        for disk in hit.iter().filter_map(|name| disk_harm::control(name)) {
+            disk.heal();
+        }
+        meter.disks()
+    }
+}
+
+fn op_of(op: DiskOp) -> disk_harm::Op {
+    match op {
+        DiskOp::Read => disk_harm::Op::Read,
+        DiskOp::Write => disk_harm::Op::Write,
+        DiskOp::Sync => disk_harm::Op::Sync,
+    }
+}
+
+fn profile(plan: &Plan) -> Profile {
+    Profile {
+        latency: us(plan.latency.0)..us(plan.latency.1.max(plan.latency.0) + 1),
+        loss: plan.loss as f64 / 1e6,
+        duplicate: 0.001,
+        reorder: 0.01,
+        ..Profile::default()
+    }
+}
+
+fn say(blow: &Blow) -> String {
+    match blow {
+        Blow::Crash => "crash".into(),
+        Blow::PowerCut => "power cut of".into(),
+        Blow::Restart => "restart".into(),
+        Blow::Pause => "pause".into(),
+        Blow::Partition { way: Way::In, .. } => "nothing reaches".into(),
+        Blow::Partition { way: Way::Out, .. } => "nothing comes from".into(),
+        Blow::Partition { flapping: Some(pace), .. } => format!("cut off, on and off every {},", say_time(*pace)),
+        Blow::Partition { .. } => "cut off".into(),
+        Blow::Link { latency, loss } => {
+            let slow = format!("links of {} to {}", say_time(latency.0), say_time(latency.1));
+            if *loss > 0 { format!("{slow} with {:.1}% loss at", *loss as f64 / 1e4) } else { format!("{slow} at") }
+        }
+        Blow::Skew(shift) => format!("clock off by {:+.1} s at", *shift as f64 / 1e6),
+        Blow::Step(shift) => format!("clock jumps by {:+.1} s at", *shift as f64 / 1e6),
+        Blow::Disk(DiskHarm::Fail(op)) => format!("EIO on {} at", format!("{op:?}").to_lowercase()),
+        Blow::Disk(DiskHarm::Full) => "disk full at".into(),
+        Blow::Disk(DiskHarm::Slow(_)) => "slow disk at".into(),
+    }
+}

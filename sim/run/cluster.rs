@@ -1,0 +1,147 @@
+//! The processes of a plan: their names, addresses and beginnings, and who starts them again when they end by
+//! themselves.
+
+use crate::history::seen::Seen;
+use crate::nemesis::{Nemesis, now};
+use crate::plan::Plan;
+use crate::scenario::{Process, Role};
+use base::{Knobs, MemberId};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+use world::{World, process};
+
+pub const CLUSTER_ID: u64 = 0x7a4e;
+const CLIENT: u16 = 2379;
+const PEER: u16 = 2380;
+const API: u16 = 6443;
+
+/// 10.0.ROLE.N, and on from there for many.
+pub fn ip(role: Role, number: u64) -> IpAddr {
+    let net = match role {
+        Role::Member => 1,
+        Role::ApiServer => 2,
+        Role::Manager => 3,
+        Role::Scheduler => 4,
+        Role::Node => 16,
+    };
+    Ipv4Addr::new(10, 0, net + (number / 250) as u8, (number % 250) as u8 + 1).into()
+}
+
+/// Clients and others that are not of the cluster.
+pub fn client_ip(number: u64) -> IpAddr {
+    Ipv4Addr::new(10, 1, (number / 250) as u8, (number % 250) as u8 + 1).into()
+}
+
+pub fn stores(plan: &Plan) -> Vec<SocketAddr> {
+    plan.cluster.processes(Role::Member).map(|p| SocketAddr::new(ip(p.role, p.number), CLIENT)).collect()
+}
+
+pub fn apiservers(plan: &Plan) -> Vec<SocketAddr> {
+    plan.cluster.processes(Role::ApiServer).map(|p| SocketAddr::new(ip(p.role, p.number), API)).collect()
+}
+
+/// The same list, beginning at another place for each process, so that not all speak to one.
+fn turned(mut servers: Vec<SocketAddr>, number: u64) -> Vec<SocketAddr> {
+    if !servers.is_empty() {
+        let by = number as usize % servers.len();
+        servers.rotate_left(by);
+    }
+    servers
+}
+
+/// Starts every process of the plan.
+pub fn boot(world: &World, plan: &Plan) {
+    let knobs = plan.knobs();
+    for process in plan.cluster.processes(Role::Member) {
+        let config = member(plan, process, &knobs);
+        world.create(&process.to_string(), ip(process.role, process.number), move || {
+            let config = config.clone();
+            async move { member::run(config).await.map_err(|error| error.to_string()) }
+        });
+    }
+    for process in plan.cluster.processes(Role::ApiServer) {
+        let ip = ip(process.role, process.number);
+        let (etcd, knobs) = (turned(stores(plan), process.number), knobs.clone());
+        world.create(&process.to_string(), ip, move || {
+            let listen = SocketAddr::new(ip, API);
+            let config = api::Config { name: process.to_string(), listen, etcd: etcd.clone(), knobs: knobs.clone() };
+            async move { api::run(config).await.map_err(|error| error.to_string()) }
+        });
+    }
+    for role in [Role::Manager, Role::Scheduler, Role::Node] {
+        for process in plan.cluster.processes(role) {
+            start(world, plan, process, &knobs);
+        }
+    }
+}
+
+fn start(world: &World, plan: &Plan, process: Process, knobs: &Knobs) {
+    let (knobs, apiservers) = (knobs.clone(), turned(apiservers(plan), process.number));
+    let name = process.to_string();
+    world.create(&name.clone(), ip(process.role, process.number), move || {
+        let (knobs, apiservers, name) = (knobs.clone(), apiservers.clone(), name.clone());
+        async move {
+            match process.role {
+                Role::Manager => {
+                    let config = controllers::Config { identity: name, apiservers, knobs };
+                    controllers::run(config).await.map_err(|error| error.to_string())
+                }
+                Role::Scheduler => {
+                    let config = scheduler::Config { identity: name, apiservers, knobs };
+                    scheduler::run(config).await.map_err(|error| error.to_string())
+                }
+                _ => {
+                    let (cpu_milli, memory_bytes, pods) = (4_000, 8 << 30, 30);
+                    let (node, data_dir) = (name, "/kubelet".into());
+                    let config =
+                        kubelet::Config { node, apiservers, data_dir, cpu_milli, memory_bytes, pods, knobs };
+                    kubelet::run(config).await.map_err(|error| error.to_string())
+                }
+            }
+        }
+    });
+}
+
+fn member(plan: &Plan, process: Process, knobs: &Knobs) -> member::Config {
+    let addresses = plan.cluster.processes(Role::Member).map(|p| {
+        let ip = ip(p.role, p.number);
+        let (peer, client) = (SocketAddr::new(ip, PEER), SocketAddr::new(ip, CLIENT));
+        (MemberId(p.number), member::MemberAddr { name: p.to_string(), peer, client })
+    });
+    let members: BTreeMap<_, _> = addresses.collect();
+    let own = &members[&MemberId(process.number)];
+    member::Config {
+        id: MemberId(process.number),
+        name: process.to_string(),
+        cluster_id: CLUSTER_ID,
+        data_dir: "/member".into(),
+        client_listen: own.client,
+        peer_listen: own.peer,
+        members: members.clone(),
+        knobs: knobs.clone(),
+    }
+}
+
+/// Starts again what ended by itself, as any service manager would, and writes down why it ended.
+pub async fn supervise(plan: Plan, nemesis: Nemesis, seen: Seen) {
+    let roles = [Role::Member, Role::ApiServer, Role::Manager, Role::Scheduler, Role::Node];
+    let names: Vec<String> =
+        roles.iter().flat_map(|role| plan.cluster.processes(*role)).map(|process| process.to_string()).collect();
+    loop {
+        rt::sleep(Duration::from_millis(500)).await;
+        for name in &names {
+            let Some(status) = process::status(name) else { continue };
+            if status.up || nemesis.keeps_down(name) {
+                continue;
+            }
+            if let Some(exit) = status.exit {
+                let why = exit.err().unwrap_or_else(|| "it ended as if it were done".into());
+                seen.lock().deaths.push((now(), name.clone(), why));
+            }
+            process::restart(name);
+        }
+    }
+}

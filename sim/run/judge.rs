@@ -1,0 +1,212 @@
+//! What was written down, held against every promise.
+
+use super::settle;
+use super::simulate::{End, breach};
+use crate::check::{
+    Finding, PROMISES, Verdict, apiwatch, fence, lease, linear, objects, outcome, raft, rollout, watch,
+};
+use crate::history::{Event, Nanos, seen::State};
+use crate::plan::{Aim, Blow, Plan};
+use crate::scenario::DiskHarm;
+use base::Note;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An election, the look for leases that ended, and the work of revoking them.
+pub const LEASE_SLACK_US: u64 = 6_000_000;
+
+pub fn judge(
+    plan: &Plan,
+    state: &mut State,
+    end: &End,
+    reached: &BTreeMap<String, u64>,
+    twin: Option<&[String]>,
+) -> Vec<Finding> {
+    let mut verdicts: BTreeMap<&str, Verdict> = BTreeMap::new();
+    steps(state, &mut verdicts);
+    verdicts.insert("no process dies by itself", deaths(plan, state));
+    if state.panic.is_none() {
+        histories(plan, state, end, &mut verdicts);
+    }
+    let cut_short = state.raft.first.is_some() || state.panic.is_some();
+    if !cut_short {
+        ends(plan, state, end, reached, twin, &mut verdicts);
+    }
+    let wanted = |name: &str| plan.check.is_empty() || plan.check.iter().any(|check| check == name);
+    let findings = PROMISES.iter().filter(|promise| wanted(promise.name)).map(|promise| Finding {
+        promise: promise.name.to_string(),
+        verdict: verdicts.remove(promise.name).unwrap_or(Verdict::Idle),
+    });
+    findings.collect()
+}
+
+/// What was looked at after every step.
+fn steps(state: &State, verdicts: &mut BTreeMap<&str, Verdict>) {
+    let names = [
+        raft::ONE_LEADER, raft::MATCHING, raft::COMPLETE, raft::SAFE, raft::FORWARD, raft::EQUAL, raft::DURABLE,
+    ];
+    for name in names {
+        let verdict = match state.raft.looked_at.get(name) {
+            Some(count) => Verdict::Held(format!("looked at {count} times")),
+            None => Verdict::Idle,
+        };
+        verdicts.insert(name, verdict);
+    }
+    if let Some(first) = &state.raft.first {
+        verdicts.insert(first.promise, breach(first).verdict);
+    }
+}
+
+/// A process that ended by itself, unless a disk that failed is the reason.
+fn deaths(plan: &Plan, state: &State) -> Verdict {
+    if let Some(panic) = &state.panic {
+        return Verdict::Broken(vec![panic.clone()]);
+    }
+    let mut failing: BTreeSet<String> = BTreeSet::new();
+    for harm in &plan.harms {
+        if matches!(harm.blow, Blow::Disk(DiskHarm::Fail(_) | DiskHarm::Full)) {
+            failing.extend(harm.of.iter().map(Aim::to_string));
+        }
+    }
+    let anyone = failing.iter().any(|name| name.starts_with("the "));
+    let unexcused = state.deaths.iter().find(|(_, name, _)| !anyone && !failing.contains(name));
+    match unexcused {
+        Some((at, name, why)) => {
+            Verdict::Broken(vec![format!("{name} ended by itself at {}: {why}", crate::history::seconds(*at))])
+        }
+        None => Verdict::Held(format!("{} ends by failing disks", state.deaths.len())),
+    }
+}
+
+fn histories(plan: &Plan, state: &State, end: &End, verdicts: &mut BTreeMap<&str, Verdict>) {
+    let history = &state.history;
+    let judged = linear::judge(history);
+    let log = judged.log;
+    verdicts.insert("linearizable", judged.verdict);
+    verdicts.insert("watch: ordered", watch::ordered(history));
+    verdicts.insert("watch: unique", watch::unique(history));
+    verdicts.insert("watch: atomic", watch::atomic(history));
+    verdicts.insert("watch: reliable", watch::reliable(history, &log, false));
+    verdicts.insert("watch: resumable", watch::reliable(history, &log, true));
+    verdicts.insert("watch: bookmark", watch::bookmark(history));
+    verdicts.insert("watch: filtered", watch::filtered(history));
+    verdicts.insert("watch: previous value", watch::previous(history, &log));
+    verdicts.insert("watch: compacted only when gone", watch::compacted(history));
+    verdicts.insert("lease: not before its time", lease::not_before(history));
+    if end.settled.is_some() {
+        let (healed, slack) = (plan.heal * 1_000, LEASE_SLACK_US * 1_000);
+        verdicts.insert("lease: not never", lease::not_never(history, healed, end.ended, slack));
+    }
+    verdicts.insert("API watch: no gap after a list", apiwatch::no_gap(history, &log));
+    verdicts.insert("resourceVersion never goes back", apiwatch::never_back(history));
+    verdicts.insert("no write by one that lost its lock", fence::fenced(&history.notes));
+    verdicts.insert("caches equal the store", outcome::caches(&history.notes, &log));
+    if plan.has_kube() {
+        objects_of(state, end, &log, verdicts);
+    }
+}
+
+fn objects_of(state: &State, end: &End, log: &BTreeMap<i64, Vec<Event>>, verdicts: &mut BTreeMap<&str, Verdict>) {
+    let surge = rollout::Surge::excusing(changes_of_manager(state));
+    let owners = objects::Owners::of(end.settled.is_some());
+    let mut looks: Vec<Box<dyn objects::Look>> = vec![
+        Box::new(objects::BoundOnce::default()),
+        Box::new(objects::Phases::default()),
+        Box::new(objects::Finalizers::default()),
+        Box::new(owners),
+        Box::new(objects::Capacity::default()),
+        Box::new(surge),
+        Box::new(rollout::Unavailable::default()),
+    ];
+    let names = [
+        "a pod is bound once",
+        "phases only go forward",
+        "finalizers are honoured",
+        "owners",
+        "no node over its allocatable",
+        "surge",
+        "unavailable",
+    ];
+    verdicts.extend(names.into_iter().zip(objects::judge(log, &state.times, &mut looks)));
+}
+
+/// Revisions in the seconds after another manager became active.
+fn changes_of_manager(state: &State) -> Vec<(i64, i64)> {
+    const SECONDS: Nanos = 15_000_000_000;
+    let won = state.history.notes.iter().filter_map(|(at, _, note)| match note {
+        Note::Elected { lock, held: true, .. } if lock == "kube-controller-manager" => Some(*at),
+        _ => None,
+    });
+    let revisions = won.map(|at| {
+        let within = state.times.iter().filter(|(_, seen)| (at..at + SECONDS).contains(*seen)).map(|(r, _)| *r);
+        let (mut low, mut high) = (i64::MAX, 0);
+        within.for_each(|revision| (low, high) = (low.min(revision), high.max(revision)));
+        (low, high)
+    });
+    revisions.collect()
+}
+
+fn ends(
+    plan: &Plan,
+    state: &State,
+    end: &End,
+    reached: &BTreeMap<String, u64>,
+    twin: Option<&[String]>,
+    verdicts: &mut BTreeMap<&str, Verdict>,
+) {
+    verdicts.insert("settles", outcome::settles(end.settled, end.unsettled.as_deref(), plan.settle * 1_000));
+    if end.settled.is_none() {
+        return;
+    }
+    match &end.hashes {
+        Some(Ok(hashes)) if hashes.values().collect::<BTreeSet<_>>().len() > 1 => {
+            let said = hashes.iter().map(|(name, hash)| format!("{name}: {hash:08x}")).collect();
+            verdicts.insert(raft::EQUAL, Verdict::Broken(said));
+        }
+        Some(Err(why)) => {
+            verdicts.insert(raft::EQUAL, Verdict::Undecided(why.clone()));
+        }
+        _ => {}
+    }
+    if plan.has_kube() {
+        verdicts.insert("no hot loop", outcome::quiet(&end.calm_writes));
+    }
+    let deployments: Vec<Value> = settle::live_of(state, "deployments");
+    verdicts.insert("as expected", outcome::expected(&plan.expect, &deployments, reached));
+    if let Some(theirs) = twin {
+        verdicts.insert("twin run", outcome::twin(&super::finals::finals(state), theirs));
+    }
+}
+
+/// Lines of the scenario whose harms touched nothing, although nothing broke that would have cut them short.
+pub fn vacuous(plan: &Plan, state: &State, findings: &[Finding]) -> Vec<String> {
+    if findings.iter().any(|finding| finding.verdict.failed()) {
+        return vec![];
+    }
+    let did: BTreeSet<u64> = state.harms.iter().filter(|e| !e.did.is_empty()).map(|effect| effect.line).collect();
+    let required: BTreeSet<u64> = plan.harms.iter().filter(|harm| harm.required).map(|harm| harm.line).collect();
+    let mut vacuous: Vec<String> =
+        required.difference(&did).map(|line| format!("line {line}: this harm touched nothing")).collect();
+    if !plan.harms.is_empty() && did.is_empty() && vacuous.is_empty() {
+        vacuous.push("no harm touched anything".into());
+    }
+    if !plan.kv.is_empty() && !state.history.operations.iter().any(|op| op.done().is_some()) {
+        vacuous.push("no operation of the load was done".into());
+    }
+    vacuous
+}
+
+pub fn counts(state: &State) -> BTreeMap<String, u64> {
+    let history = &state.history;
+    let leaders = history.notes.iter().filter(|(_, _, note)| matches!(note, Note::Leader { .. })).count() as u64;
+    let changes = history.kube.len() as u64;
+    let counts = [
+        ("leaders", leaders),
+        ("revisions", state.observed.max(0) as u64),
+        ("watches", history.watches.len() as u64 + history.api_watches.len() as u64),
+        ("changes by users", changes),
+        ("changes by users that failed", history.kube.iter().filter(|op| op.outcome.is_err()).count() as u64),
+        ("harms", state.harms.iter().filter(|effect| !effect.did.is_empty()).count() as u64),
+    ];
+    counts.into_iter().map(|(name, count)| (name.to_string(), count)).collect()
+}

@@ -1,0 +1,73 @@
+//! A run: boot -> load and harm -> heal -> settle -> check.
+//!
+//! | module | promise |
+//! |---|---|
+//! | `cluster` | the processes of a plan |
+//! | `settle` | at rest, or the reason why not |
+//! | `simulate` | one run, on a thread of its own |
+//! | `judge` | what was written down, held against the promises |
+//! | `finals` | what is there at the end, in short form |
+//! | `watchdog` | ends a process whose simulation spins or outgrows its memory |
+
+pub mod cluster;
+pub mod finals;
+pub mod judge;
+pub mod settle;
+pub mod simulate;
+pub mod watchdog;
+
+use crate::check::{Finding, Verdict};
+use crate::history::seen::Effect;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Everything a run comes to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    pub scenario: String,
+    pub seed: u64,
+    pub cluster: String,
+    pub findings: Vec<Finding>,
+    pub harms: Vec<Effect>,
+    /// Lines of the scenario whose harms touched nothing.
+    pub vacuous: Vec<String>,
+    /// Operations done, refused, unknown.
+    pub operations: (usize, usize, usize),
+    pub counts: BTreeMap<String, u64>,
+    pub reached: BTreeMap<String, u64>,
+    pub finals: Vec<String>,
+    /// Nanoseconds it took to settle; None when it did not.
+    pub settled: Option<u64>,
+    pub digest: String,
+    pub events: u64,
+    pub simulated_ns: u64,
+    pub wall_ms: u64,
+}
+
+/// The exit codes, and what a run is summed up as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sum {
+    Held = 0,
+    Broke = 1,
+    Vacuous = 3,
+}
+
+impl Outcome {
+    pub fn broken(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.verdict.failed())
+    }
+
+    pub fn sum(&self) -> Sum {
+        if self.broken().next().is_some() {
+            Sum::Broke
+        } else if !self.vacuous.is_empty() {
+            Sum::Vacuous
+        } else {
+            Sum::Held
+        }
+    }
+
+    pub fn held(&self) -> usize {
+        self.findings.iter().filter(|finding| matches!(finding.verdict, Verdict::Held(_))).count()
+    }
+}

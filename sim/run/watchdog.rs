@@ -1,0 +1,53 @@
+//! Ends a process whose simulation spins without time moving, or outgrows its memory: such a run has failed, and
+//! would never say so itself.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+static MOVED: AtomicU64 = AtomicU64::new(0);
+const MOST_STILL: Duration = Duration::from_secs(60);
+const MOST_BYTES: u64 = 6 << 30;
+/// The run itself failed.
+pub const EXIT: i32 = 5;
+
+/// Simulated time has come to this.
+pub fn moved(simulated_ns: u64) {
+    MOVED.store(simulated_ns, Ordering::Relaxed);
+}
+
+/// Real time, of which nothing but progress and speed is told.
+#[allow(clippy::disallowed_methods)] // the tank's own stopwatch, outside of any simulation
+pub fn wall() -> Instant {
+    Instant::now()
+}
+
+/// Watches this process until it ends. `again` is the command that shows the run again.
+#[allow(clippy::disallowed_methods)] // a thread outside of any simulation
+pub fn start(again: String) {
+    std::thread::spawn(move || {
+        let (mut last, mut since) = (0, wall());
+        loop {
+            std::thread::sleep(Duration::from_secs(2));
+            let now = MOVED.load(Ordering::Relaxed);
+            if now != last {
+                (last, since) = (now, wall());
+            }
+            let still = since.elapsed() > MOST_STILL && now > 0;
+            let bytes = memory();
+            if still || bytes > MOST_BYTES {
+                let why = match still {
+                    true => format!("simulated time has stood at {:.3} s for a minute", now as f64 / 1e9),
+                    false => format!("the process has grown to {} MiB", bytes >> 20),
+                };
+                eprintln!("the run failed: {why}\nagain: {again}");
+                std::process::exit(EXIT);
+            }
+        }
+    });
+}
+
+/// Resident bytes, where the system tells.
+pub fn memory() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
+}

@@ -1,0 +1,54 @@
+//! Every scenario, run with its recorded seed in a process of its own, gives the recorded answer.
+#![cfg(madsim)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tank stands in the workspace").to_path_buf()
+}
+
+fn check(name: &str) {
+    let output = Command::new(env!("CARGO_BIN_EXE_tank"))
+        .current_dir(root())
+        .args(["run", name, "--snapshot"])
+        .output()
+        .expect("the tank can be run");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let wrong = String::from_utf8_lossy(&output.stderr);
+    let answer = format!("{}{}", said.trim_end(), wrong.trim_end());
+    insta::with_settings!({ snapshot_path => root().join("snapshots"), prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, answer);
+    });
+}
+
+macro_rules! scenarios {
+    ($($test:ident: $name:literal,)+) => {
+        $(#[test] fn $test() { check($name) })+
+
+        #[test]
+        fn no_scenario_is_without_an_answer() {
+            let known = [$($name),+];
+            let folder = std::fs::read_dir(root().join("scenarios")).expect("there are scenarios");
+            for path in folder.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "yaml")) {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                assert!(known.contains(&name.as_str()), "{name} is not run by this test");
+            }
+        }
+    };
+}
+
+scenarios! {
+    a_leader_lost_during_a_rollout: "leader-lost-during-rollout",
+    an_api_server_in_the_minority: "api-server-in-the-minority",
+    all_members_lose_power: "all-members-lose-power",
+    a_one_way_partition_of_the_leader: "one-way-partition-of-the-leader",
+    a_manager_paused_past_its_lease: "manager-paused-past-its-lease",
+    a_node_lost_and_its_pods_moved: "node-lost-and-its-pods-moved",
+    an_api_server_killed_under_watches: "api-server-killed-under-watches",
+    compaction_under_a_slow_watcher: "compaction-under-a-slow-watcher",
+    clocks_skewed_by_seconds: "clocks-skewed-by-seconds",
+    disks_that_fail: "disks-that-fail",
+    the_store_under_a_swarm: "kv-swarm",
+    the_control_plane_under_a_swarm: "swarm",
+}

@@ -1,0 +1,149 @@
+//! Clients of the API server: what users do to deployments. Each change is a wish that is repeated until the
+//! server has said yes, so that the same plan ends in the same objects, with or without harm.
+
+use super::Ground;
+use crate::history::KubeOperation;
+use crate::nemesis::{now, until};
+use crate::plan::{KubeClient, PlannedDeed};
+use crate::scenario::KubeDeed;
+use client::{Client, DeleteOptions, Error, PatchType};
+use objects::{Object, kinds, kinds::Kind};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const NAMESPACE: &str = "default";
+/// Pause before a wish is repeated.
+const AGAIN: Duration = Duration::from_millis(500);
+
+pub async fn run(plan: KubeClient, ground: Ground) -> Result<(), String> {
+    let user = User::new(&plan.name, &ground);
+    until(plan.from).await;
+    for op in &plan.ops {
+        rt::sleep(Duration::from_micros(op.pause)).await;
+        user.wish(&op.deed).await;
+    }
+    std::future::pending().await
+}
+
+/// The hand of the scenario's timeline.
+pub async fn operate(deeds: Vec<PlannedDeed>, ground: Ground) -> Result<(), String> {
+    let user = User::new("operator", &ground);
+    for deed in &deeds {
+        until(deed.at).await;
+        user.wish(&deed.deed).await;
+    }
+    std::future::pending().await
+}
+
+struct User {
+    name: String,
+    ground: Ground,
+    client: Client,
+}
+
+impl User {
+    fn new(name: &str, ground: &Ground) -> Self {
+        let client = Client::new(ground.apiservers.clone(), name, &ground.knobs);
+        User { name: name.to_string(), ground: ground.clone(), client }
+    }
+
+    /// Repeats a wish until it is granted.
+    async fn wish(&self, deed: &KubeDeed) {
+        loop {
+            let call = now();
+            let granted = self.attempt(deed).await;
+            let again = granted.as_ref().is_err_and(may_repeat);
+            let outcome = granted.map_err(|error| error.to_string());
+            let (client, what) = (self.name.clone(), say(deed));
+            self.ground.seen.lock().history.kube.push(KubeOperation { client, call, ret: now(), what, outcome });
+            if !again {
+                return;
+            }
+            rt::sleep(AGAIN).await;
+        }
+    }
+
+    async fn attempt(&self, deed: &KubeDeed) -> Result<(), Error> {
+        match deed {
+            KubeDeed::Apply(manifest) => self.apply(manifest).await,
+            KubeDeed::Scale { deployment, replicas } => {
+                self.patch(deployment, &json!({ "spec": { "replicas": replicas } })).await
+            }
+            KubeDeed::SetImage { deployment, image } => {
+                let live = self.client.get(&kinds::deployment::KIND, Some(NAMESPACE), deployment).await?;
+                let container = live.get_array(&["spec", "template", "spec", "containers"]).first();
+                let name = container.and_then(|c| c["name"].as_str()).unwrap_or("main").to_string();
+                let container = json!({ "name": name, "image": image });
+                self.patch(deployment, &json!({ "spec": { "template": { "spec": { "containers": [container] } } } })).await
+            }
+            KubeDeed::Delete { deployment } => self.delete(deployment).await,
+        }
+    }
+
+    async fn patch(&self, deployment: &str, patch: &Value) -> Result<(), Error> {
+        let body = (PatchType::Strategic, patch);
+        self.client.patch(&kinds::deployment::KIND, Some(NAMESPACE), deployment, "", body).await.map(drop)
+    }
+
+    /// Creates, or replaces what is there.
+    async fn apply(&self, manifest: &str) -> Result<(), Error> {
+        let value: Value = serde_json::from_str(manifest).map_err(|error| Error::Decode(error.to_string()))?;
+        let mut object = Object::from_value(value).map_err(|error| Error::Decode(error.to_string()))?;
+        let Some(kind) = kind_of(&object) else {
+            return Err(Error::Decode(format!("there is no kind {}", object.kind())));
+        };
+        if kind.namespaced && object.namespace().is_none() {
+            object.set_namespace(NAMESPACE);
+        }
+        match self.client.create(kind, &object).await {
+            Err(error) if error.is_already_exists() => {
+                let live = self.client.get(kind, object.namespace(), object.name()).await?;
+                object.set_resource_version(live.resource_version());
+                self.client.update(kind, &object).await.map(drop)
+            }
+            created => created.map(drop),
+        }
+    }
+
+    /// Deletes, and waits until it is gone: its name is used again.
+    async fn delete(&self, deployment: &str) -> Result<(), Error> {
+        let options = DeleteOptions { propagation: "Background".into(), ..DeleteOptions::default() };
+        let kind = &kinds::deployment::KIND;
+        match self.client.delete(kind, Some(NAMESPACE), deployment, &options).await {
+            Err(error) if !error.is_not_found() => return Err(error),
+            _ => {}
+        }
+        match self.client.get(kind, Some(NAMESPACE), deployment).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Err(Error::Unknown("it is still there".into())),
+        }
+    }
+}
+
+fn kind_of(object: &Object) -> Option<&'static Kind> {
+    kinds::KINDS.iter().copied().find(|kind| kind.kind == object.kind())
+}
+
+/// Conflicts and everything a server or a connection can fail by; what is wrong with the wish itself stays wrong.
+fn may_repeat(error: &Error) -> bool {
+    match error {
+        Error::Status { code, .. } => matches!(code, 404 | 409 | 429) || *code >= 500,
+        Error::Decode(text) => !text.starts_with("there is no kind"),
+        Error::NotSent(_) | Error::Unknown(_) => true,
+        Error::Fenced { .. } => false,
+    }
+}
+
+fn say(deed: &KubeDeed) -> String {
+    match deed {
+        KubeDeed::Apply(manifest) => {
+            let value: Value = serde_json::from_str(manifest).unwrap_or_default();
+            let (kind, name) = (value["kind"].as_str(), value["metadata"]["name"].as_str());
+            format!("apply {} {}", kind.unwrap_or("?").to_lowercase(), name.unwrap_or("?"))
+        }
+        KubeDeed::Scale { deployment, replicas } => format!("scale {deployment} to {replicas}"),
+        KubeDeed::SetImage { deployment, image } => format!("set the image of {deployment} to {image}"),
+        KubeDeed::Delete { deployment } => format!("delete {deployment}"),
+    }
+}

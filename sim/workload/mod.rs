@@ -1,0 +1,31 @@
+//! Clients, as processes of their own: they fail over as any client does and write down everything they asked and
+//! were told.
+//!
+//! | module | promise |
+//! |---|---|
+//! | `kv` | one client of the store, one operation after the other |
+//! | `watch` | watches: the observer that sees everything, watchers of the plan, looks into history |
+//! | `wire` | the protocol's messages to histories and back |
+//! | `kube` | clients of the API server |
+//! | `apiwatch` | lists and watches at one API server |
+
+pub mod apiwatch;
+pub mod kube;
+pub mod kv;
+pub mod watch;
+pub mod wire;
+
+use crate::history::seen::Seen;
+use base::Knobs;
+use std::net::SocketAddr;
+
+/// What every client is given.
+#[derive(Clone)]
+pub struct Ground {
+    pub seen: Seen,
+    pub stores: Vec<SocketAddr>,
+    pub apiservers: Vec<SocketAddr>,
+    pub knobs: Knobs,
+    /// When load ends, in microseconds.
+    pub until: u64,
+}
