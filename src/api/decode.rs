@@ -79,10 +79,10 @@ pub fn object(
         _ => schema::duplicate_fields(body),
     };
     let unknown = known_fields(kind, &mut object)?;
-    if validation == FieldValidation::Strict {
-        if let Some(why) = schema::strict_error(&unknown, &duplicate) {
-            return Err(Status::undecodable(kind, &why).into());
-        }
+    if validation == FieldValidation::Strict
+        && let Some(why) = schema::strict_error(&unknown, &duplicate)
+    {
+        return Err(Status::undecodable(kind, &why).into());
     }
     Ok((object, warnings(&unknown, &duplicate, validation)))
 }

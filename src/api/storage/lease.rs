@@ -32,11 +32,12 @@ impl Pool {
     pub async fn lease(&self, etcd: &etcd::Client) -> Result<i64, Status> {
         let shared_for = SHARED_FOR.min(self.ttl / 20);
         let mut current = self.current.lock().await;
-        if let Some(lease) = current.as_mut() {
-            if lease.objects < OBJECTS && lease.granted.elapsed() < shared_for {
-                lease.objects += 1;
-                return Ok(lease.id);
-            }
+        if let Some(lease) = current.as_mut()
+            && lease.objects < OBJECTS
+            && lease.granted.elapsed() < shared_for
+        {
+            lease.objects += 1;
+            return Ok(lease.id);
         }
         let ttl = (self.ttl + shared_for).as_secs().max(1);
         let granted = rt::now();
@@ -44,5 +45,13 @@ impl Pool {
         let id = etcd.lease_grant(request).await?.id;
         *current = Some(Current { id, granted, objects: 1 });
         Ok(id)
+    }
+
+    /// Does not hand out this lease again.
+    pub async fn forget(&self, id: i64) {
+        let mut current = self.current.lock().await;
+        if current.as_ref().is_some_and(|lease| lease.id == id) {
+            *current = None;
+        }
     }
 }

@@ -100,7 +100,11 @@ impl Storage {
         stored.set_resource_version("");
         let (key, value) = (full(kind, key), stored.to_bytes());
         let put = PutRequest { lease, ..PutRequest::of(key.clone(), value) };
-        self.guarded(kind, key, expected, request_op::Request::RequestPut(put)).await
+        let written = self.guarded(kind, key, expected, request_op::Request::RequestPut(put)).await;
+        if lease != 0 && written.is_err() {
+            self.leases.forget(lease).await; // it may have ended early
+        }
+        written
     }
 
     /// Deletes the object if it is still at revision `expected`.

@@ -115,37 +115,17 @@ impl Listing {
         revision: i64,
     ) -> Result<(Vec<Arc<Item>>, ListMeta), Refusal> {
         let mut found: Vec<Arc<Item>> = vec![];
-        let mut start = start.to_string();
-        let mut at = revision;
-        let everything = self.selection.is_everything();
+        let (mut start, mut at) = (start.to_string(), revision);
         loop {
-            let limit = match self.limit {
-                0 => 0,
-                limit if everything => (limit - found.len()) as i64,
-                _ => CHUNK,
-            };
+            let limit = self.chunk(found.len());
             let page = Page { scope: &self.scope, start: &start, limit, revision: at };
             let read = server.storage.list(self.kind, &page).await;
             let read = read.map_err(|status| gone(&status, &start, revision))?;
             at = read.revision;
-            let read_count = read.items.len();
-            let matching = read.items.into_iter().filter(|item| self.selection.matches(&item.object));
-            let before = found.len();
-            let room = if self.limit == 0 { usize::MAX } else { self.limit - before };
-            let (mut taken, mut left_over) = (vec![], false);
-            for item in matching {
-                if taken.len() == room {
-                    left_over = true;
-                    break;
-                }
-                taken.push(item);
-            }
-            found.append(&mut taken);
-            let full = self.limit > 0 && found.len() == self.limit;
-            if left_over || (full && read.more) {
-                let last = if left_over { found.last().map_or("", |item| &item.key) } else { &read.last };
-                let remaining = everything.then(|| read.count - read_count as i64);
-                let continue_token = Token::after(last, at).encode();
+            let behind = read.count - read.items.len() as i64;
+            if let Some(last) = self.gather(&mut found, read.items, read.more, &read.last) {
+                let remaining = self.selection.is_everything().then_some(behind);
+                let continue_token = Token::after(&last, at).encode();
                 return Ok((found, ListMeta { revision: at, continue_token, remaining }));
             }
             if !read.more {
@@ -153,6 +133,33 @@ impl Listing {
             }
             start = format!("{}\0", read.last);
         }
+    }
+
+    /// How many to read from the store at a time.
+    fn chunk(&self, have: usize) -> i64 {
+        match self.limit {
+            0 => 0,
+            limit if self.selection.is_everything() => (limit - have) as i64,
+            _ => CHUNK,
+        }
+    }
+
+    /// Takes what is selected, up to the limit. When the list ends here although there may be more: the last key
+    /// that it covers.
+    fn gather(
+        &self,
+        found: &mut Vec<Arc<Item>>,
+        read: Vec<Arc<Item>>,
+        more: bool,
+        last_read: &str,
+    ) -> Option<String> {
+        for item in read.into_iter().filter(|item| self.selection.matches(&item.object)) {
+            if self.limit > 0 && found.len() == self.limit {
+                return found.last().map(|last| last.key.clone());
+            }
+            found.push(item);
+        }
+        (more && self.limit > 0 && found.len() == self.limit).then(|| last_read.to_string())
     }
 }
 

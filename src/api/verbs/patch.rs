@@ -8,7 +8,7 @@ use crate::{
     registry::modify::{self, Part},
 };
 use objects::{
-    FieldError, Kind, Object,
+    FieldError, Object,
     patch::{self, PatchType},
     schema,
     status::Status,
@@ -26,7 +26,7 @@ pub async fn change(call: &Call, part: Part) -> Answer {
     let warnings = Mutex::new(vec![]);
     let apply = |old: &Object| {
         let mut new = patch::apply(of, kind, old, &call.body)?;
-        let unknown = checked(kind, old, &mut new, options.validation)?;
+        let unknown = checked(call, old, &mut new, options.validation)?;
         *warnings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = unknown;
         Ok(new)
     };
@@ -47,7 +47,7 @@ pub fn patch_type(content_type: &str) -> Result<PatchType, Refusal> {
 
 /// What the patch made, as an object of the kind; gives the warnings it deserves.
 fn checked(
-    kind: &Kind,
+    call: &Call,
     old: &Object,
     new: &mut Object,
     validation: FieldValidation,
@@ -60,12 +60,14 @@ fn checked(
             old.kind()
         )));
     }
+    let kind = call.target.kind;
     let unknown = decode::known_fields(kind, new)?;
-    if validation == FieldValidation::Strict {
-        if let Some(why) = schema::strict_error(&unknown, &[]) {
-            let error = FieldError::invalid("patch", "", &why);
-            return Err(Status::invalid(kind, old.name(), &[error]).into());
-        }
+    if validation == FieldValidation::Strict
+        && let Some(why) = schema::strict_error(&unknown, &[])
+    {
+        let patch = String::from_utf8_lossy(&call.body).into_owned();
+        let error = FieldError::invalid("patch", patch, &why);
+        return Err(Status::invalid(kind, old.name(), &[error]).into());
     }
     Ok(decode::warnings(&unknown, &[], validation))
 }

@@ -1,9 +1,9 @@
 //! What happens to objects: create, read, change, delete, and what is refused.
 
 use crate::{Cluster, PODS, config_map, names, pod, with_servers};
-use base::Knobs;
+use base::{Knobs, knobs::ms};
 use serde_json::json;
-use world::{World, record};
+use world::{Profile, World, record};
 
 #[test]
 fn an_object_is_made_changed_and_deleted() {
@@ -81,7 +81,7 @@ fn pages_of_a_list_are_of_one_revision_and_expire_with_it() {
         let second = clients[1].get(&format!("{maps}?limit=2&continue={token}")).await.1;
         assert_eq!(names(&second), ["c", "d"]);
         assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
-        rt::sleep(base::knobs::ms(90_000)).await;
+        rt::sleep(ms(90_000)).await;
         let (code, gone) = api.get(&format!("{maps}?limit=2&continue={token}")).await;
         assert_eq!((code, gone["reason"].as_str()), (410, Some("Expired")));
         let token = gone["metadata"]["continue"].as_str().unwrap();
@@ -94,6 +94,8 @@ fn missed(bug: Option<&'static str>) -> usize {
     World::run(1, move |world| async move {
         base::marks::plant(bug);
         let cluster = Cluster::start(world, 1, 2, Knobs::default());
+        let far = Profile::steady(ms(20)..ms(30));
+        cluster.world.net().set_link("member-1", "api-2", Some(far));
         cluster
             .client(|clients| async move {
                 let mut missed = 0;
