@@ -67,7 +67,11 @@ impl PatchType {
 }
 
 struct Shared {
+    /// HTTP/1.1, for requests that have an answer and a deadline.
     http: rt::http::Client,
+    /// HTTP/2 with pings, for watches: a stream that only listens would never learn that the server's machine
+    /// lost its power.
+    streams: rt::http::Client,
     servers: Vec<SocketAddr>,
     agent: String,
     knobs: Knobs,
@@ -86,14 +90,15 @@ impl Client {
     /// Speaks to `servers`, starting with the first. `agent` is the User-Agent, and names the process in records.
     pub fn new(servers: Vec<SocketAddr>, agent: &str, knobs: &Knobs) -> Self {
         assert!(!servers.is_empty(), "a client needs at least one API server");
-        let options = rt::http::ClientOptions {
-            http2: false,
+        let options = |http2| rt::http::ClientOptions {
+            http2,
             keepalive: ms(knobs.keepalive_ms),
             keepalive_timeout: ms(knobs.keepalive_timeout_ms),
             connect_timeout: ms(knobs.connect_timeout_ms),
         };
         let shared = Shared {
-            http: rt::http::Client::new(options),
+            http: rt::http::Client::new(options(false)),
+            streams: rt::http::Client::new(options(true)),
             servers,
             agent: agent.to_string(),
             knobs: knobs.clone(),
@@ -201,7 +206,8 @@ impl Client {
         let extra = [("watch", "1"), ("allowWatchBookmarks", "true"), ("timeoutSeconds", &seconds)];
         let url = format!("{}{}", path(kind, namespace, ""), query(options, &extra));
         let deadline = ms(self.shared.knobs.client_timeout_ms);
-        let sent = rt::timeout(deadline, self.send(Method::GET, &url, "", Bytes::new())).await;
+        let sent =
+            rt::timeout(deadline, self.send(&self.shared.streams, Method::GET, &url, "", Bytes::new())).await;
         let response = match sent {
             Ok(response) => response?,
             Err(_) => {
@@ -246,7 +252,7 @@ impl Client {
             let server = self.shared.current.load(Ordering::Relaxed);
             let left = give_up - rt::now();
             let tried = rt::timeout(left, async {
-                let response = self.send(method.clone(), url, form, body.clone()).await?;
+                let response = self.send(&self.shared.http, method.clone(), url, form, body.clone()).await?;
                 let status = response.status().as_u16();
                 let body = collect(response).await?;
                 if status < 400 { Ok(body) } else { Err(Error::from_body(status, &body)) }
@@ -278,6 +284,7 @@ impl Client {
 
     async fn send(
         &self,
+        http: &rt::http::Client,
         method: Method,
         url: &str,
         form: &str,
@@ -295,7 +302,7 @@ impl Client {
             request = request.header("content-type", form);
         }
         let request = request.body(body).map_err(|e| Error::NotSent(e.to_string()))?;
-        self.shared.http.request(addr, request).await.map_err(|error| {
+        http.request(addr, request).await.map_err(|error| {
             self.move_on(server);
             if error.was_not_sent() {
                 Error::NotSent(error.to_string())
