@@ -52,6 +52,8 @@ knobs! {
     raft_uncommitted_bytes: 64 << 20,
     /// Reads a leader holds until a round of heartbeats proves it; more are refused.
     raft_reads: 4_096,
+    /// Proposals of one member's clients under way; more are refused.
+    member_proposals: 10_000,
     /// Bytes of snapshot in one message.
     raft_snapshot_chunk_bytes: 64 << 10,
     /// Applied entries between snapshots. etcd: snapshot-count.

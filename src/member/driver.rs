@@ -15,8 +15,6 @@ use raft::{Data, Input, Node, Outbox, Proposed, Refused, Role};
 use rt::net::Peers;
 use std::collections::BTreeMap;
 
-/// Proposals of this member that may be under way.
-const MOST_PROPOSALS: usize = 10_000;
 /// Bytes of proposals in one frame.
 const FRAME_BYTES: usize = 1 << 20;
 
@@ -83,7 +81,7 @@ impl Core {
                 request = self.requests.recv() => {
                     // The handle in this very loop keeps the channel open.
                     if let Some(request) = request {
-                        self.serve(request)?;
+                        self.serve(request);
                     }
                 }
             }
@@ -93,6 +91,7 @@ impl Core {
 
     /// What may have become possible, whatever has happened.
     fn go_on(&mut self) -> Result<(), Error> {
+        self.serve_queued();
         self.propose()?;
         if let Some(context) = self.reads.send(rt::now()) {
             self.step(Input::ReadIndex(context))?;
@@ -117,31 +116,28 @@ impl Core {
         Ok(())
     }
 
-    /// Takes what clients want, as much as is there.
-    fn serve(&mut self, first: Request) -> Result<(), Error> {
-        let mut next = Some(first);
-        let mut room = self.config().knobs.wal_batch.max(1);
-        while let Some(request) = next {
-            match request {
-                Request::ReadIndex { answer } => self.reads.add(self.deadline(), answer),
-                Request::Propose { command, only_in, answer } => {
-                    if only_in
-                        .is_some_and(|term| self.node.role() != Role::Leader || self.node.term() != term)
-                    {
-                        let _ = answer.send(Err(ProposeError::NotLeader));
-                    } else if self.proposals.len() >= MOST_PROPOSALS {
-                        let _ = answer.send(Err(ProposeError::TooManyRequests));
-                    } else {
-                        self.last_count += 1;
-                        let data = Proposal { id: self.id(self.last_count), command }.encode();
-                        self.proposals.add(self.last_count, data, only_in, self.deadline(), answer);
-                    }
-                }
-            }
-            room -= 1;
-            next = if room > 0 { self.requests.try_recv().ok() } else { None };
+    /// Takes what clients want, as much as is there: a flood of frames must not keep them out.
+    fn serve_queued(&mut self) {
+        for _ in 0..self.config().knobs.wal_batch.max(1) {
+            let Ok(request) = self.requests.try_recv() else { return };
+            self.serve(request);
         }
-        Ok(())
+    }
+
+    fn serve(&mut self, request: Request) {
+        let most = self.config().knobs.member_proposals as usize;
+        match request {
+            Request::ReadIndex { answer } => self.reads.add(self.deadline(), answer),
+            Request::Propose { answer, .. } if self.proposals.len() >= most => {
+                reached!("a proposal was refused because too many are under way");
+                let _ = answer.send(Err(ProposeError::TooManyRequests));
+            }
+            Request::Propose { command, only_in, answer } => {
+                self.last_count += 1;
+                let data = Proposal { id: self.id(self.last_count), command }.encode();
+                self.proposals.add(self.last_count, data, only_in, self.deadline(), answer);
+            }
+        }
     }
 
     fn id(&self, count: u64) -> ProposalId {

@@ -8,12 +8,19 @@ use crate::handle::{Applied, ProposeError, ReadError};
 use base::{Index, Term, reached};
 use raft::Data;
 use rt::{Mono, sync::oneshot};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// Proposals of this member, by their count.
 #[derive(Default)]
 pub struct Proposals {
     waiting: BTreeMap<u64, Waiting>,
+    /// Those that nobody has.
+    unsent: BTreeSet<u64>,
+    /// The term of the last entry applied.
+    applied_term: Term,
 }
 
 struct Waiting {
@@ -58,21 +65,22 @@ impl Proposals {
         answer: oneshot::Sender<Result<Applied, ProposeError>>,
     ) {
         self.waiting.insert(count, Waiting { data, only_in, answer, deadline, sent: Sent::No });
+        self.unsent.insert(count);
     }
 
     /// Ends what was for another term than the one this member leads in, if it leads. Nobody has it.
     pub fn refuse_others(&mut self, leads_in: Option<Term>) {
         let for_another = |waiting: &Waiting| waiting.only_in.is_some() && waiting.only_in != leads_in;
-        let unsent = self.waiting.iter().filter(|(_, waiting)| waiting.sent == Sent::No);
+        let unsent = self.unsent.iter().filter_map(|count| Some((*count, self.waiting.get(count)?)));
         let counts: Vec<u64> =
-            unsent.filter(|(_, waiting)| for_another(waiting)).map(|(count, _)| *count).collect();
+            unsent.filter(|(_, waiting)| for_another(waiting)).map(|(count, _)| count).collect();
         self.refuse(&counts, ProposeError::NotLeader);
     }
 
     /// Up to `most` proposals that nobody has, the oldest first.
     pub fn unsent(&self, most: usize) -> Vec<(u64, Data)> {
-        let unsent = self.waiting.iter().filter(|(_, waiting)| waiting.sent == Sent::No);
-        unsent.take(most).map(|(count, waiting)| (*count, waiting.data.clone())).collect()
+        let data = |count: &u64| Some((*count, self.waiting.get(count)?.data.clone()));
+        self.unsent.iter().take(most).filter_map(data).collect()
     }
 
     /// Proposals sent to the leader of this term, the last time before `before`.
@@ -94,30 +102,40 @@ impl Proposals {
         for count in counts {
             if let Some(waiting) = self.waiting.get_mut(count) {
                 waiting.sent = sent;
+                self.unsent.remove(count);
             }
         }
     }
 
     pub fn applied(&mut self, count: u64, applied: Applied) {
-        if let Some(waiting) = self.waiting.remove(&count) {
+        if let Some(waiting) = self.remove(count) {
             let _ = waiting.answer.send(Ok(applied));
         }
     }
 
     pub fn refuse(&mut self, counts: &[u64], error: ProposeError) {
         for count in counts {
-            if let Some(waiting) = self.waiting.remove(count) {
+            if let Some(waiting) = self.remove(*count) {
                 let _ = waiting.answer.send(Err(error));
             }
         }
     }
 
+    fn remove(&mut self, count: u64) -> Option<Waiting> {
+        self.unsent.remove(&count);
+        self.waiting.remove(&count)
+    }
+
     /// An entry of this term was applied: what went out in an earlier one will never be agreed on.
     pub fn term_applied(&mut self, term: Term) {
-        for waiting in self.waiting.values_mut() {
+        if std::mem::replace(&mut self.applied_term, term) == term {
+            return;
+        }
+        for (count, waiting) in &mut self.waiting {
             if waiting.sent.term().is_some_and(|sent| sent < term) {
                 reached!("a proposal lost with its leader went out again");
                 waiting.sent = Sent::No;
+                self.unsent.insert(*count);
             }
         }
     }
