@@ -1,7 +1,7 @@
 //! Bodies of requests to objects. Unknown fields never reach the store: whether they are an error, a warning or
 //! nothing is for `fieldValidation` to say.
 
-use crate::{refusal::Refusal, request::Query};
+use crate::{protobuf, refusal::Refusal, request::Query};
 use objects::{Kind, Object, schema, status::Status};
 use serde_json::Value;
 
@@ -51,16 +51,22 @@ pub fn dry_run(text: &str) -> Result<bool, Refusal> {
 }
 
 /// Media types of bodies that are understood.
-const JSON: &[&str] = &["application/json"];
+const JSON: &str = "application/json";
+const ACCEPTED: &[&str] = &[JSON, protobuf::MEDIA_TYPE];
 
-/// The body as JSON. Only JSON is read; a body without a type is taken for it.
+/// The body as JSON, which is what a body without a type is taken for.
 pub fn json(content_type: &str, body: &[u8]) -> Result<Value, Refusal> {
-    let media = content_type.split(';').next().unwrap_or("").trim();
-    if !media.is_empty() && !JSON.contains(&media) {
-        return Err(Status::unsupported_media_type(JSON).into());
+    let unrecognized =
+        |why: &str| Refusal::bad_request(&format!("the object provided is unrecognized: {why}"));
+    match media(content_type) {
+        "" | JSON => serde_json::from_slice(body).map_err(|why| unrecognized(&why.to_string())),
+        protobuf::MEDIA_TYPE => protobuf::decode(body).map_err(|why| unrecognized(&why)),
+        _ => Err(Status::unsupported_media_type(ACCEPTED).into()),
     }
-    serde_json::from_slice(body)
-        .map_err(|why| Refusal::bad_request(&format!("the object provided is unrecognized: {why}")))
+}
+
+fn media(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or("").trim()
 }
 
 /// The body as an object of the kind, with the warnings it deserves.

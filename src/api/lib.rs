@@ -6,6 +6,7 @@
 //! | `request` | pure: what a path and a query ask for |
 //! | `pipeline` | one request from its bytes to its answer |
 //! | `answer`, `refusal` | answers in the form asked for; refusals as upstream's Status |
+//! | `protobuf` | pure: bodies that kubectl sends in protobuf, read into JSON |
 //! | `decode` | bodies to objects, unknown fields as `fieldValidation` says |
 //! | `verbs`, `subresources` | what is done for each verb |
 //! | `registry` | what happens to an object on its way into the store: create, update, delete |
@@ -24,6 +25,7 @@ mod discovery;
 mod health;
 mod openapi;
 mod pipeline;
+mod protobuf;
 mod refusal;
 mod registry;
 mod request;

@@ -47,7 +47,7 @@ impl History {
 
     /// Everything after `revision`.
     pub fn since(&self, revision: i64) -> Result<Vec<Arc<Event>>, TooOld> {
-        if revision < self.from {
+        if revision < self.from && !base::bug!("A10") {
             return Err(TooOld { asked: revision, oldest: self.from });
         }
         let start = self.events.partition_point(|event| event.revision <= revision);

@@ -66,7 +66,8 @@ impl Event {
 
     /// `last` as it was before it was deleted at `revision`.
     pub fn delete(last: Arc<Item>, revision: i64) -> Arc<Self> {
-        let item = Item::new(&last.key, revision, last.object.clone());
+        let shown = if base::bug!("A06") { last.revision } else { revision };
+        let item = Item::new(&last.key, shown, last.object.clone());
         let parting = OnceLock::new();
         Arc::new(Event { revision, change: Change::Deleted, item, previous: Some(last), parting })
     }
