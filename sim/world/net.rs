@@ -184,6 +184,10 @@ impl State {
         let slot = self.ends.get_mut(id.slot)?;
         let end = slot.take_if(|end| end.id == id)?;
         self.free.push(id.slot);
+        // It may be a handshake that failed.
+        if let Some(listening) = self.listeners.get_mut(&(end.host, end.local.port())) {
+            listening.forget(end.peer.serial, id);
+        }
         Some(end)
     }
 
@@ -240,7 +244,7 @@ impl State {
     }
 
     fn packet(&mut self, host: NodeId, to: EndId, from: EndId, from_host: NodeId, packet: Packet) {
-        let Some((end, wire)) = self.end(to).filter(|(end, _)| !end.refuses(&packet)) else {
+        let Some((end, wire)) = self.end(to).filter(|(end, _)| !end.refuses(from, &packet)) else {
             return self.unknown(host, to, from, from_host, &packet);
         };
         match packet {

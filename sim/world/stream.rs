@@ -33,6 +33,13 @@ impl Listening {
     pub fn is_for(&self, addr: SocketAddr) -> bool {
         self.addr.ip().is_unspecified() || self.addr.ip() == addr.ip()
     }
+    /// The handshake with this client has ended.
+    pub fn forget(&mut self, client: u64, id: EndId) {
+        if self.pending.get(&client) == Some(&id) {
+            self.pending.remove(&client);
+            self.backlog.retain(|waiting| *waiting != id);
+        }
+    }
     pub fn is_full(&self) -> bool {
         self.pending.len() + self.backlog.len() >= BACKLOG
     }

@@ -498,10 +498,15 @@ impl End {
         }
     }
 
-    /// A process that closed its end gets no more data.
-    pub fn refuses(&self, packet: &Packet) -> bool {
-        let Packet::Data(segment) = packet else { return false };
-        self.phase == Phase::Dead || (!self.held && self.phase == Phase::Open && !segment.data.is_empty())
+    /// What is answered by a reset: data for a process that closed its end, and the answer to a second SYN
+    /// that was on its way when the first one's came.
+    pub fn refuses(&self, from: EndId, packet: &Packet) -> bool {
+        match packet {
+            Packet::Reset => false,
+            Packet::SynAck => self.peer != EndId::NONE && self.peer != from,
+            Packet::Data(_) if self.phase == Phase::Dead => true,
+            Packet::Data(segment) => !self.held && self.phase == Phase::Open && !segment.data.is_empty(),
+        }
     }
 
     // ---- what time does ----

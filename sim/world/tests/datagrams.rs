@@ -84,6 +84,14 @@ fn reordering_delays_some_behind_later_ones() {
 }
 
 #[test]
+fn a_long_tail_is_rare_and_long() {
+    let profile = Profile { tail: 0.02, tail_latency: MS(400)..MS(500), ..Profile::steady(MS(1)..MS(2)) };
+    let (got, counters) = simulate(1, profile, 1_000, async |_| {});
+    assert_eq!(got.len(), 1_000);
+    assert!((5..60).contains(&counters.delayed), "{counters:?}");
+}
+
+#[test]
 fn a_cut_takes_what_is_sent_meanwhile() {
     let (got, counters) = simulate(1, Profile::default(), 300, async |world| {
         timers::wait(MS(110)).await;

@@ -19,6 +19,7 @@ use tokio::{
 
 /// Frames that wait for one peer, and frames that wait for `recv`.
 const QUEUE: usize = 4_096;
+const ARRIVED: usize = 256;
 /// Bytes that wait for one peer at the most; one frame is always taken.
 const QUEUE_BYTES: usize = 64 << 20;
 /// A connection attempt, and the silence after one that failed.
@@ -43,7 +44,7 @@ struct Outgoing {
 impl Peers {
     pub async fn bind(addr: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
-        let (deliver, arrived) = mpsc::channel(QUEUE);
+        let (deliver, arrived) = mpsc::channel(ARRIVED);
         let listening = spawn(listen(listener, deliver)).abort_handle();
         let outgoing = Mutex::new(BTreeMap::new());
         Ok(Self { arrived: AsyncMutex::new(arrived), outgoing, listening })
