@@ -178,6 +178,7 @@ impl Wal {
 
     /// Drops the whole log; it goes on behind a snapshot that is on the disk.
     pub(crate) async fn restart(&mut self, place: Place) -> Result<(), Error> {
+        base::reached!("the log restarts behind a snapshot");
         self.cut(Item::Restart(place)).await?;
         self.last = place;
         self.closed.values_mut().for_each(|highest| *highest = Index(0));
@@ -200,6 +201,7 @@ impl Wal {
             files::sync_dir(&self.dir).await?;
             first.remove();
             removed += 1;
+            base::reached!("an old log segment is removed");
         }
         Ok(removed)
     }
