@@ -8,7 +8,7 @@ mod process;
 mod record;
 
 use std::{future::Future, net::IpAddr, time::Duration};
-use world::process as processes;
+use world::{World, process as processes};
 
 /// Runs a supervisor in a fresh world.
 pub fn run<T, F>(seed: u64, supervise: impl FnOnce() -> F + Send + 'static) -> T
@@ -17,12 +17,7 @@ where
     T: Send + 'static,
 {
     #[allow(clippy::disallowed_methods)] // the thread of the simulation
-    let thread = std::thread::spawn(move || {
-        let runtime = madsim::runtime::Runtime::with_seed_and_config(seed, Default::default());
-        processes::install(&runtime, seed);
-        runtime.block_on(async move { supervise().await })
-    });
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    World::run(seed, |_| supervise())
 }
 
 /// Starts a process.
