@@ -35,7 +35,7 @@ fn one(watch: &ApiWatch, log: &BTreeMap<i64, Vec<Event>>) -> Result<u64, String>
         last = event.version;
     }
     let mut owed = vec![];
-    for (revision, events) in log.range(watch.listed_at + 1..=last.max(watch.listed_at)) {
+    for (revision, events) in log.range(watch.listed_at + 1..).take_while(|(revision, _)| **revision <= last) {
         let of_kind = events.iter().filter_map(|event| Some((name_of(&event.kv.key, &watch.resource)?, event.delete)));
         owed.extend(of_kind.map(|(name, delete)| (*revision, name, delete)));
     }

@@ -185,20 +185,20 @@ impl Unavailable {
         let Some(least) = self.deployments.least(deployment) else { return Ok(()) };
         self.looked_at += 1;
         // of each set, the ready pods that are left when it has shrunk to its size; unready ones go first
-        let ready = |set: &Value| {
+        let ready = |set: &Value, within: i64| {
             let uid = text(set, &["metadata", "uid"]);
-            let now = |key: &str, pod: &Value| {
-                is_active(pod)
-                    && (crate::run::settle::is_ready(pod)
-                        || self.ready.get(key).is_some_and(|seen| step.revision - seen < RECENT))
+            let counts = |key: &str, pod: &Value| {
+                let lately = self.ready.get(key).is_some_and(|seen| step.revision - seen < within);
+                is_active(pod) && (crate::run::settle::is_ready(pod) || lately)
             };
-            pods(step.all, uid).filter(|(key, pod)| now(key, pod)).count() as i64
+            pods(step.all, uid).filter(|(key, pod)| counts(key, pod)).count() as i64
         };
-        let sum = |size: &dyn Fn(&str, &Value) -> i64| -> i64 {
-            sets(step.all, deployment).map(|(key, set)| ready(set).min(size(key, set))).sum()
+        let sum = |within: i64, size: &dyn Fn(&str, &Value) -> i64| -> i64 {
+            sets(step.all, deployment).map(|(key, set)| ready(set, within).min(size(key, set))).sum()
         };
-        let before = sum(&|_, set| number(set, &["spec", "replicas"]));
-        let after = sum(&|key, set| if key == step.key { wants } else { number(set, &["spec", "replicas"]) });
+        // taking away pods that are unready already makes nothing worse, seen by any eyes
+        let before = sum(0, &|_, set| number(set, &["spec", "replicas"]));
+        let after = sum(RECENT, &|key, set| if key == step.key { wants } else { number(set, &["spec", "replicas"]) });
         if after < least && after < before {
             let text = format!("deployment {name} shrinks a set from {wanted} to {wants}: {after} of at least {least} pods stay available");
             return Err(vec![text]);

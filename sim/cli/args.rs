@@ -53,6 +53,9 @@ pub struct Run {
     /// Does not compare with the same seed without harm
     #[arg(long)]
     pub no_twin: bool,
+    /// Prints every write to keys that contain this, as the observer saw them
+    #[arg(long, value_name = "PART")]
+    pub writes: Option<String>,
     /// Prints what a snapshot of this run holds
     #[arg(long, hide = true)]
     pub snapshot: bool,

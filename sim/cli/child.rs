@@ -46,7 +46,7 @@ pub fn outcome_of(build: &Path, asked: &Run) -> Result<Outcome, String> {
     serde_json::from_str(last).map_err(|_| {
         let said = String::from_utf8_lossy(&output.stderr);
         let code = output.status.code().unwrap_or(FAILED);
-        format!("the run ended with exit code {code}: {}", said.lines().next().unwrap_or("it said nothing"))
+        format!("the run ended with exit code {code}: {}", said.lines().find(|line| !line.is_empty()).unwrap_or("it said nothing"))
     })
 }
 

@@ -23,6 +23,7 @@ pub fn run(asked: &Run) -> Result<i32, String> {
         capture: asked.capture.as_ref().map(|range| (*range.start(), *range.end())),
         checkpoints: asked.checkpoints,
         twin,
+        writes: asked.writes.clone(),
     };
     let (outcome, trace) = simulate::simulate(&plan, &manner);
     if let Some(path) = &asked.trace {
@@ -30,6 +31,7 @@ pub fn run(asked: &Run) -> Result<i32, String> {
         let text = serde_json::json!({ "checkpoints": checkpoints.collect::<Vec<_>>(), "lines": trace.lines });
         std::fs::write(path, text.to_string()).map_err(|error| format!("{}: {error}", path.display()))?;
     }
+    trace.writes.iter().for_each(|line| println!("{line}"));
     if asked.snapshot {
         println!("{}", report::snapshot(&outcome));
     } else if asked.json {

@@ -31,6 +31,8 @@ pub struct State {
     pub panic: Option<String>,
     pub harms: Vec<Effect>,
     pub phase: &'static str,
+    /// Users whose wishes are not all granted yet.
+    pub busy: BTreeMap<String, String>,
 }
 
 /// What became of one planned harm.
@@ -57,6 +59,7 @@ impl Seen {
             panic: None,
             harms: vec![],
             phase: "boot",
+            busy: BTreeMap::new(),
         })))
     }
 

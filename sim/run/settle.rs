@@ -99,6 +99,9 @@ fn number(value: &Value) -> i64 {
 
 /// Every deployment complete, every pod ready, nothing on its way out, every node ready.
 fn objects(seen: &Seen, plan: &Plan) -> Option<String> {
+    if let Some((user, wish)) = seen.lock().busy.first_key_value() {
+        return Some(format!("{user} still waits to {wish}"));
+    }
     for deployment in live(seen, "deployments") {
         let (spec, status) = (&deployment["spec"], &deployment["status"]);
         let wanted = number(&spec["replicas"]);

@@ -2,7 +2,7 @@
 
 use super::{Outcome, cluster, finals, judge, settle, watchdog};
 use crate::check::{Finding, Verdict, raft::Breach};
-use crate::history::seen::Seen;
+use crate::history::seen::{Seen, State};
 use crate::nemesis::{Nemesis, now, until};
 use crate::plan::Plan;
 use crate::workload::{Ground, apiwatch, kube, kv, watch};
@@ -20,6 +20,8 @@ pub struct Manner {
     pub checkpoints: Option<u64>,
     /// What the same seed without harm ended in, if the twin has been run.
     pub twin: Option<Vec<String>>,
+    /// Gives every write to keys that contain this.
+    pub writes: Option<String>,
 }
 
 /// What a run gives beside its outcome.
@@ -27,6 +29,7 @@ pub struct Manner {
 pub struct Trace {
     pub checkpoints: Vec<record::Checkpoint>,
     pub lines: Vec<String>,
+    pub writes: Vec<String>,
 }
 
 /// What is taken out of the world at the end.
@@ -89,7 +92,20 @@ pub fn simulate(plan: &Plan, manner: &Manner) -> (Outcome, Trace) {
         simulated_ns: taken.simulated_ns,
         wall_ms: began.elapsed().as_millis() as u64,
     };
-    (outcome, taken.trace)
+    let writes = manner.writes.as_ref().map_or(vec![], |part| writes(&state, part));
+    (outcome, Trace { writes, ..taken.trace })
+}
+
+/// What the observer saw of these keys: revision, time, key, value.
+fn writes(state: &State, part: &str) -> Vec<String> {
+    let frames = state.history.watches.iter().filter(|watch| watch.client == "observer").flat_map(|watch| &watch.frames);
+    let events = frames.flat_map(|frame| frame.events.iter().map(move |event| (frame.at, event)));
+    let events = events.filter(|(_, event)| event.kv.key.contains(part));
+    let line = |(at, event): (u64, &crate::history::Event)| {
+        let value = if event.delete { "deleted" } else { event.kv.value.as_str() };
+        format!("{} {} {} {value}", event.kv.modified, crate::history::seconds(at), event.kv.key)
+    };
+    events.map(line).collect()
 }
 
 fn remember_panic(seen: &Seen, info: &panic::PanicHookInfo<'_>) {
@@ -121,7 +137,7 @@ async fn run(world: World, plan: Plan, manner: Manner, seen: Seen) -> Taken {
         events: record::events(),
         simulated_ns: process::elapsed().as_nanos() as u64,
         reached: base::marks::take_reached().into_iter().map(|(mark, count)| (mark.to_string(), count)).collect(),
-        trace: Trace { checkpoints: record::checkpoints(), lines: record::take_lines() },
+        trace: Trace { checkpoints: record::checkpoints(), lines: record::take_lines(), writes: vec![] },
         end,
     }
 }

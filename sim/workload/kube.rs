@@ -22,6 +22,7 @@ pub async fn run(plan: KubeClient, ground: Ground) -> Result<(), String> {
         rt::sleep(Duration::from_micros(op.pause)).await;
         user.wish(&op.deed).await;
     }
+    user.done();
     std::future::pending().await
 }
 
@@ -32,6 +33,7 @@ pub async fn operate(deeds: Vec<PlannedDeed>, ground: Ground) -> Result<(), Stri
         until(deed.at).await;
         user.wish(&deed.deed).await;
     }
+    user.done();
     std::future::pending().await
 }
 
@@ -44,11 +46,17 @@ struct User {
 impl User {
     fn new(name: &str, ground: &Ground) -> Self {
         let client = Client::new(ground.apiservers.clone(), name, &ground.knobs);
+        ground.seen.lock().busy.insert(name.to_string(), "begin".into());
         User { name: name.to_string(), ground: ground.clone(), client }
+    }
+
+    fn done(&self) {
+        self.ground.seen.lock().busy.remove(&self.name);
     }
 
     /// Repeats a wish until it is granted.
     async fn wish(&self, deed: &KubeDeed) {
+        self.ground.seen.lock().busy.insert(self.name.clone(), say(deed));
         loop {
             let call = now();
             let granted = self.attempt(deed).await;

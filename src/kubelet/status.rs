@@ -19,7 +19,9 @@ pub fn of(pod: &Object, doing: Doing, container: Option<&Container>, now: &str) 
     .iter()
     .map(|(kind, yes)| condition(pod, kind, word(*yes), now))
     .collect();
-    let phase = if running { "Running" } else { "Pending" };
+    // A pod that once ran does not go back to Pending: its containers are starting again.
+    let ran = pod.get_str(&["status", "phase"]) == "Running";
+    let phase = if running || ran { "Running" } else { "Pending" };
     let mut status = json!({
         "phase": phase, "conditions": conditions, "containerStatuses": containers(pod, container, running, ready),
         "startTime": kept(pod, &["status", "startTime"], now),
