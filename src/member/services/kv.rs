@@ -70,9 +70,10 @@ impl pb::kv_server::Kv for Kv {
         if !serializable {
             self.linearizable().await?;
         }
-        let (answer, revision) = self.handle.with_store(|store| (store.range(&request), store.revision()));
-        let answer = answer.map_err(refuse::by_store)?;
-        Ok(Response::new(convert::range_response(Some(self.handle.header(revision)), answer)))
+        let store = self.handle.store(); // a long range must not keep writes waiting
+        let answer = store.range(&request).map_err(refuse::by_store)?;
+        let header = Some(self.handle.header(store.revision()));
+        Ok(Response::new(convert::range_response(header, answer)))
     }
 
     async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {
