@@ -77,7 +77,24 @@ pub fn scaled(deployment: &Object, sets: &Sets) -> Targets {
         let count = targets.get(sets, largest);
         targets.set(sets, largest, (count + left).max(0)); // what rounding left over
     }
+    keep_available(deployment, sets, &mut targets);
     targets
+}
+
+/// Shrinking in proportion must not take pods that are needed to stay available: upstream's does, when the set
+/// that keeps its share has no pod ready yet. What it takes too much of stays until others are ready.
+fn keep_available(deployment: &Object, sets: &Sets, targets: &mut Targets) {
+    let least = replicas(deployment) - Bounds::of(deployment).unavailable;
+    let kept: i64 = sets.all().map(|set| available(set).min(targets.get(sets, set))).sum();
+    let mut missing = least - kept;
+    for set in sets.all() {
+        let count = targets.get(sets, set);
+        let spare = (available(set).min(replicas(set)) - count).clamp(0, missing.max(0));
+        if spare > 0 {
+            targets.set(sets, set, count + spare);
+            missing -= spare;
+        }
+    }
 }
 
 fn is(new: &Option<Arc<Object>>, set: &Object) -> bool {
@@ -190,6 +207,14 @@ mod tests {
         assert_eq!(step(&d, (1, 1), (3, 3)), (1, 2), "then one old pod goes");
         assert_eq!(step(&d, (1, 1), (2, 2)), (2, 2));
         assert_eq!(step(&d, (3, 3), (1, 1)), (3, 0));
+    }
+
+    #[test]
+    fn a_scale_down_in_mid_rollout_keeps_the_pods_that_are_available() {
+        let d = deployment(2, json!(1), json!(0));
+        let sets = Sets { new: Some(set("new", 2, 0)), old: vec![set("old", 6, 6)] };
+        let targets = scaled(&d, &sets);
+        assert_eq!(targets.old(&sets.old[0]), 2, "two must stay available, and only old pods are");
     }
 
     /// Every reachable state of a rollout, walked entirely: the bounds hold in each and the end is reached.
