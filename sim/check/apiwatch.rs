@@ -16,7 +16,8 @@ pub fn no_gap(history: &History, log: &BTreeMap<i64, Vec<Event>>) -> Verdict {
         match one(watch, log) {
             Ok(seen) => count += seen,
             Err(text) => {
-                let who = format!("{}: {} from resourceVersion {}", watch.client, watch.resource, watch.listed_at);
+                let who =
+                    format!("{}: {} from resourceVersion {}", watch.client, watch.resource, watch.listed_at);
                 return Verdict::Broken(vec![who, text]);
             }
         }
@@ -30,13 +31,21 @@ fn one(watch: &ApiWatch, log: &BTreeMap<i64, Vec<Event>>) -> Result<u64, String>
     for event in &watch.events {
         let fresh = if event.kind == "BOOKMARK" { event.version >= last } else { event.version > last };
         if !fresh {
-            return Err(format!("{} {} of {} at {} after {last}", event.kind, event.key, event.version, seconds(event.at)));
+            return Err(format!(
+                "{} {} of {} at {} after {last}",
+                event.kind,
+                event.key,
+                event.version,
+                seconds(event.at)
+            ));
         }
         last = event.version;
     }
     let mut owed = vec![];
-    for (revision, events) in log.range(watch.listed_at + 1..).take_while(|(revision, _)| **revision <= last) {
-        let of_kind = events.iter().filter_map(|event| Some((name_of(&event.kv.key, &watch.resource)?, event.delete)));
+    for (revision, events) in log.range(watch.listed_at + 1..).take_while(|(revision, _)| **revision <= last)
+    {
+        let of_kind =
+            events.iter().filter_map(|event| Some((name_of(&event.kv.key, &watch.resource)?, event.delete)));
         owed.extend(of_kind.map(|(name, delete)| (*revision, name, delete)));
     }
     let got = watch.events.iter().filter(|event| event.kind != "BOOKMARK");
@@ -58,11 +67,27 @@ pub fn never_back(history: &History) -> Verdict {
     let mut newest: Option<&crate::history::ApiList> = None;
     for list in &lists {
         while let Some(earlier) = answered.next_if(|earlier| earlier.ret < list.call) {
-            newest = if newest.is_none_or(|known| known.version < earlier.version) { Some(earlier) } else { newest };
+            newest = if newest.is_none_or(|known| known.version < earlier.version) {
+                Some(earlier)
+            } else {
+                newest
+            };
         }
         if let Some(known) = newest.filter(|known| known.version > list.version) {
-            let text = format!("{} listed {} at {} and was shown {}", list.client, list.resource, seconds(list.call), list.version);
-            let before = format!("{} of {} had been answered to {} at {}", known.resource, known.version, known.client, seconds(known.ret));
+            let text = format!(
+                "{} listed {} at {} and was shown {}",
+                list.client,
+                list.resource,
+                seconds(list.call),
+                list.version
+            );
+            let before = format!(
+                "{} of {} had been answered to {} at {}",
+                known.resource,
+                known.version,
+                known.client,
+                seconds(known.ret)
+            );
             return Verdict::Broken(vec![text, before]);
         }
     }

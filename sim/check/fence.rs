@@ -16,12 +16,22 @@ pub fn fenced(notes: &[(Nanos, String, Note)]) -> Verdict {
             }
             Note::FencedWrite { identity, lock, what } => {
                 writes += 1;
-                let Some((now, since)) = holder.get(lock.as_str()).filter(|(now, _)| now != identity) else { continue };
-                let text = format!("{identity}: {what} at {} under {lock}, which {now} had won at {}", seconds(*at), seconds(*since));
+                let Some((now, since)) = holder.get(lock.as_str()).filter(|(now, _)| now != identity) else {
+                    continue;
+                };
+                let text = format!(
+                    "{identity}: {what} at {} under {lock}, which {now} had won at {}",
+                    seconds(*at),
+                    seconds(*since)
+                );
                 return Verdict::Broken(vec![text]);
             }
             _ => {}
         }
     }
-    if writes == 0 { Verdict::Idle } else { Verdict::Held(format!("{writes} writes under {} locks", holder.len())) }
+    if writes == 0 {
+        Verdict::Idle
+    } else {
+        Verdict::Held(format!("{writes} writes under {} locks", holder.len()))
+    }
 }

@@ -37,11 +37,19 @@ pub fn not_before(history: &History) -> Verdict {
         let Some((end, true)) = ends.get(&lease) else { continue };
         let owed = operation.call + ttl;
         if operation.ret <= *end && *end < owed {
-            let text = format!("lease {lease:x} ended by time at {}; it was owed until {}", seconds(*end), seconds(owed));
+            let text = format!(
+                "lease {lease:x} ended by time at {}; it was owed until {}",
+                seconds(*end),
+                seconds(owed)
+            );
             return Verdict::Broken(vec![text, operation.to_string()]);
         }
     }
-    if count == 0 { Verdict::Idle } else { Verdict::Held(format!("{count} grants and renewals, {} ends", ends.len())) }
+    if count == 0 {
+        Verdict::Idle
+    } else {
+        Verdict::Held(format!("{count} grants and renewals, {} ends", ends.len()))
+    }
 }
 
 /// `healed`: when all harm had ended. `end`: when the run ended. `slack`: an election and the work of revoking.
@@ -52,7 +60,8 @@ pub fn not_never(history: &History, healed: Nanos, end: Nanos, slack: Nanos) -> 
         if let Some((lease, ttl)) = life(operation).filter(|(_, ttl)| *ttl > 0) {
             let entry = due.entry(lease).or_insert((0, ttl));
             entry.0 = entry.0.max(operation.ret);
-        } else if let (Request::KeepAlive { lease }, Outcome::Unknown(_)) = (&operation.request, &operation.outcome)
+        } else if let (Request::KeepAlive { lease }, Outcome::Unknown(_)) =
+            (&operation.request, &operation.outcome)
             && let Some(entry) = due.get_mut(lease)
         {
             entry.0 = entry.0.max(if operation.ret == u64::MAX { end } else { operation.ret });
@@ -66,8 +75,12 @@ pub fn not_never(history: &History, healed: Nanos, end: Nanos, slack: Nanos) -> 
         }
         count += 1;
         if !ends.contains_key(&lease) {
-            let text = format!("lease {lease:x} of {} s was last renewed at {} and had not ended at {}",
-                ttl / SECOND, seconds(renewed), seconds(end));
+            let text = format!(
+                "lease {lease:x} of {} s was last renewed at {} and had not ended at {}",
+                ttl / SECOND,
+                seconds(renewed),
+                seconds(end)
+            );
             return Verdict::Broken(vec![text]);
         }
     }

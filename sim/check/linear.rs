@@ -22,9 +22,9 @@ pub fn judge(history: &History) -> Judged {
     let writes = sweep.writes.len();
     let verdict = match sweep.broken {
         Some(evidence) => Verdict::Broken(evidence),
-        None if reads > 20 && unsure * 2 > reads => {
-            Verdict::Undecided(format!("{unsure} of {reads} reads fall on revisions that nobody saw being made"))
-        }
+        None if reads > 20 && unsure * 2 > reads => Verdict::Undecided(format!(
+            "{unsure} of {reads} reads fall on revisions that nobody saw being made"
+        )),
         None if writes == 0 && reads == 0 => Verdict::Idle,
         None => Verdict::Held(format!("{writes} writes in order, {reads} answers confirmed")),
     };
@@ -77,7 +77,8 @@ impl<'a> Sweep<'a> {
 
     /// Goes through the revisions in order, confirming writes, and answers as they come up.
     fn run(&mut self) {
-        let mut answers: Vec<(i64, &Operation)> = self.history.operations.iter().filter_map(place_of_answer).collect();
+        let mut answers: Vec<(i64, &Operation)> =
+            self.history.operations.iter().filter_map(place_of_answer).collect();
         answers.sort_by_key(|(revision, _)| *revision);
         if let Some((_, operation)) = answers.first().filter(|(revision, _)| *revision < 1) {
             return self.complain(vec!["the first revision there is is 1".into(), operation.to_string()]);
@@ -131,7 +132,8 @@ impl<'a> Sweep<'a> {
                 self.certain.insert(revision, seen);
             }
             (None, None) if whole => {
-                let text = format!("revision {revision} was never delivered to a watch of all keys that passed it");
+                let text =
+                    format!("revision {revision} was never delivered to a watch of all keys that passed it");
                 self.complain(vec![text, write.map(Operation::to_string).unwrap_or_default()]);
             }
             (None, seen) => {
@@ -142,7 +144,12 @@ impl<'a> Sweep<'a> {
     }
 
     /// What an acknowledged write must have done; None where the model cannot tell.
-    fn expect(&self, model: &Model, write: &Operation, revision: i64) -> Result<Option<Vec<Event>>, Vec<String>> {
+    fn expect(
+        &self,
+        model: &Model,
+        write: &Operation,
+        revision: i64,
+    ) -> Result<Option<Vec<Event>>, Vec<String>> {
         let Request::Write { guards, changes } = &write.request else { return Ok(None) };
         if model.holds(guards) == Some(false) {
             return Err(vec!["a write succeeded although its guard did not hold".into(), write.to_string()]);
@@ -152,7 +159,10 @@ impl<'a> Sweep<'a> {
             let told: i64 = deleted.iter().sum();
             let found = events.iter().filter(|event| event.delete).count() as i64;
             if told != found {
-                return Err(vec![format!("told that {told} keys were deleted; there were {found}"), write.to_string()]);
+                return Err(vec![
+                    format!("told that {told} keys were deleted; there were {found}"),
+                    write.to_string(),
+                ]);
             }
         }
         Ok(Some(events))
@@ -164,7 +174,8 @@ impl<'a> Sweep<'a> {
             let what = format!("revision {revision}: {}", say(event));
             if event.delete {
                 let leased = matches!(model.get(&event.kv.key), Told::Sure(Some(kv)) if kv.lease != 0);
-                if leased || model.get(&event.kv.key) == Told::Unsure || self.may_have_deleted(&event.kv.key) {
+                if leased || model.get(&event.kv.key) == Told::Unsure || self.may_have_deleted(&event.kv.key)
+                {
                     continue;
                 }
                 return Some(vec![what, "nobody asked for that".into()]);
@@ -174,8 +185,12 @@ impl<'a> Sweep<'a> {
             };
             match author.outcome {
                 Outcome::Unknown(_) => self.found.push((revision, author)),
-                Outcome::Refused(_) => return Some(vec![what, "the write had been refused".into(), author.to_string()]),
-                Outcome::Done(_) => return Some(vec![what, "the write took effect twice".into(), author.to_string()]),
+                Outcome::Refused(_) => {
+                    return Some(vec![what, "the write had been refused".into(), author.to_string()]);
+                }
+                Outcome::Done(_) => {
+                    return Some(vec![what, "the write took effect twice".into(), author.to_string()]);
+                }
             }
         }
         None
@@ -197,14 +212,19 @@ impl<'a> Sweep<'a> {
                 Told::Unsure => self.unsure += 1,
                 Told::Sure(found) => {
                     if found.len() != kvs.len() || found.iter().zip(kvs).any(|(a, b)| **a != *b) {
-                        let lines = found.iter().take(3).map(|kv| format!("{} (mod {})", kv.value, kv.modified));
+                        let lines =
+                            found.iter().take(3).map(|kv| format!("{} (mod {})", kv.value, kv.modified));
                         let lines: Vec<String> = lines.collect();
                         let at = model.revision;
                         let right = match lines.is_empty() {
                             true => format!("at revision {at} there is nothing"),
                             false => format!("at revision {at} there is {}", lines.join(", ")),
                         };
-                        self.complain(vec!["a read was told what is not so".into(), operation.to_string(), right]);
+                        self.complain(vec![
+                            "a read was told what is not so".into(),
+                            operation.to_string(),
+                            right,
+                        ]);
                     }
                 }
             },
@@ -218,7 +238,10 @@ impl<'a> Sweep<'a> {
                     && let Some(event) = events.first()
                 {
                     let key = &event.kv.key;
-                    self.complain(vec![format!("{key} was there, and was not deleted"), operation.to_string()]);
+                    self.complain(vec![
+                        format!("{key} was there, and was not deleted"),
+                        operation.to_string(),
+                    ]);
                 }
             }
             _ => {}
@@ -249,7 +272,8 @@ impl<'a> Sweep<'a> {
             let Some((known, earlier)) = newest else { continue };
             let made = operation.made().is_some();
             if known > revision || (made && known == revision) {
-                let text = format!("revision {known} had been answered before this began, and it got {revision}");
+                let text =
+                    format!("revision {known} had been answered before this began, and it got {revision}");
                 return self.complain(vec![text, earlier.to_string(), operation.to_string()]);
             }
         }
@@ -257,7 +281,11 @@ impl<'a> Sweep<'a> {
         self.nothing_from_the_future(all, &found);
     }
 
-    fn nothing_from_the_future(&mut self, mut all: Vec<(i64, &'a Operation)>, found: &[(i64, &'a Operation)]) {
+    fn nothing_from_the_future(
+        &mut self,
+        mut all: Vec<(i64, &'a Operation)>,
+        found: &[(i64, &'a Operation)],
+    ) {
         let wrote = |op: &Operation| op.made().is_some() || matches!(op.outcome, Outcome::Unknown(_));
         all.extend(found);
         all.sort_by_key(|(revision, op)| (*revision, !wrote(op)));
@@ -267,8 +295,11 @@ impl<'a> Sweep<'a> {
                 latest = Some(operation);
             }
             if let Some(write) = latest.filter(|write| write.call > operation.ret) {
-                let text = format!("answered at {} with revision {revision}, in front of which stands a write called at {}",
-                    seconds(operation.ret), seconds(write.call));
+                let text = format!(
+                    "answered at {} with revision {revision}, in front of which stands a write called at {}",
+                    seconds(operation.ret),
+                    seconds(write.call)
+                );
                 return self.complain(vec![text, operation.to_string(), write.to_string()]);
             }
         }
@@ -290,13 +321,19 @@ fn place_of_answer(operation: &Operation) -> Option<(i64, &Operation)> {
 
 fn differ(expected: &[Event], seen: Option<&[Event]>, whole: bool) -> Option<String> {
     let Some(seen) = seen else {
-        return whole.then(|| "an acknowledged write was delivered to no watch that passed its revision".to_string());
+        return whole
+            .then(|| "an acknowledged write was delivered to no watch that passed its revision".to_string());
     };
     for event in seen {
         match expected.iter().find(|other| other.kv.key == event.kv.key) {
             Some(other) if other.kv == event.kv && other.delete == event.delete => {}
             Some(other) => return Some(format!("a watch saw {:?}; the write made {:?}", event.kv, other.kv)),
-            None => return Some(format!("a watch saw {}, which the write of that revision did not do", say(event))),
+            None => {
+                return Some(format!(
+                    "a watch saw {}, which the write of that revision did not do",
+                    say(event)
+                ));
+            }
         }
     }
     let missing = expected.iter().find(|event| !seen.iter().any(|other| other.kv.key == event.kv.key));

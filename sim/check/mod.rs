@@ -17,13 +17,13 @@ pub mod apiwatch;
 pub mod fence;
 pub mod lease;
 pub mod linear;
+#[cfg(test)]
+mod object_tests;
 pub mod objects;
 pub mod outcome;
 pub mod promises;
 pub mod raft;
 pub mod rollout;
-#[cfg(test)]
-mod object_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -40,7 +40,11 @@ fn pod(uid: &str, node: &str, phase: &str) -> Option<Value> {
 
 #[test]
 fn a_pod_is_bound_once_and_ends_once() {
-    let right = [("pods/d/a", pod("a", "", "Pending")), ("pods/d/a", pod("a", "n1", "Pending")), ("pods/d/a", pod("a", "n1", "Running"))];
+    let right = [
+        ("pods/d/a", pod("a", "", "Pending")),
+        ("pods/d/a", pod("a", "n1", "Pending")),
+        ("pods/d/a", pod("a", "n1", "Running")),
+    ];
     let mut moved = right.to_vec();
     moved.push(("pods/d/a", pod("a", "n2", "Running")));
     let mut reborn = right.to_vec();
@@ -56,7 +60,12 @@ fn a_pod_is_bound_once_and_ends_once() {
 
 #[test]
 fn a_node_is_not_given_more_than_it_has() {
-    let node = ("nodes/n1", Some(json!({ "metadata": { "name": "n1" }, "status": { "allocatable": { "cpu": "1", "pods": "9" } } })));
+    let node = (
+        "nodes/n1",
+        Some(
+            json!({ "metadata": { "name": "n1" }, "status": { "allocatable": { "cpu": "1", "pods": "9" } } }),
+        ),
+    );
     let one = [node.clone(), ("pods/d/a", pod("a", "n1", "Running"))];
     let two = [one.as_slice(), &[("pods/d/b", pod("b", "n1", "Running"))]].concat();
     let after = [one.as_slice(), &[("pods/d/a", None), ("pods/d/b", pod("b", "n1", "Running"))]].concat();
@@ -69,7 +78,10 @@ fn a_node_is_not_given_more_than_it_has() {
 fn finalizers_and_owners_are_honoured() {
     let with = |finalizers: Value| Some(json!({ "metadata": { "uid": "x", "finalizers": finalizers } }));
     assert!(held(&verdict(Finalizers::default(), &[("pods/d/a", with(json!([]))), ("pods/d/a", None)])));
-    assert!(broken(&verdict(Finalizers::default(), &[("pods/d/a", with(json!(["wait"]))), ("pods/d/a", None)])));
+    assert!(broken(&verdict(
+        Finalizers::default(),
+        &[("pods/d/a", with(json!(["wait"]))), ("pods/d/a", None)]
+    )));
     let owner = ("deployments/d/web", Some(json!({ "metadata": { "uid": "dep", "name": "web" } })));
     let set = ("replicasets/d/web-1", set(3, 1, 1));
     let killed = [owner.clone(), set.clone(), ("replicasets/d/web-1", None)];
@@ -97,23 +109,34 @@ fn deployment(replicas: i64, generation: i64, observed: i64) -> Option<Value> {
 fn surge_is_bounded_by_what_the_controller_may_still_believe() {
     let deployments = "deployments/d/web";
     let sets = "replicasets/d/web-1";
-    let right = [(deployments, deployment(2, 1, 0)), (sets, set(3, 1, 0)), ("pods/d/a", pod("a", "", "Pending"))];
+    let right =
+        [(deployments, deployment(2, 1, 0)), (sets, set(3, 1, 0)), ("pods/d/a", pod("a", "", "Pending"))];
     assert!(held(&verdict(Surge::default(), &right)));
     assert!(broken(&verdict(Surge::default(), &[(deployments, deployment(2, 1, 0)), (sets, set(4, 1, 0))])));
     let late = [(deployments, deployment(5, 1, 1)), (deployments, deployment(2, 2, 1)), (sets, set(6, 1, 0))];
     assert!(held(&verdict(Surge::default(), &late)), "it has not seen the smaller size yet");
-    let known = [(deployments, deployment(5, 1, 1)), (deployments, deployment(2, 2, 2)), (sets, set(6, 1, 0))];
+    let known =
+        [(deployments, deployment(5, 1, 1)), (deployments, deployment(2, 2, 2)), (sets, set(6, 1, 0))];
     assert!(broken(&verdict(Surge::default(), &known)));
-    let twice = [(deployments, deployment(1, 1, 0)), (sets, set(1, 1, 0)), ("pods/d/a", pod("a", "", "Pending")),
-        ("pods/d/b", pod("b", "", "Pending"))];
+    let twice = [
+        (deployments, deployment(1, 1, 0)),
+        (sets, set(1, 1, 0)),
+        ("pods/d/a", pod("a", "", "Pending")),
+        ("pods/d/b", pod("b", "", "Pending")),
+    ];
     assert!(broken(&verdict(Surge::default(), &twice)));
     assert!(!broken(&verdict(Surge::excusing(vec![(4, 9)]), &twice)));
 }
 
 #[test]
 fn a_rollout_keeps_enough_pods_available() {
-    let start = [("deployments/d/web", deployment(3, 1, 1)), ("replicasets/d/web-1", set(3, 1, 1)),
-        ("pods/d/a", pod("a", "n", "Running")), ("pods/d/b", pod("b", "n", "Running")), ("pods/d/c", pod("c", "n", "Running"))];
+    let start = [
+        ("deployments/d/web", deployment(3, 1, 1)),
+        ("replicasets/d/web-1", set(3, 1, 1)),
+        ("pods/d/a", pod("a", "n", "Running")),
+        ("pods/d/b", pod("b", "n", "Running")),
+        ("pods/d/c", pod("c", "n", "Running")),
+    ];
     let to = |replicas| [start.as_slice(), &[("replicasets/d/web-1", set(replicas, 2, 1))]].concat();
     assert!(held(&verdict(Unavailable::default(), &to(2))));
     assert!(broken(&verdict(Unavailable::default(), &to(1))));
@@ -137,17 +160,28 @@ fn a_write_under_a_lost_lock_is_flagged() {
 
 #[test]
 fn a_gap_after_a_list_and_a_list_that_goes_back_are_flagged() {
-    let log = log(&[("pods/d/a", pod("a", "", "Pending")), ("pods/d/b", pod("b", "", "Pending")), ("pods/d/a", None)]);
+    let log = log(&[
+        ("pods/d/a", pod("a", "", "Pending")),
+        ("pods/d/b", pod("b", "", "Pending")),
+        ("pods/d/a", None),
+    ]);
     let event = |kind, key: &str, version| ApiEvent { at: 1, kind, key: key.into(), version };
     let watch = |events| History {
-        api_watches: vec![ApiWatch { client: "r".into(), resource: "pods".into(), listed_at: 2, events, ended: None }],
+        api_watches: vec![ApiWatch {
+            client: "r".into(),
+            resource: "pods".into(),
+            listed_at: 2,
+            events,
+            ended: None,
+        }],
         ..History::default()
     };
     let right = vec![event("ADDED", "d/b", 3), event("DELETED", "d/a", 4), event("BOOKMARK", "", 4)];
     assert!(held(&apiwatch::no_gap(&watch(right.clone()), &log)));
     assert!(broken(&apiwatch::no_gap(&watch(right[1..].to_vec()), &log)));
     assert!(broken(&apiwatch::no_gap(&watch(vec![right[1].clone(), right[0].clone()]), &log)));
-    let list = |call, ret, version| ApiList { client: "r".into(), resource: "pods".into(), call, ret, version };
+    let list =
+        |call, ret, version| ApiList { client: "r".into(), resource: "pods".into(), call, ret, version };
     let lists = |lists| History { lists, ..History::default() };
     assert!(held(&apiwatch::never_back(&lists(vec![list(1, 2, 5), list(3, 4, 5)]))));
     assert!(held(&apiwatch::never_back(&lists(vec![list(1, 4, 6), list(2, 3, 5)]))), "they overlap");

@@ -28,13 +28,18 @@ pub trait Look {
 }
 
 /// Runs several looks over one history. `times`: when each revision was seen.
-pub fn judge(log: &BTreeMap<i64, Vec<Event>>, times: &BTreeMap<i64, Nanos>, looks: &mut [Box<dyn Look>]) -> Vec<Verdict> {
+pub fn judge(
+    log: &BTreeMap<i64, Vec<Event>>,
+    times: &BTreeMap<i64, Nanos>,
+    looks: &mut [Box<dyn Look>],
+) -> Vec<Verdict> {
     let mut all: BTreeMap<String, Value> = BTreeMap::new();
     let mut broken: Vec<Option<Vec<String>>> = looks.iter().map(|_| None).collect();
     for (revision, events) in log {
         for event in events {
             let Some(resource) = resource_of(&event.kv.key) else { continue };
-            let new: Option<Value> = if event.delete { None } else { serde_json::from_str(&event.kv.value).ok() };
+            let new: Option<Value> =
+                if event.delete { None } else { serde_json::from_str(&event.kv.value).ok() };
             let step = Step {
                 revision: *revision,
                 resource,
@@ -45,7 +50,8 @@ pub fn judge(log: &BTreeMap<i64, Vec<Event>>, times: &BTreeMap<i64, Nanos>, look
             };
             for (look, broken) in looks.iter_mut().zip(&mut broken).filter(|(_, broken)| broken.is_none()) {
                 if let Err(evidence) = look.step(&step) {
-                    let at = times.get(revision).map_or(String::new(), |at| format!(", seen at {}", seconds(*at)));
+                    let at =
+                        times.get(revision).map_or(String::new(), |at| format!(", seen at {}", seconds(*at)));
                     let place = format!("revision {revision}{at}: {}", event.kv.key);
                     *broken = Some([vec![place], evidence].concat());
                 }
@@ -116,7 +122,11 @@ impl Look for BoundOnce {
         let (Some(old), Some(new)) = (step.old, step.new) else { return Ok(()) };
         let (was, is) = (text(old, &["spec", "nodeName"]), text(new, &["spec", "nodeName"]));
         self.0 += u64::from(was.is_empty() && !is.is_empty());
-        if was.is_empty() || was == is { Ok(()) } else { Err(vec![format!("bound to {was}, then to `{is}`")]) }
+        if was.is_empty() || was == is {
+            Ok(())
+        } else {
+            Err(vec![format!("bound to {was}, then to `{is}`")])
+        }
     }
 
     fn looked_at(&self) -> (u64, &'static str) {
@@ -158,7 +168,11 @@ impl Look for Finalizers {
         let (Some(old), None) = (step.old, step.new) else { return Ok(()) };
         self.0 += 1;
         let left = old["metadata"]["finalizers"].as_array().map_or(0, Vec::len);
-        if left == 0 { Ok(()) } else { Err(vec![format!("removed with finalizers {}", old["metadata"]["finalizers"])]) }
+        if left == 0 {
+            Ok(())
+        } else {
+            Err(vec![format!("removed with finalizers {}", old["metadata"]["finalizers"])])
+        }
     }
 
     fn looked_at(&self) -> (u64, &'static str) {
@@ -185,14 +199,21 @@ impl Look for Owners {
         if step.resource != "replicasets" {
             return Ok(());
         }
-        let Some(old) = step.old.filter(|old| old["metadata"]["deletionTimestamp"].is_null()) else { return Ok(()) };
+        let Some(old) = step.old.filter(|old| old["metadata"]["deletionTimestamp"].is_null()) else {
+            return Ok(());
+        };
         let leaves = step.new.is_none_or(|new| !new["metadata"]["deletionTimestamp"].is_null());
         let (true, Some((owner, name))) = (leaves, owner(old)) else { return Ok(()) };
         self.looked_at += 1;
-        let alive = step.all.values().any(|other| uid(other) == owner && other["metadata"]["deletionTimestamp"].is_null());
+        let alive = step
+            .all
+            .values()
+            .any(|other| uid(other) == owner && other["metadata"]["deletionTimestamp"].is_null());
         let wanted = number(old, &["spec", "replicas"]);
         if alive && wanted > 0 {
-            return Err(vec![format!("deleted with {wanted} replicas wanted, though its owner {name} lives")]);
+            return Err(vec![format!(
+                "deleted with {wanted} replicas wanted, though its owner {name} lives"
+            )]);
         }
         Ok(())
     }
@@ -233,7 +254,8 @@ impl Look for Capacity {
         self.0 += 1;
         let on_node = |pod: &&Value| text(pod, &["spec", "nodeName"]) == node && !is_finished(pod);
         let pods = step.all.range("/registry/pods/".to_string().."/registry/pods0".to_string());
-        let others: Vec<&Value> = pods.filter(|(key, _)| *key != step.key).map(|(_, pod)| pod).filter(on_node).collect();
+        let others: Vec<&Value> =
+            pods.filter(|(key, _)| *key != step.key).map(|(_, pod)| pod).filter(on_node).collect();
         let allocatable = &there["status"]["allocatable"];
         for resource in ["cpu", "memory"] {
             let Some(limit) = allocatable[resource].as_str().and_then(milli) else { continue };

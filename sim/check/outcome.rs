@@ -36,12 +36,17 @@ pub fn caches(notes: &[(Nanos, String, Note)], log: &BTreeMap<i64, Vec<Event>>) 
         let empty = BTreeMap::new();
         let there = held.get(plural).unwrap_or(&empty);
         if there.len() as u64 != objects {
-            let text = format!("{process}: at revision {revision} its cache of {plural} holds {objects} objects, the store {}", there.len());
+            let text = format!(
+                "{process}: at revision {revision} its cache of {plural} holds {objects} objects, the store {}",
+                there.len()
+            );
             return Verdict::Broken(vec![text]);
         }
         // only an informer's own hash is over what the store has; a watch cache names its keys in its own way
         if resource.ends_with('?') && base::note::versions_hash(there) != hash {
-            let text = format!("{process}: at revision {revision} its cache of {plural} holds other versions than the store");
+            let text = format!(
+                "{process}: at revision {revision} its cache of {plural} holds other versions than the store"
+            );
             return Verdict::Broken(vec![text]);
         }
     }
@@ -85,13 +90,18 @@ pub fn expected(expect: &[Expect], deployments: &[Value], reached: &BTreeMap<Str
     let find = |wanted: &str| deployments.iter().find(|d| d["metadata"]["name"] == wanted);
     for one in expect {
         let wrong = match one {
-            Expect::Reached(mark) => (!reached.contains_key(mark)).then(|| format!("`{mark}` was never reached")),
-            Expect::Absent { deployment } => find(deployment).map(|_| format!("deployment {deployment} is still there")),
+            Expect::Reached(mark) => {
+                (!reached.contains_key(mark)).then(|| format!("`{mark}` was never reached"))
+            }
+            Expect::Absent { deployment } => {
+                find(deployment).map(|_| format!("deployment {deployment} is still there"))
+            }
             Expect::Deployment { name, ready, image } => match find(name) {
                 None => Some(format!("there is no deployment {name}")),
                 Some(found) => {
                     let is_ready = found["status"]["readyReplicas"].as_u64().unwrap_or(0);
-                    let is_image = found["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap_or("");
+                    let is_image =
+                        found["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap_or("");
                     match (ready, image) {
                         (Some(ready), _) if *ready != is_ready => {
                             Some(format!("deployment {name} has {is_ready} ready replicas, expected {ready}"))
@@ -113,7 +123,8 @@ pub fn expected(expect: &[Expect], deployments: &[Value], reached: &BTreeMap<Str
 
 /// The final objects against those of the same seed without harm.
 pub fn twin(ours: &[String], theirs: &[String]) -> Verdict {
-    let missing = theirs.iter().filter(|line| !ours.contains(line)).map(|line| format!("without harm: {line}"));
+    let missing =
+        theirs.iter().filter(|line| !ours.contains(line)).map(|line| format!("without harm: {line}"));
     let extra = ours.iter().filter(|line| !theirs.contains(line)).map(|line| format!("with harm:    {line}"));
     let differences: Vec<String> = missing.chain(extra).collect();
     match differences.is_empty() {

@@ -4,7 +4,7 @@
 
 use crate::history::{Nanos, seconds};
 use base::{Index, MemberId, Note, Revision, Term};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A promise broken, at the moment it broke.
 #[derive(Clone, Debug)]
@@ -28,6 +28,9 @@ pub struct Raft {
     voters: usize,
     members: BTreeMap<MemberId, Member>,
     leaders: BTreeMap<Term, MemberId>,
+    /// Members that came back, after a term had its leader, without knowing of that term: their votes for it, if
+    /// they gave any, were not on disk.
+    forgetful: BTreeMap<Term, BTreeSet<MemberId>>,
     /// Digest of the entry of a term at an index, and the term in front of it.
     entries: BTreeMap<(u64, Term), (u64, Option<Term>)>,
     /// Known to be committed, and since which term.
@@ -38,6 +41,7 @@ pub struct Raft {
 }
 
 pub const ONE_LEADER: &str = "one leader a term";
+pub const VOTES: &str = "votes are on disk before they count";
 pub const MATCHING: &str = "log matching";
 pub const COMPLETE: &str = "leader completeness";
 pub const FORWARD: &str = "commit and revision never go back";
@@ -51,6 +55,7 @@ impl Raft {
             voters,
             members: BTreeMap::new(),
             leaders: BTreeMap::new(),
+            forgetful: BTreeMap::new(),
             entries: BTreeMap::new(),
             committed: BTreeMap::new(),
             hashes: BTreeMap::new(),
@@ -65,12 +70,17 @@ impl Raft {
             return;
         }
         let judged = match note {
-            Note::MemberStarted { member, last, applied, .. } => self.started(*member, *last, *applied),
+            Note::MemberStarted { member, term, last, applied } => {
+                self.started(*member, *last, *applied);
+                self.remembers(*member, *term)
+            }
             Note::Leader { member, term } => self.leader(*member, *term),
             Note::Appended { member, first, entries } => self.appended(*member, *first, entries),
             Note::Synced { member, last, .. } => self.synced(*member, *last),
             Note::Committed { member, index, .. } => self.commit(*member, *index),
-            Note::Applied { member, index, revision, hash, .. } => self.applied(*member, *index, *revision, *hash),
+            Note::Applied { member, index, revision, hash, .. } => {
+                self.applied(*member, *index, *revision, *hash)
+            }
             Note::Restored { member, index, term, revision, hash } => {
                 self.restored(*member, *index, *term, *revision, *hash)
             }
@@ -91,14 +101,35 @@ impl Raft {
         *self.looked_at.entry(promise).or_insert(0) += 1;
     }
 
-    fn started(&mut self, id: MemberId, last: Index, applied: Index) -> Judged {
+    fn started(&mut self, id: MemberId, last: Index, applied: Index) {
         let member = self.member(id);
         member.log.split_off(&(last.0 + 1));
         member.synced = last.0;
         member.committed = applied.0;
         member.applied = applied.0;
-        member.snapshot = member.snapshot.min(applied.0).max(member.log.keys().next().map_or(applied.0, |n| n - 1));
+        member.snapshot =
+            member.snapshot.min(applied.0).max(member.log.keys().next().map_or(applied.0, |n| n - 1));
         member.revision = Revision(0);
+    }
+
+    /// A leader was chosen by a quorum that had its term on disk; no more than the others may not know of it.
+    fn remembers(&mut self, id: MemberId, term: Term) -> Judged {
+        self.count(VOTES);
+        for (elected, leader) in self.leaders.range(term.next()..) {
+            let forgetful = self.forgetful.entry(*elected).or_default();
+            forgetful.insert(id);
+            let others = self.voters - forgetful.len().min(self.voters);
+            if others * 2 <= self.voters {
+                let names: Vec<String> = forgetful.iter().map(MemberId::to_string).collect();
+                let text = format!(
+                    "{leader} was elected in term {}, of which {} know nothing after a restart: at most {others} of {} votes were on disk",
+                    elected.0,
+                    names.join(" and "),
+                    self.voters
+                );
+                return Err((VOTES, vec![text]));
+            }
+        }
         Ok(())
     }
 
@@ -114,9 +145,14 @@ impl Raft {
         let member = self.members.entry(id).or_default();
         for (index, (entry_term, digest)) in self.committed.range(member.snapshot + 1..) {
             if *entry_term < term && member.log.get(index) != Some(&(*entry_term, *digest)) {
-                let has = member.log.get(index).map_or("nothing".into(), |(term, _)| format!("an entry of term {}", term.0));
-                let text = format!("{id} leads in term {}, but where entry {index} of term {} is committed it has {has}",
-                    term.0, entry_term.0);
+                let has = member
+                    .log
+                    .get(index)
+                    .map_or("nothing".into(), |(term, _)| format!("an entry of term {}", term.0));
+                let text = format!(
+                    "{id} leads in term {}, but where entry {index} of term {} is committed it has {has}",
+                    term.0, entry_term.0
+                );
                 return Err((COMPLETE, vec![text]));
             }
         }
@@ -131,11 +167,18 @@ impl Raft {
                 *index <= committed && log.get(index).is_some_and(|known| known != *entry)
             });
             if let Some((entry, index)) = replaced {
-                let text = format!("{id} replaced entry {index}, which it knew to be committed, by one of term {}", entry.0.0);
+                let text = format!(
+                    "{id} replaced entry {index}, which it knew to be committed, by one of term {}",
+                    entry.0.0
+                );
                 return Err((SAFE, vec![text]));
             }
         }
-        let mut before = self.members.get(&id).and_then(|member| member.log.get(&(first.0.wrapping_sub(1)))).map(|(t, _)| *t);
+        let mut before = self
+            .members
+            .get(&id)
+            .and_then(|member| member.log.get(&(first.0.wrapping_sub(1))))
+            .map(|(t, _)| *t);
         for (entry, index) in entries.iter().zip(first.0..) {
             self.count(MATCHING);
             let known = self.entries.entry((index, entry.0)).or_insert((entry.1, before));
@@ -146,8 +189,10 @@ impl Raft {
             if let (Some(one), Some(other)) = (known.1, before)
                 && one != other
             {
-                let text = format!("in front of entry {index} of term {}, {id} has one of term {}, somebody else one of term {}",
-                    entry.0.0, other.0, one.0);
+                let text = format!(
+                    "in front of entry {index} of term {}, {id} has one of term {}, somebody else one of term {}",
+                    entry.0.0, other.0, one.0
+                );
                 return Err((MATCHING, vec![text]));
             }
             known.1 = known.1.or(before);
@@ -177,7 +222,10 @@ impl Raft {
             let Some(entry) = member.log.get(&n) else { continue };
             let known = self.committed.entry(n).or_insert(*entry);
             if known != entry {
-                let text = format!("entry {n} is committed as one of term {}, and by {id} as one of term {}", known.0.0, entry.0.0);
+                let text = format!(
+                    "entry {n} is committed as one of term {}, and by {id} as one of term {}",
+                    known.0.0, entry.0.0
+                );
                 return Err((SAFE, vec![text]));
             }
         }
@@ -205,8 +253,10 @@ impl Raft {
         self.count(EQUAL);
         let known = *self.hashes.entry(index.0).or_insert((hash, revision, id));
         if (known.0, known.1) != (hash, revision) {
-            let text = format!("after entry {}, {} is at revision {} and {id} at {}, with states that differ",
-                index.0, known.2, known.1.0, revision.0);
+            let text = format!(
+                "after entry {}, {} is at revision {} and {id} at {}, with states that differ",
+                index.0, known.2, known.1.0, revision.0
+            );
             return Err((EQUAL, vec![text]));
         }
         Ok(())
@@ -234,7 +284,10 @@ impl Raft {
         };
         let holders = self.members.values().filter(on_disk).filter(same).count();
         if holders * 2 <= self.voters {
-            let text = format!("{id} acknowledged entry {}, which is on the disks of {holders} of {} members", index.0, self.voters);
+            let text = format!(
+                "{id} acknowledged entry {}, which is on the disks of {holders} of {} members",
+                index.0, self.voters
+            );
             return Err((DURABLE, vec![text]));
         }
         Ok(())
@@ -317,7 +370,16 @@ mod tests {
         assert_eq!(with(&[applied(C, 2, 999)]), Some(EQUAL));
         let unsynced = [appended(B, 3, &[(2, 30)]), Note::Acknowledged { member: B, index: Index(3) }];
         assert_eq!(with(&unsynced), Some(DURABLE));
-        let lost = Note::MemberStarted { member: B, term: Term(1), last: Index(1), applied: Index(0) };
+        let back = |member, term| Note::MemberStarted {
+            member,
+            term: Term(term),
+            last: Index(2),
+            applied: Index(0),
+        };
+        assert_eq!(with(&[back(C, 1)]), None, "one of three may not have heard");
+        assert_eq!(with(&[back(C, 1), back(A, 2)]), None);
+        assert_eq!(with(&[back(C, 1), back(A, 1)]), Some(VOTES));
+        let lost = Note::MemberStarted { member: B, term: Term(2), last: Index(1), applied: Index(0) };
         let again = [lost, Note::Acknowledged { member: A, index: Index(2) }];
         assert_eq!(with(&again), Some(DURABLE));
     }

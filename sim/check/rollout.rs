@@ -49,7 +49,8 @@ fn bounds(object: &Value) -> Bounds {
     let rolling = &object["spec"]["strategy"]["rollingUpdate"];
     let recreate = object["spec"]["strategy"]["type"] == "Recreate";
     let surge = if recreate { 0 } else { share(&rolling["maxSurge"], replicas, true) };
-    let mut unavailable = if recreate { replicas } else { share(&rolling["maxUnavailable"], replicas, false) };
+    let mut unavailable =
+        if recreate { replicas } else { share(&rolling["maxUnavailable"], replicas, false) };
     if surge == 0 && unavailable == 0 {
         unavailable = 1; // both zero after rounding would stop every rollout
     }
@@ -67,7 +68,10 @@ fn share(value: &Value, replicas: i64, up: bool) -> i64 {
 }
 
 /// Replica sets of a deployment in these objects.
-fn sets<'a>(all: &'a BTreeMap<String, Value>, deployment: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+fn sets<'a>(
+    all: &'a BTreeMap<String, Value>,
+    deployment: &str,
+) -> impl Iterator<Item = (&'a String, &'a Value)> {
     let range = all.range("/registry/replicasets/".to_string().."/registry/replicasets0".to_string());
     range.filter(move |(_, set)| owner(set).is_some_and(|(uid, _)| uid == deployment))
 }
@@ -150,6 +154,8 @@ pub struct Unavailable {
     ready: BTreeMap<String, i64>,
 }
 
+/// What a deployment wrote on a set as the size it was scaling to.
+const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
 /// A controller may not have seen yet that a pod is no longer ready.
 const RECENT: i64 = 200;
 
@@ -183,6 +189,11 @@ impl Unavailable {
         let wanted = step.old.map_or(0, |old| number(old, &["spec", "replicas"]));
         let Some((deployment, name)) = owner(new).filter(|_| wants < wanted) else { return Ok(()) };
         let Some(least) = self.deployments.least(deployment) else { return Ok(()) };
+        // when the deployment itself is scaled, its sets shrink in proportion, available or not
+        let desired = |set: &Value| text(set, &["metadata", "annotations", DESIRED]).to_string();
+        if step.old.is_some_and(|old| desired(old) != desired(new)) {
+            return Ok(());
+        }
         self.looked_at += 1;
         // of each set, the ready pods that are left when it has shrunk to its size; unready ones go first
         let ready = |set: &Value, within: i64| {
@@ -198,9 +209,12 @@ impl Unavailable {
         };
         // taking away pods that are unready already makes nothing worse, seen by any eyes
         let before = sum(0, &|_, set| number(set, &["spec", "replicas"]));
-        let after = sum(RECENT, &|key, set| if key == step.key { wants } else { number(set, &["spec", "replicas"]) });
+        let after =
+            sum(RECENT, &|key, set| if key == step.key { wants } else { number(set, &["spec", "replicas"]) });
         if after < least && after < before {
-            let text = format!("deployment {name} shrinks a set from {wanted} to {wants}: {after} of at least {least} pods stay available");
+            let text = format!(
+                "deployment {name} shrinks a set from {wanted} to {wants}: {after} of at least {least} pods stay available"
+            );
             return Err(vec![text]);
         }
         Ok(())

@@ -33,7 +33,13 @@ pub fn right(stream: &mut Stream, clients: usize, count: usize) -> History {
         let lost = matches!(request, Request::Write { .. }) && stream.gen_ratio(1, 8);
         let outcome = if lost { Outcome::Unknown("lost".into()) } else { Outcome::Done(answer) };
         let ret = if lost { u64::MAX } else { ret };
-        history.operations.push(Operation { client: format!("client-{client}"), call, ret, request, outcome });
+        history.operations.push(Operation {
+            client: format!("client-{client}"),
+            call,
+            ret,
+            request,
+            outcome,
+        });
     }
     history.watches.push(watch);
     history
@@ -72,7 +78,8 @@ fn execute(model: &mut Model, request: &Request) -> (Answer, Vec<Event>) {
                 model.apply(next, &events);
             }
             let deletions = changes.iter().filter(|change| matches!(change, Change::Delete { .. }));
-            let deleted = deletions.map(|_| events.iter().filter(|event| event.delete).count() as i64).collect();
+            let deleted =
+                deletions.map(|_| events.iter().filter(|event| event.delete).count() as i64).collect();
             (Answer { revision: model.revision, body: Body::Wrote { succeeded, deleted } }, events)
         }
         _ => unreachable!(),

@@ -38,7 +38,11 @@ fn the_search_agrees_on_small_histories_right_and_wrong() {
         let slow = explains(&small.operations);
         wrong_ones += usize::from(!slow);
         let said = || small.operations.iter().map(|op| format!("\n{op}")).collect::<String>();
-        assert!(slow || broken(&fast), "seed {seed}: no order explains it, and the check says {fast:?}{}", said());
+        assert!(
+            slow || broken(&fast),
+            "seed {seed}: no order explains it, and the check says {fast:?}{}",
+            said()
+        );
         // a watch may contradict what answers alone leave open, so only an unspoilt history must please both
         assert!(seed % 2 == 0 || (slow && !broken(&fast)), "seed {seed}: search {slow}, check {fast:?}");
     }
@@ -86,9 +90,14 @@ fn a_stale_read_is_flagged() {
 
 #[test]
 fn a_refused_write_that_took_effect_and_one_executed_twice_are_flagged() {
-    let find = |history: &History, wanted: fn(&Operation) -> bool| history.operations.iter().position(wanted).unwrap();
+    let find = |history: &History, wanted: fn(&Operation) -> bool| {
+        history.operations.iter().position(wanted).unwrap()
+    };
     let mut refused = history(3, 60);
-    let n = find(&refused, |op| op.made().is_some() && matches!(&op.request, Request::Write { changes, .. } if matches!(changes[0], Change::Put { .. })));
+    let n = find(&refused, |op| {
+        op.made().is_some()
+            && matches!(&op.request, Request::Write { changes, .. } if matches!(changes[0], Change::Put { .. }))
+    });
     refused.operations[n].outcome = Outcome::Refused("no".into());
     assert!(broken(&judge(&refused).verdict));
     let mut twice = history(3, 60);
@@ -160,7 +169,9 @@ fn every_watch_promise_is_held_by_a_right_watch_and_broken_by_a_planted_one() {
     }))));
     let cancelled = |compacted| FrameKind::Cancelled { compacted, reason: String::new() };
     let cancel = |compacted| {
-        spoilt(&|watch: &mut Watch| watch.frames.push(Frame { at: 9, revision: 9, what: cancelled(compacted), events: vec![] }))
+        spoilt(&|watch: &mut Watch| {
+            watch.frames.push(Frame { at: 9, revision: 9, what: cancelled(compacted), events: vec![] })
+        })
     };
     assert!(held(&watch::compacted(&cancel(5))), "it began at 2");
     assert!(broken(&watch::compacted(&cancel(2))));

@@ -14,14 +14,26 @@ fn each(history: &History, judge: impl Fn(&Watch) -> Result<usize, Vec<String>>)
         match judge(watch) {
             Ok(looked_at) => events += looked_at,
             Err(evidence) => {
-                let from = if watch.start > 0 { format!("from revision {}", watch.start) } else { "from now".into() };
-                let who = format!("{}: watch of {} {from}, opened at {}", watch.client,
-                    watch.span.from.escape_default(), seconds(watch.opened));
+                let from = if watch.start > 0 {
+                    format!("from revision {}", watch.start)
+                } else {
+                    "from now".into()
+                };
+                let who = format!(
+                    "{}: watch of {} {from}, opened at {}",
+                    watch.client,
+                    watch.span.from.escape_default(),
+                    seconds(watch.opened)
+                );
                 return Verdict::Broken([vec![who], evidence].concat());
             }
         }
     }
-    if events == 0 { Verdict::Idle } else { Verdict::Held(format!("{events} events to {} watches", history.watches.len())) }
+    if events == 0 {
+        Verdict::Idle
+    } else {
+        Verdict::Held(format!("{events} events to {} watches", history.watches.len()))
+    }
 }
 
 fn events(watch: &Watch) -> impl Iterator<Item = (u64, &Event)> {
@@ -37,7 +49,11 @@ pub fn ordered(history: &History) -> Verdict {
             let revision = event.kv.modified;
             if revision < last {
                 let what = if count == 1 { "the start" } else { "revision" };
-                return Err(vec![format!("{} at {}: revision {revision} after {what} {last}", say(event), seconds(at))]);
+                return Err(vec![format!(
+                    "{} at {}: revision {revision} after {what} {last}",
+                    say(event),
+                    seconds(at)
+                )]);
             }
             last = revision;
         }
@@ -50,7 +66,12 @@ pub fn unique(history: &History) -> Verdict {
         let mut seen = BTreeSet::new();
         for (at, event) in events(watch) {
             if !seen.insert((event.kv.modified, event.kv.key.as_str())) {
-                return Err(vec![format!("{} of revision {} came twice, again at {}", say(event), event.kv.modified, seconds(at))]);
+                return Err(vec![format!(
+                    "{} of revision {} came twice, again at {}",
+                    say(event),
+                    event.kv.modified,
+                    seconds(at)
+                )]);
             }
         }
         Ok(seen.len())
@@ -65,7 +86,11 @@ pub fn atomic(history: &History) -> Verdict {
             let FrameKind::Events { partial } = frame.what else { continue };
             count += frame.events.len();
             if let Some(event) = frame.events.iter().find(|event| event.kv.modified == closed) {
-                return Err(vec![format!("revision {closed} came in two answers: {} at {}", say(event), seconds(frame.at))]);
+                return Err(vec![format!(
+                    "revision {closed} came in two answers: {} at {}",
+                    say(event),
+                    seconds(frame.at)
+                )]);
             }
             if !partial {
                 closed = frame.events.last().map_or(closed, |event| event.kv.modified);
@@ -97,14 +122,18 @@ pub fn reliable(history: &History, log: &Log, resumed: bool) -> Verdict {
         }
         let Some(from) = watch.owes_from() else { return Ok(0) };
         let to = watch.complete_to();
-        let got: BTreeSet<(i64, &str)> = events(watch).map(|(_, e)| (e.kv.modified, e.kv.key.as_str())).collect();
+        let got: BTreeSet<(i64, &str)> =
+            events(watch).map(|(_, e)| (e.kv.modified, e.kv.key.as_str())).collect();
         let mut count = 0;
         for (revision, owed) in log.range(from..).take_while(|(revision, _)| **revision <= to) {
-            let wanted = |e: &&Event| watch.span.holds(&e.kv.key) && !(if e.delete { watch.no_delete } else { watch.no_put });
+            let wanted = |e: &&Event| {
+                watch.span.holds(&e.kv.key) && !(if e.delete { watch.no_delete } else { watch.no_put })
+            };
             for event in owed.iter().filter(wanted) {
                 count += 1;
                 if !got.contains(&(*revision, event.kv.key.as_str())) {
-                    let text = format!("revision {revision}, {}, never came, though revision {to} did", say(event));
+                    let text =
+                        format!("revision {revision}, {}, never came, though revision {to} did", say(event));
                     return Err(vec![text]);
                 }
             }
@@ -120,13 +149,21 @@ pub fn bookmark(history: &History) -> Verdict {
             if frame.what == FrameKind::Progress {
                 count += 1;
                 if watch.start > 0 && frame.revision < watch.start - 1 {
-                    let text = format!("a notice of revision {} to a watch that starts later, at {}", frame.revision, seconds(frame.at));
+                    let text = format!(
+                        "a notice of revision {} to a watch that starts later, at {}",
+                        frame.revision,
+                        seconds(frame.at)
+                    );
                     return Err(vec![text]);
                 }
                 told = told.max(frame.revision);
             } else if let Some(event) = frame.events.iter().find(|event| event.kv.modified <= told) {
-                let text = format!("{} of revision {} at {}, after a notice that all up to {told} had been sent",
-                    say(event), event.kv.modified, seconds(frame.at));
+                let text = format!(
+                    "{} of revision {} at {}, after a notice that all up to {told} had been sent",
+                    say(event),
+                    event.kv.modified,
+                    seconds(frame.at)
+                );
                 return Err(vec![text]);
             }
         }
@@ -163,7 +200,11 @@ pub fn previous(history: &History, log: &Log) -> Verdict {
             let excused = event.prev.is_none() && compacted >= event.kv.modified;
             if event.prev.as_ref() != *right && !excused {
                 let (told, right) = (say_prev(event.prev.as_ref()), say_prev(*right));
-                return Err(vec![format!("{} at {}: told {told} before it; it was {right}", say(event), seconds(at))]);
+                return Err(vec![format!(
+                    "{} at {}: told {told} before it; it was {right}",
+                    say(event),
+                    seconds(at)
+                )]);
             }
         }
         Ok(count)
@@ -182,7 +223,11 @@ pub fn compacted(history: &History) -> Verdict {
                 && compacted > 0
                 && watch.start >= compacted
             {
-                let text = format!("cancelled at {} as compacted at {compacted}, but it began at {}", seconds(frame.at), watch.start);
+                let text = format!(
+                    "cancelled at {} as compacted at {compacted}, but it began at {}",
+                    seconds(frame.at),
+                    watch.start
+                );
                 return Err(vec![text]);
             }
         }

@@ -4,8 +4,12 @@ use clap::{Parser, Subcommand};
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 #[derive(Parser)]
-#[command(name = "tank", about = "Runs the whole control plane in one deterministic simulation, and tries to sink it",
-    version, propagate_version = true)]
+#[command(
+    name = "tank",
+    about = "Runs the whole control plane in one deterministic simulation, and tries to sink it",
+    version,
+    propagate_version = true
+)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
@@ -147,11 +151,14 @@ pub fn range(text: &str) -> Result<RangeInclusive<u64>, String> {
 
 fn time(text: &str) -> Result<Duration, String> {
     let node = crate::scenario::yaml::Node::read(text).map_err(|mistake| mistake.message)?;
-    let drawn = crate::scenario::units::time(&node).map_err(|mistake| format!("expected {}", mistake.expected))?;
+    let drawn =
+        crate::scenario::units::time(&node).map_err(|mistake| format!("expected {}", mistake.expected))?;
     Ok(Duration::from_micros(drawn.bounds().1 as u64))
 }
 
 fn shard(text: &str) -> Result<(u64, u64), String> {
     let parts = text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
-    parts.filter(|(part, of)| part < of).ok_or_else(|| "expected I/N with I from 0 to N-1, such as 0/4".to_string())
+    parts
+        .filter(|(part, of)| part < of)
+        .ok_or_else(|| "expected I/N with I from 0 to N-1, such as 0/4".to_string())
 }

@@ -32,16 +32,25 @@ heal: 55s
 "#;
 
 pub fn bench(asked: &Bench) -> Result<i32, String> {
-    println!("{:<24} {:>12} {:>10} {:>10} {:>14} {:>14}", "", "simulated s", "wall s", "speed", "runs/core-hour", "events/s");
+    println!(
+        "{:<24} {:>12} {:>10} {:>10} {:>14} {:>14}",
+        "", "simulated s", "wall s", "speed", "runs/core-hour", "events/s"
+    );
     for text in [QUIET, HEAVY, SMALL] {
-        let scenario = read::scenario(text, &|_| Err("no files here".into())).map_err(|mistake| mistake.message)?;
+        let scenario =
+            read::scenario(text, &|_| Err("no files here".into())).map_err(|mistake| mistake.message)?;
         let runs: Vec<Outcome> = (1..=asked.runs)
             .map(|seed| simulate::simulate(&plan::plan(&scenario, seed), &simulate::Manner::default()).0)
             .collect();
         let sum = |of: fn(&Outcome) -> u64| runs.iter().map(of).sum::<u64>() as f64;
         let (simulated, wall) = (sum(|r| r.simulated_ns) / 1e9, sum(|r| r.wall_ms.max(1)) / 1e3);
-        println!("{:<24} {simulated:>12.1} {wall:>10.2} {:>9.0}x {:>14.0} {:>14.0}", scenario.name, simulated / wall,
-            runs.len() as f64 * 3_600.0 / wall, sum(|r| r.events) / wall);
+        println!(
+            "{:<24} {simulated:>12.1} {wall:>10.2} {:>9.0}x {:>14.0} {:>14.0}",
+            scenario.name,
+            simulated / wall,
+            runs.len() as f64 * 3_600.0 / wall,
+            sum(|r| r.events) / wall
+        );
     }
     println!("again: cargo tank bench --runs {}", asked.runs);
     Ok(0)

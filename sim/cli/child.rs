@@ -19,7 +19,9 @@ pub fn arguments(asked: &Run) -> Vec<String> {
     option("--trace", asked.trace.as_ref().map(|path| path.display().to_string()));
     option("--checkpoints", asked.checkpoints.map(|every| every.to_string()));
     option("--capture", asked.capture.as_ref().map(|range| format!("{}..{}", range.start(), range.end())));
-    for (on, name) in [(asked.json, "--json"), (asked.without_harm, "--without-harm"), (asked.no_twin, "--no-twin")] {
+    for (on, name) in
+        [(asked.json, "--json"), (asked.without_harm, "--without-harm"), (asked.no_twin, "--no-twin")]
+    {
         words.extend(on.then(|| name.to_string()));
     }
     words
@@ -46,7 +48,10 @@ pub fn outcome_of(build: &Path, asked: &Run) -> Result<Outcome, String> {
     serde_json::from_str(last).map_err(|_| {
         let said = String::from_utf8_lossy(&output.stderr);
         let code = output.status.code().unwrap_or(FAILED);
-        format!("the run ended with exit code {code}: {}", said.lines().find(|line| !line.is_empty()).unwrap_or("it said nothing"))
+        format!(
+            "the run ended with exit code {code}: {}",
+            said.lines().find(|line| !line.is_empty()).unwrap_or("it said nothing")
+        )
     })
 }
 

@@ -31,7 +31,8 @@ pub fn stem(path: &Path) -> String {
 pub fn files() -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(FOLDER) else { return vec![] };
     let paths = entries.flatten().map(|entry| entry.path());
-    let mut files: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|e| e == "yaml")).collect();
+    let mut files: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|e| e == "yaml")).collect();
     files.sort();
     files
 }
@@ -40,7 +41,8 @@ pub fn scenario(path: &Path) -> Result<Scenario, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let include = |name: &str| {
-        std::fs::read_to_string(folder.join(name)).map_err(|_| format!("there is no file {}", folder.join(name).display()))
+        std::fs::read_to_string(folder.join(name))
+            .map_err(|_| format!("there is no file {}", folder.join(name).display()))
     };
     read::scenario(&text, &include).map_err(|mistake| mistake.show(&path.display().to_string(), &text))
 }
@@ -62,7 +64,9 @@ pub fn list() -> Result<i32, String> {
     for path in files() {
         match scenario(&path) {
             Ok(scenario) => println!("{:<36} {}", path.display(), scenario.name),
-            Err(wrong) => println!("{:<36} {}", path.display(), wrong.lines().next().unwrap_or("cannot be read")),
+            Err(wrong) => {
+                println!("{:<36} {}", path.display(), wrong.lines().next().unwrap_or("cannot be read"))
+            }
         }
     }
     Ok(0)

@@ -13,9 +13,18 @@ struct Piece {
 }
 
 const RAFT: &[&str] = &[
-    "one leader a term", "log matching", "leader completeness", "committed stays committed",
-    "commit and revision never go back", "equal state at equal index", "acknowledged is on a quorum of disks",
-    "linearizable", "watch: reliable", "watch: resumable", "no process dies by itself",
+    "one leader a term",
+    "votes are on disk before they count",
+    "log matching",
+    "leader completeness",
+    "committed stays committed",
+    "commit and revision never go back",
+    "equal state at equal index",
+    "acknowledged is on a quorum of disks",
+    "linearizable",
+    "watch: reliable",
+    "watch: resumable",
+    "no process dies by itself",
 ];
 const READS: &[&str] = &["linearizable"];
 const KV: &[&str] = &["kv-swarm"];
@@ -32,21 +41,45 @@ const fn piece(
 
 const PIECES: &[Piece] = &[
     piece("CANARY", "a client that lies about what it read", KV, READS),
-    piece("R03", "votes compared by element", KV, &["settles"]),
+    piece("R03", "votes compared by index alone", KV, RAFT),
     piece("R06", "an entry of an earlier term counted as committed", KV, RAFT),
     piece("R08", "a vote answered before it is on disk", KV, RAFT),
     piece("R15", "a read served before the first commit of the term", KV, READS),
-    piece("R16", "a read confirmed by an answer to an earlier round", KV, READS),
     piece("R18", "a leader reads locally without proof of leadership", KV, READS),
     piece("R10", "appending truncates what was acknowledged", KV, RAFT),
     piece("S01", "a single member acknowledges before its disk does", KV, RAFT),
-    piece("M02", "compaction at a tombstone drops the deletion", KV, &["watch: reliable", "watch: resumable"]),
-    piece("W03", "a progress notice overtakes events", KV, &["watch: bookmark", "watch: reliable", "watch: resumable"]),
+    piece(
+        "M02",
+        "compaction at a tombstone drops the deletion",
+        KV,
+        &["watch: reliable", "watch: resumable"],
+    ),
+    piece(
+        "W03",
+        "a progress notice overtakes events",
+        KV,
+        &["watch: bookmark", "watch: reliable", "watch: resumable"],
+    ),
     piece("L01", "a deposed leader ends leases", KV, &["lease: not before its time"]),
     piece("T07", "a write is sent twice", KV, READS),
-    piece("A01", "a list is served from a cache that lags", BOTH, &["resourceVersion never goes back", "API watch: no gap after a list"]),
-    piece("C01", "pods are created again before the first are seen", BOTH, &["surge", "no hot loop", "settles"]),
-    piece("E01", "a manager that lost its lock goes on writing", BOTH, &["no write by one that lost its lock"]),
+    piece(
+        "A01",
+        "a list is served from a cache that lags",
+        BOTH,
+        &["resourceVersion never goes back", "API watch: no gap after a list"],
+    ),
+    piece(
+        "C01",
+        "pods are created again before the first are seen",
+        BOTH,
+        &["surge", "no hot loop", "settles"],
+    ),
+    piece(
+        "E01",
+        "a manager that lost its lock goes on writing",
+        BOTH,
+        &["no write by one that lost its lock"],
+    ),
 ];
 
 pub fn museum(asked: &Museum) -> Result<i32, String> {
@@ -109,8 +142,17 @@ fn hunt(piece: &Piece, asked: &Museum) -> Result<bool, String> {
             println!("{:<25}cargo tank run {scenario} --seed {seed} --bug {}", "", piece.id);
         }
         None => {
-            let others = if by_others > 0 { format!(" ({by_others} runs broke other promises)") } else { String::new() };
-            println!("{:<7} {count:>6} {cpu:>9.1}  {:<40} {}", piece.id, format!("NOT FOUND{others}"), piece.what);
+            let others = if by_others > 0 {
+                format!(" ({by_others} runs broke other promises)")
+            } else {
+                String::new()
+            };
+            println!(
+                "{:<7} {count:>6} {cpu:>9.1}  {:<40} {}",
+                piece.id,
+                format!("NOT FOUND{others}"),
+                piece.what
+            );
         }
     }
     Ok(found.is_some())

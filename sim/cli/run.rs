@@ -28,7 +28,8 @@ pub fn run(asked: &Run) -> Result<i32, String> {
     let (outcome, trace) = simulate::simulate(&plan, &manner);
     if let Some(path) = &asked.trace {
         let checkpoints = trace.checkpoints.iter().map(|c| serde_json::json!([c.events, c.digest]));
-        let text = serde_json::json!({ "checkpoints": checkpoints.collect::<Vec<_>>(), "lines": trace.lines });
+        let text =
+            serde_json::json!({ "checkpoints": checkpoints.collect::<Vec<_>>(), "lines": trace.lines });
         std::fs::write(path, text.to_string()).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     trace.writes.iter().for_each(|line| println!("{line}"));

@@ -14,7 +14,9 @@ pub fn same(asked: &Same) -> Result<i32, String> {
         if one.digest != two.digest {
             println!("seed {seed}: {} and {}", one.digest, two.digest);
             match first_difference(&run, &other)? {
-                Some((left, right)) => println!("the first event that differs:\n  one:   {left}\n  other: {right}"),
+                Some((left, right)) => {
+                    println!("the first event that differs:\n  one:   {left}\n  other: {right}")
+                }
                 None => println!("two more runs were equal: the difference comes and goes"),
             }
             println!("again: cargo tank same {} --seeds {seed}", asked.scenario);
@@ -40,7 +42,8 @@ fn first_difference(run: &Run, other: &Path) -> Result<Option<(String, String)>,
     let (one, two) = (traced(&child::this_build(), &run, "one")?, traced(other, &run, "two")?);
     let lines = |trace: &Value| trace["lines"].as_array().cloned().unwrap_or_default();
     let (one, two) = (lines(&one), lines(&two));
-    let line = |lines: &[Value], n: usize| lines.get(n).and_then(Value::as_str).unwrap_or("nothing").to_string();
+    let line =
+        |lines: &[Value], n: usize| lines.get(n).and_then(Value::as_str).unwrap_or("nothing").to_string();
     let differs = (0..one.len().max(two.len())).find(|n| one.get(*n) != two.get(*n));
     Ok(differs.map(|n| (line(&one, n), line(&two, n))))
 }

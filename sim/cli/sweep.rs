@@ -17,11 +17,7 @@ const TWINS: u64 = 10;
 pub type Result1 = (String, u64, Result<Outcome, String>);
 
 /// Runs jobs in child processes, `jobs` at once, until `stop` says so after a result.
-pub fn pool(
-    jobs: usize,
-    work: impl Iterator<Item = Run> + Send,
-    mut done: impl FnMut(Result1) -> bool,
-) {
+pub fn pool(jobs: usize, work: impl Iterator<Item = Run> + Send, mut done: impl FnMut(Result1) -> bool) {
     let work = Mutex::new(work);
     let stopped = std::sync::atomic::AtomicBool::new(false);
     let (tell, told) = mpsc::channel::<Result1>();
@@ -54,7 +50,11 @@ pub fn cores() -> usize {
 
 pub fn sweep(asked: &Sweep) -> Result<i32, String> {
     let scenarios: Vec<String> = match asked.scenarios.is_empty() {
-        true => ["swarm", "kv-swarm"].iter().filter(|name| load::find(name).is_ok()).map(|n| n.to_string()).collect(),
+        true => ["swarm", "kv-swarm"]
+            .iter()
+            .filter(|name| load::find(name).is_ok())
+            .map(|n| n.to_string())
+            .collect(),
         false => asked.scenarios.clone(),
     };
     for scenario in &scenarios {
@@ -83,12 +83,24 @@ pub fn sweep(asked: &Sweep) -> Result<i32, String> {
         if asked.json {
             let (scenario, seed, outcome) = &result;
             let outcome = outcome.as_ref().map_err(String::clone);
-            println!("{}", serde_json::json!({ "scenario": scenario, "seed": seed, "outcome": outcome.ok() }));
+            println!(
+                "{}",
+                serde_json::json!({ "scenario": scenario, "seed": seed, "outcome": outcome.ok() })
+            );
         }
         for signature in signatures(&result.2) {
             if !failures.contains_key(&signature) && !asked.json {
-                bar.suspend(|| println!("{signature}\n  again: {}", child::again(&Run {
-                    scenario: result.0.clone(), seed: Some(result.1), bug: asked.bug.clone(), ..Run::default() })));
+                bar.suspend(|| {
+                    println!(
+                        "{signature}\n  again: {}",
+                        child::again(&Run {
+                            scenario: result.0.clone(),
+                            seed: Some(result.1),
+                            bug: asked.bug.clone(),
+                            ..Run::default()
+                        })
+                    )
+                });
             }
             failures.entry(signature).or_default().push((result.0.clone(), result.1));
         }
@@ -118,7 +130,9 @@ fn code(results: &[Result1]) -> i32 {
 pub fn signatures(result: &Result<Outcome, String>) -> Vec<String> {
     match result {
         Err(why) => vec![format!("the run failed: {why}")],
-        Ok(outcome) if outcome.sum() == Sum::Vacuous => vec![format!("vacuous: {}", outcome.vacuous.join("; "))],
+        Ok(outcome) if outcome.sum() == Sum::Vacuous => {
+            vec![format!("vacuous: {}", outcome.vacuous.join("; "))]
+        }
         Ok(outcome) => {
             let scenario = &outcome.scenario;
             outcome.broken().map(|finding| format!("{} broke in “{scenario}”", finding.promise)).collect()
@@ -147,16 +161,32 @@ fn summary(
     let cpu = outcomes.iter().map(|outcome| outcome.wall_ms).sum::<u64>().max(1) as f64 / 1e3;
     let count = |wanted: Sum| outcomes.iter().filter(|outcome| outcome.sum() == wanted).count();
     println!();
-    println!("{} runs: {} held, {} broke, {} vacuous, {} failed to run", results.len(), count(Sum::Held),
-        count(Sum::Broke), count(Sum::Vacuous), results.len() - outcomes.len());
+    println!(
+        "{} runs: {} held, {} broke, {} vacuous, {} failed to run",
+        results.len(),
+        count(Sum::Held),
+        count(Sum::Broke),
+        count(Sum::Vacuous),
+        results.len() - outcomes.len()
+    );
     for (signature, seeds) in failures {
         let shown: Vec<String> = seeds.iter().take(5).map(|(_, seed)| seed.to_string()).collect();
-        println!("  {:>5}  {signature} (seeds {}{})", seeds.len(), shown.join(", "), if seeds.len() > 5 { ", .." } else { "" });
+        println!(
+            "  {:>5}  {signature} (seeds {}{})",
+            seeds.len(),
+            shown.join(", "),
+            if seeds.len() > 5 { ", .." } else { "" }
+        );
     }
     let operations: usize = outcomes.iter().map(|outcome| outcome.operations.0).sum();
-    let harms: usize = outcomes.iter().map(|o| o.harms.iter().filter(|harm| !harm.did.is_empty()).count()).sum();
-    println!("{operations} operations done under {harms} harms; {simulated:.0} s simulated in {:.0} s ({:.0}x a core, {:.0} runs a core-hour)",
-        took.as_secs_f64(), simulated / cpu, outcomes.len() as f64 * 3_600.0 / cpu);
+    let harms: usize =
+        outcomes.iter().map(|o| o.harms.iter().filter(|harm| !harm.did.is_empty()).count()).sum();
+    println!(
+        "{operations} operations done under {harms} harms; {simulated:.0} s simulated in {:.0} s ({:.0}x a core, {:.0} runs a core-hour)",
+        took.as_secs_f64(),
+        simulated / cpu,
+        outcomes.len() as f64 * 3_600.0 / cpu
+    );
     let mut reached: BTreeMap<&str, usize> = BTreeMap::new();
     for mark in outcomes.iter().flat_map(|outcome| outcome.reached.keys()) {
         *reached.entry(mark).or_insert(0) += 1;

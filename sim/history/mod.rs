@@ -59,13 +59,28 @@ impl Span {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// `at` 0: the newest.
-    Read { span: Span, at: i64, serializable: bool },
+    Read {
+        span: Span,
+        at: i64,
+        serializable: bool,
+    },
     /// All changes or none: all if every guard holds.
-    Write { guards: Vec<Guard>, changes: Vec<Change> },
-    Compact { at: i64 },
-    Grant { ttl: i64 },
-    KeepAlive { lease: i64 },
-    Revoke { lease: i64 },
+    Write {
+        guards: Vec<Guard>,
+        changes: Vec<Change>,
+    },
+    Compact {
+        at: i64,
+    },
+    Grant {
+        ttl: i64,
+    },
+    KeepAlive {
+        lease: i64,
+    },
+    Revoke {
+        lease: i64,
+    },
 }
 
 /// The key's mod_revision is this; 0: there is no such key.
@@ -101,9 +116,15 @@ pub struct Answer {
 pub enum Body {
     Kvs(Vec<Kv>),
     /// `deleted`: one number for each deletion among the changes.
-    Wrote { succeeded: bool, deleted: Vec<i64> },
+    Wrote {
+        succeeded: bool,
+        deleted: Vec<i64>,
+    },
     /// `ttl` in seconds; 0: there is no such lease.
-    Lease { lease: i64, ttl: i64 },
+    Lease {
+        lease: i64,
+        ttl: i64,
+    },
     Nothing,
 }
 
@@ -165,7 +186,17 @@ pub struct Watch {
 impl Watch {
     pub fn new(client: &str, span: Span, start: i64, opened: Nanos) -> Self {
         let (client, frames) = (client.to_string(), vec![]);
-        Watch { client, span, start, prev_kv: false, no_put: false, no_delete: false, opened, frames, ended: None }
+        Watch {
+            client,
+            span,
+            start,
+            prev_kv: false,
+            no_put: false,
+            no_delete: false,
+            opened,
+            frames,
+            ended: None,
+        }
     }
 
     pub fn is_plain(&self) -> bool {
@@ -185,7 +216,9 @@ impl Watch {
         let mut to = 0;
         for frame in &self.frames {
             match frame.what {
-                FrameKind::Events { partial: false } => to = to.max(frame.events.last().map_or(0, |e| e.kv.modified)),
+                FrameKind::Events { partial: false } => {
+                    to = to.max(frame.events.last().map_or(0, |e| e.kv.modified))
+                }
                 FrameKind::Progress => to = to.max(frame.revision),
                 _ => {}
             }
@@ -207,10 +240,15 @@ pub struct Frame {
 pub enum FrameKind {
     Created,
     /// `partial`: more of the same revision follows (fragment).
-    Events { partial: bool },
+    Events {
+        partial: bool,
+    },
     Progress,
     /// `compacted`: the compact revision, or 0.
-    Cancelled { compacted: i64, reason: String },
+    Cancelled {
+        compacted: i64,
+        reason: String,
+    },
 }
 
 /// Everything a run wrote down.
@@ -323,7 +361,9 @@ impl std::fmt::Display for Operation {
             Outcome::Done(answer) => {
                 write!(f, "answered at {} with revision {}", seconds(self.ret), answer.revision)?;
                 match &answer.body {
-                    Body::Kvs(kvs) if kvs.len() == 1 => write!(f, ": {} (mod {})", kvs[0].value, kvs[0].modified),
+                    Body::Kvs(kvs) if kvs.len() == 1 => {
+                        write!(f, ": {} (mod {})", kvs[0].value, kvs[0].modified)
+                    }
                     Body::Kvs(kvs) => write!(f, ": {} keys", kvs.len()),
                     Body::Wrote { succeeded: false, .. } => f.write_str(": the guard did not hold"),
                     _ => Ok(()),

@@ -83,8 +83,15 @@ impl Seen {
             }
             _ => {}
         }
-        let kept = matches!(note, Note::LeaseEnded { .. } | Note::Elected { .. } | Note::FencedWrite { .. }
-            | Note::Container { .. } | Note::Cache { .. } | Note::Leader { .. });
+        let kept = matches!(
+            note,
+            Note::LeaseEnded { .. }
+                | Note::Elected { .. }
+                | Note::FencedWrite { .. }
+                | Note::Container { .. }
+                | Note::Cache { .. }
+                | Note::Leader { .. }
+        );
         if kept {
             state.history.notes.push((at, process.to_string(), note));
         }

@@ -22,7 +22,13 @@ fn mask(bits: impl Iterator<Item = bool>) -> u64 {
     bits.enumerate().filter(|(_, on)| *on).fold(0, |mask, (n, _)| mask | 1 << n)
 }
 
-fn search(ops: &[&Operation], must: u64, done: u64, model: &Model, seen: &mut BTreeSet<(u64, String)>) -> bool {
+fn search(
+    ops: &[&Operation],
+    must: u64,
+    done: u64,
+    model: &Model,
+    seen: &mut BTreeSet<(u64, String)>,
+) -> bool {
     if done & must == must {
         return true;
     }
@@ -33,10 +39,11 @@ fn search(ops: &[&Operation], must: u64, done: u64, model: &Model, seen: &mut BT
     let open = |n: &usize| done & (1 << n) == 0;
     let first_return = (0..ops.len()).filter(open).filter(|n| must & (1 << n) != 0).map(|n| ops[n].ret).min();
     let first_return = first_return.unwrap_or(u64::MAX);
-    let candidates: Vec<usize> = (0..ops.len()).filter(open).filter(|n| ops[*n].call <= first_return).collect();
-    candidates.into_iter().any(|n| {
-        step(model, ops[n]).is_some_and(|next| search(ops, must, done | 1 << n, &next, seen))
-    })
+    let candidates: Vec<usize> =
+        (0..ops.len()).filter(open).filter(|n| ops[*n].call <= first_return).collect();
+    candidates
+        .into_iter()
+        .any(|n| step(model, ops[n]).is_some_and(|next| search(ops, must, done | 1 << n, &next, seen)))
 }
 
 /// The model after the operation, if its answer (if any) is what the model says.
@@ -60,7 +67,9 @@ fn step(model: &Model, operation: &Operation) -> Option<Model> {
                 next.apply(model.revision + 1, &events);
             }
             let right = match answer.map(|answer| (&answer.body, answer.revision)) {
-                Some((Body::Wrote { succeeded, .. }, revision)) => *succeeded == holds && revision == next.revision,
+                Some((Body::Wrote { succeeded, .. }, revision)) => {
+                    *succeeded == holds && revision == next.revision
+                }
                 _ => true,
             };
             right.then_some(next)

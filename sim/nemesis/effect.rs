@@ -10,7 +10,8 @@ pub struct Meter {
 
 impl Meter {
     pub fn start(hit: &[String]) -> Self {
-        let counters = hit.iter().filter_map(|name| Some((name.clone(), disk_harm::control(name)?.counters())));
+        let counters =
+            hit.iter().filter_map(|name| Some((name.clone(), disk_harm::control(name)?.counters())));
         Meter { disks: counters.collect() }
     }
 

@@ -46,7 +46,8 @@ pub async fn until(at: u64) {
 impl Nemesis {
     pub fn new(plan: &Plan, seen: &Seen) -> Self {
         let roles = [Role::Member, Role::ApiServer, Role::Manager, Role::Scheduler, Role::Node];
-        let processes = roles.iter().flat_map(|role| plan.cluster.processes(*role)).map(|p| p.to_string()).collect();
+        let processes =
+            roles.iter().flat_map(|role| plan.cluster.processes(*role)).map(|p| p.to_string()).collect();
         let nemesis = Nemesis {
             seen: seen.clone(),
             processes: Arc::new(processes),
@@ -112,7 +113,8 @@ impl Nemesis {
             Blow::Link { latency, loss } => self.slow_links(&hit, *latency, *loss, harm.until).await,
             Blow::Skew(shift) => self.skew(&hit, *shift, harm.until).await,
             Blow::Step(shift) => {
-                let moved = hit.iter().filter(|name| *shift != 0 && clock::step(name, *shift * 1_000)).count();
+                let moved =
+                    hit.iter().filter(|name| *shift != 0 && clock::step(name, *shift * 1_000)).count();
                 effect::clocks(moved, *shift)
             }
             Blow::Disk(disk) => self.disk(&hit, disk, harm.until, &meter).await,
@@ -158,7 +160,9 @@ impl Nemesis {
         let others: Vec<String> = match from {
             Some(aims) => aims.iter().filter_map(|aim| self.resolve(aim)).collect(),
             // clients are part of the rest
-            None => process::names().into_iter().filter(|name| name != "judge" && name != "observer").collect(),
+            None => {
+                process::names().into_iter().filter(|name| name != "judge" && name != "observer").collect()
+            }
         };
         let mut links = vec![];
         for one in hit {
@@ -235,7 +239,8 @@ impl Nemesis {
     }
 
     async fn skew(&self, hit: &[String], shift: i64, until_us: u64) -> String {
-        let moved: Vec<&String> = hit.iter().filter(|name| shift != 0 && clock::skew(name, shift * 1_000)).collect();
+        let moved: Vec<&String> =
+            hit.iter().filter(|name| shift != 0 && clock::skew(name, shift * 1_000)).collect();
         until(until_us).await;
         for name in &moved {
             clock::heal(name);
@@ -288,11 +293,17 @@ fn say(blow: &Blow) -> String {
         Blow::Pause => "pause".into(),
         Blow::Partition { way: Way::In, .. } => "nothing reaches".into(),
         Blow::Partition { way: Way::Out, .. } => "nothing comes from".into(),
-        Blow::Partition { flapping: Some(pace), .. } => format!("cut off, on and off every {},", say_time(*pace)),
+        Blow::Partition { flapping: Some(pace), .. } => {
+            format!("cut off, on and off every {},", say_time(*pace))
+        }
         Blow::Partition { .. } => "cut off".into(),
         Blow::Link { latency, loss } => {
             let slow = format!("links of {} to {}", say_time(latency.0), say_time(latency.1));
-            if *loss > 0 { format!("{slow} with {:.1}% loss at", *loss as f64 / 1e4) } else { format!("{slow} at") }
+            if *loss > 0 {
+                format!("{slow} with {:.1}% loss at", *loss as f64 / 1e4)
+            } else {
+                format!("{slow} at")
+            }
         }
         Blow::Skew(shift) => format!("clock off by {:+.1} s at", *shift as f64 / 1e6),
         Blow::Step(shift) => format!("clock jumps by {:+.1} s at", *shift as f64 / 1e6),

@@ -25,7 +25,10 @@ pub fn plan(scenario: &Scenario, seed: u64) -> Plan {
         nodes: draw("nodes", &cluster.nodes) as u64,
     };
     let (low, high) = scenario.network.latency.bounds();
-    let knobs = scenario.knobs.iter().map(|(name, value)| (name.clone(), draw(&format!("knob {name}"), value) as u64));
+    let knobs = scenario
+        .knobs
+        .iter()
+        .map(|(name, value)| (name.clone(), draw(&format!("knob {name}"), value) as u64));
     let mut plan = Plan {
         format: FORMAT,
         scenario: scenario.name.clone(),
@@ -108,11 +111,15 @@ fn strike(harm: &Harm, at: u64, line: u64, plan: &Plan, stream: &mut Stream) -> 
         HarmKind::Pause => Blow::Pause,
         HarmKind::Restart => Blow::Restart,
         HarmKind::Partition { from, way, flapping } => Blow::Partition {
-            from: from.as_ref().map(|from| from.iter().flat_map(|t| aims(t, &plan.cluster, stream)).collect()),
+            from: from
+                .as_ref()
+                .map(|from| from.iter().flat_map(|t| aims(t, &plan.cluster, stream)).collect()),
             way: *way,
             flapping: flapping.as_ref().map(|pace| pace.draw(stream) as u64),
         },
-        HarmKind::Link { latency, loss } => Blow::Link { latency: range(latency), loss: loss.draw(stream) as u64 },
+        HarmKind::Link { latency, loss } => {
+            Blow::Link { latency: range(latency), loss: loss.draw(stream) as u64 }
+        }
         HarmKind::ClockSkew(shift) => Blow::Skew(shift.draw(stream)),
         HarmKind::ClockStep(shift) => Blow::Step(shift.draw(stream)),
         HarmKind::Disk(disk) => Blow::Disk(disk.clone()),
@@ -127,7 +134,11 @@ fn aims(target: &Target, counts: &Counts, stream: &mut Stream) -> Vec<Aim> {
         Target::Active(role) => return vec![Aim::Active(*role)],
         Target::NodeRunning(pod) => return vec![Aim::NodeRunning(pod.clone())],
         Target::Exactly(process) => {
-            return if process.number <= counts.of(process.role) { vec![Aim::Process(*process)] } else { vec![] };
+            return if process.number <= counts.of(process.role) {
+                vec![Aim::Process(*process)]
+            } else {
+                vec![]
+            };
         }
         Target::Some(amount, role) => (*amount, *role),
     };
@@ -211,7 +222,10 @@ fn kv_deed(word: &str, client: &str, n: usize, keys: u64, kv: &KvLoad, stream: &
         "delete" => KvDeed::Delete { key },
         "transfer" => {
             let other = (first + stream.gen_range(1..keys)) % keys;
-            KvDeed::Transfer { keys: [key, format!("{LOAD}{other}")], values: [value.clone(), format!("{value}b")] }
+            KvDeed::Transfer {
+                keys: [key, format!("{LOAD}{other}")],
+                values: [value.clone(), format!("{value}b")],
+            }
         }
         "lease" => KvDeed::Lease {
             key: format!("{LOAD}lease-{client}-{n}"),
@@ -240,7 +254,13 @@ fn watcher_of(name: String, from: u64, slow: bool, stream: &mut Stream) -> Watch
     }
 }
 
-fn kube_client(name: String, names: &[String], kube: &KubeLoad, load: &Load, stream: &mut Stream) -> KubeClient {
+fn kube_client(
+    name: String,
+    names: &[String],
+    kube: &KubeLoad,
+    load: &Load,
+    stream: &mut Stream,
+) -> KubeClient {
     let (from, until) = (load.from, load.from + load.lasting);
     let mut ops: Vec<KubeOp> = vec![];
     let mut live: BTreeMap<&str, u64> = BTreeMap::new();
@@ -255,7 +275,12 @@ fn kube_client(name: String, names: &[String], kube: &KubeLoad, load: &Load, str
     KubeClient { name, from, until, ops }
 }
 
-fn kube_deed<'a>(name: &'a str, live: &mut BTreeMap<&'a str, u64>, kube: &KubeLoad, stream: &mut Stream) -> KubeDeed {
+fn kube_deed<'a>(
+    name: &'a str,
+    live: &mut BTreeMap<&'a str, u64>,
+    kube: &KubeLoad,
+    stream: &mut Stream,
+) -> KubeDeed {
     let replicas = kube.replicas.draw(stream) as u64;
     let deployment = name.to_string();
     let Some(version) = live.get_mut(name) else {
@@ -276,7 +301,8 @@ fn kube_deed<'a>(name: &'a str, live: &mut BTreeMap<&'a str, u64>, kube: &KubeLo
 }
 
 fn manifest(name: &str, replicas: u64, stream: &mut Stream) -> serde_json::Value {
-    let (surge, unavailable) = *[("25%", "25%"), ("1", "0"), ("0", "1"), ("2", "1")].choose(stream).unwrap_or(&("1", "1"));
+    let (surge, unavailable) =
+        *[("25%", "25%"), ("1", "0"), ("0", "1"), ("2", "1")].choose(stream).unwrap_or(&("1", "1"));
     let number = |text: &str| text.parse::<u64>().map_or(serde_json::json!(text), |n| serde_json::json!(n));
     serde_json::json!({
         "apiVersion": "apps/v1", "kind": "Deployment",

@@ -103,8 +103,15 @@ pub enum Blow {
     Pause,
     Restart,
     /// `from` None: from all others. `flapping`: the cut comes and goes at this pace.
-    Partition { from: Option<Vec<Aim>>, way: Way, flapping: Option<u64> },
-    Link { latency: (u64, u64), loss: u64 },
+    Partition {
+        from: Option<Vec<Aim>>,
+        way: Way,
+        flapping: Option<u64>,
+    },
+    Link {
+        latency: (u64, u64),
+        loss: u64,
+    },
     Skew(i64),
     Step(i64),
     Disk(DiskHarm),
@@ -134,18 +141,40 @@ pub struct KvOp {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KvDeed {
-    Put { key: String, value: String },
-    Get { key: String, serializable: bool },
+    Put {
+        key: String,
+        value: String,
+    },
+    Get {
+        key: String,
+        serializable: bool,
+    },
     List,
     /// Put if the key is as this client last saw it.
-    Txn { key: String, value: String },
+    Txn {
+        key: String,
+        value: String,
+    },
     /// Two keys in one revision.
-    Transfer { keys: [String; 2], values: [String; 2] },
-    Delete { key: String },
+    Transfer {
+        keys: [String; 2],
+        values: [String; 2],
+    },
+    Delete {
+        key: String,
+    },
     /// Grant, put under it, renew so often, then revoke it or leave it to end.
-    Lease { key: String, value: String, ttl: i64, renewals: u64, revoke: bool },
+    Lease {
+        key: String,
+        value: String,
+        ttl: i64,
+        renewals: u64,
+        revoke: bool,
+    },
     /// At the revision this client saw so many revisions ago; 0 is the newest it saw.
-    Compact { back: i64 },
+    Compact {
+        back: i64,
+    },
     /// Watch from the revision of this client's last compaction, or last write, until all of it has come.
     History,
 }
@@ -204,7 +233,8 @@ impl Plan {
     }
 
     pub fn from_text(text: &str) -> Result<Plan, String> {
-        let plan: Plan = serde_json::from_str(text).map_err(|error| format!("this is not a plan: {error}"))?;
+        let plan: Plan =
+            serde_json::from_str(text).map_err(|error| format!("this is not a plan: {error}"))?;
         if plan.format != FORMAT {
             return Err(format!("the plan has format {}; this build reads format {FORMAT}", plan.format));
         }

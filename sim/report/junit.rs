@@ -5,7 +5,8 @@ use crate::run::{Outcome, Sum};
 
 /// One test case a run. Runs that failed to run at all have a reason instead of an outcome.
 pub fn xml(results: &[(String, u64, Result<Outcome, String>)]) -> String {
-    let failed = results.iter().filter(|(_, _, result)| !matches!(result, Ok(outcome) if outcome.sum() == Sum::Held));
+    let failed =
+        results.iter().filter(|(_, _, result)| !matches!(result, Ok(outcome) if outcome.sum() == Sum::Held));
     let mut out = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"tank\" tests=\"{}\" failures=\"{}\">\n",
         results.len(),
@@ -18,7 +19,9 @@ pub fn xml(results: &[(String, u64, Result<Outcome, String>)]) -> String {
             Err(why) => format!("<error message=\"{}\"/>", escape(why)),
             Ok(outcome) => failure(outcome),
         };
-        out.push_str(&format!("  <testcase classname=\"{scenario}\" name=\"{name}\" time=\"{time:.3}\">{failure}</testcase>\n"));
+        out.push_str(&format!(
+            "  <testcase classname=\"{scenario}\" name=\"{name}\" time=\"{time:.3}\">{failure}</testcase>\n"
+        ));
     }
     out.push_str("</testsuite>\n");
     out

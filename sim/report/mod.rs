@@ -22,11 +22,19 @@ pub fn verdict(outcome: &Outcome, again: &str, style: Style) -> String {
     line(row(style, "cluster", &outcome.cluster));
     let (done, refused, unknown) = outcome.operations;
     if done + refused + unknown > 0 {
-        line(row(style, "store load", &format!("{done} operations done, {refused} refused, {unknown} of unknown outcome")));
+        line(row(
+            style,
+            "store load",
+            &format!("{done} operations done, {refused} refused, {unknown} of unknown outcome"),
+        ));
     }
     if let Some(changes) = outcome.counts.get("changes by users").filter(|changes| **changes > 0) {
         let failed = outcome.counts.get("changes by users that failed").copied().unwrap_or(0);
-        line(row(style, "API load", &format!("{} changes by users, {failed} attempts failed", changes - failed)));
+        line(row(
+            style,
+            "API load",
+            &format!("{} changes by users, {failed} attempts failed", changes - failed),
+        ));
     }
     for text in harms(outcome, style) {
         line(text);
@@ -72,13 +80,15 @@ fn harms(outcome: &Outcome, style: Style) -> Vec<String> {
 
 fn findings(outcome: &Outcome, style: Style) -> Vec<String> {
     let mut lines = vec![];
-    let (failed, rest): (Vec<&Finding>, Vec<&Finding>) = outcome.findings.iter().partition(|f| f.verdict.failed());
+    let (failed, rest): (Vec<&Finding>, Vec<&Finding>) =
+        outcome.findings.iter().partition(|f| f.verdict.failed());
     for finding in rest {
         if let Verdict::Held(what) = &finding.verdict {
             lines.push(format!("  {} {:<40} {}", style.green("✓"), finding.promise, style.dim(what)));
         }
     }
-    let idle: Vec<&str> = outcome.findings.iter().filter(|f| f.verdict == Verdict::Idle).map(|f| f.promise.as_str()).collect();
+    let idle: Vec<&str> =
+        outcome.findings.iter().filter(|f| f.verdict == Verdict::Idle).map(|f| f.promise.as_str()).collect();
     if !idle.is_empty() {
         lines.push(style.dim(&format!("  · nothing to look at: {}", wrap(&idle, 24))));
     }
@@ -86,7 +96,11 @@ fn findings(outcome: &Outcome, style: Style) -> Vec<String> {
         lines.push(String::new());
         lines.push(format!("  {} {}", style.red("✗"), style.bold(&finding.promise)));
         if let Some(promise) = promise(&finding.promise) {
-            lines.push(format!("    {}  {}", style.italic(&format!("“{}”", promise.words)), style.dim(promise.source)));
+            lines.push(format!(
+                "    {}  {}",
+                style.italic(&format!("“{}”", promise.words)),
+                style.dim(promise.source)
+            ));
         }
         let evidence = match &finding.verdict {
             Verdict::Broken(evidence) => evidence.clone(),
@@ -121,7 +135,9 @@ fn sum(outcome: &Outcome, style: Style) -> String {
             let broken: Vec<&str> = outcome.broken().map(|finding| finding.promise.as_str()).collect();
             format!("  {} {}", style.red("BROKE"), broken.join("; "))
         }
-        Sum::Vacuous => format!("  {} nothing broke, but the scenario did not do what it says", style.yellow("vacuous")),
+        Sum::Vacuous => {
+            format!("  {} nothing broke, but the scenario did not do what it says", style.yellow("vacuous"))
+        }
     }
 }
 
@@ -134,14 +150,17 @@ pub fn speed(outcome: &Outcome) -> String {
 /// What a snapshot holds: what is stable across refactoring. Verdicts, what harm was done, what is there at the
 /// end; not digests, not timings, not how many operations fitted in.
 pub fn snapshot(outcome: &Outcome) -> String {
-    let mut lines = vec![outcome.scenario.clone(), format!("seed {}, {}", outcome.seed, outcome.cluster), String::new()];
+    let mut lines =
+        vec![outcome.scenario.clone(), format!("seed {}, {}", outcome.seed, outcome.cluster), String::new()];
     let verdict = |finding: &Finding| match &finding.verdict {
         Verdict::Held(_) => "held".to_string(),
         Verdict::Broken(evidence) => format!("BROKEN: {}", evidence.join("; ")),
         Verdict::Undecided(why) => format!("UNDECIDED: {why}"),
         Verdict::Idle => "nothing to look at".into(),
     };
-    lines.extend(outcome.findings.iter().map(|finding| format!("{:<40} {}", finding.promise, verdict(finding))));
+    lines.extend(
+        outcome.findings.iter().map(|finding| format!("{:<40} {}", finding.promise, verdict(finding))),
+    );
     lines.push(String::new());
     let mut harms = outcome.harms.clone();
     harms.sort_by_key(|harm| (harm.at, harm.what.clone()));

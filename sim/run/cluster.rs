@@ -67,7 +67,8 @@ pub fn boot(world: &World, plan: &Plan) {
         let (etcd, knobs) = (turned(stores(plan), process.number), knobs.clone());
         world.create(&process.to_string(), ip, move || {
             let listen = SocketAddr::new(ip, API);
-            let config = api::Config { name: process.to_string(), listen, etcd: etcd.clone(), knobs: knobs.clone() };
+            let config =
+                api::Config { name: process.to_string(), listen, etcd: etcd.clone(), knobs: knobs.clone() };
             async move { api::run(config).await.map_err(|error| error.to_string()) }
         });
     }
@@ -128,8 +129,11 @@ fn member(plan: &Plan, process: Process, knobs: &Knobs) -> member::Config {
 /// Starts again what ended by itself, as any service manager would, and writes down why it ended.
 pub async fn supervise(plan: Plan, nemesis: Nemesis, seen: Seen) {
     let roles = [Role::Member, Role::ApiServer, Role::Manager, Role::Scheduler, Role::Node];
-    let names: Vec<String> =
-        roles.iter().flat_map(|role| plan.cluster.processes(*role)).map(|process| process.to_string()).collect();
+    let names: Vec<String> = roles
+        .iter()
+        .flat_map(|role| plan.cluster.processes(*role))
+        .map(|process| process.to_string())
+        .collect();
     loop {
         rt::sleep(Duration::from_millis(500)).await;
         for name in &names {

@@ -19,7 +19,9 @@ pub fn finals(state: &State) -> Vec<String> {
     let mut lines = vec![];
     let mut pods: BTreeMap<String, u64> = BTreeMap::new();
     for (key, (_, value)) in &state.live {
-        let (Some(resource), Ok(object)) = (resource_of(key), serde_json::from_str::<Value>(value)) else { continue };
+        let (Some(resource), Ok(object)) = (resource_of(key), serde_json::from_str::<Value>(value)) else {
+            continue;
+        };
         let name = text(&object, &["metadata", "name"]);
         match resource {
             "deployments" => lines.push(format!(
@@ -34,7 +36,9 @@ pub fn finals(state: &State) -> Vec<String> {
                 let ready = if is_ready(&object) { "ready" } else { "not ready" };
                 *pods.entry(format!("pods of {group}, {}, {ready}", pod_image(&object))).or_insert(0) += 1;
             }
-            "nodes" => lines.push(format!("node {name}: {}", if is_ready(&object) { "ready" } else { "not ready" })),
+            "nodes" => {
+                lines.push(format!("node {name}: {}", if is_ready(&object) { "ready" } else { "not ready" }))
+            }
             _ => {}
         }
     }

@@ -43,7 +43,14 @@ pub fn judge(
 /// What was looked at after every step.
 fn steps(state: &State, verdicts: &mut BTreeMap<&str, Verdict>) {
     let names = [
-        raft::ONE_LEADER, raft::MATCHING, raft::COMPLETE, raft::SAFE, raft::FORWARD, raft::EQUAL, raft::DURABLE,
+        raft::ONE_LEADER,
+        raft::VOTES,
+        raft::MATCHING,
+        raft::COMPLETE,
+        raft::SAFE,
+        raft::FORWARD,
+        raft::EQUAL,
+        raft::DURABLE,
     ];
     for name in names {
         let verdict = match state.raft.looked_at.get(name) {
@@ -71,9 +78,10 @@ fn deaths(plan: &Plan, state: &State) -> Verdict {
     let anyone = failing.iter().any(|name| name.starts_with("the "));
     let unexcused = state.deaths.iter().find(|(_, name, _)| !anyone && !failing.contains(name));
     match unexcused {
-        Some((at, name, why)) => {
-            Verdict::Broken(vec![format!("{name} ended by itself at {}: {why}", crate::history::seconds(*at))])
-        }
+        Some((at, name, why)) => Verdict::Broken(vec![format!(
+            "{name} ended by itself at {}: {why}",
+            crate::history::seconds(*at)
+        )]),
         None => Verdict::Held(format!("{} ends by failing disks", state.deaths.len())),
     }
 }
@@ -106,7 +114,12 @@ fn histories(plan: &Plan, state: &State, end: &End, verdicts: &mut BTreeMap<&str
     }
 }
 
-fn objects_of(state: &State, end: &End, log: &BTreeMap<i64, Vec<Event>>, verdicts: &mut BTreeMap<&str, Verdict>) {
+fn objects_of(
+    state: &State,
+    end: &End,
+    log: &BTreeMap<i64, Vec<Event>>,
+    verdicts: &mut BTreeMap<&str, Verdict>,
+) {
     let surge = rollout::Surge::excusing(changes_of_manager(state));
     let owners = objects::Owners::of(end.settled.is_some());
     let mut looks: Vec<Box<dyn objects::Look>> = vec![
@@ -138,7 +151,8 @@ fn changes_of_manager(state: &State) -> Vec<(i64, i64)> {
         _ => None,
     });
     let revisions = won.map(|at| {
-        let within = state.times.iter().filter(|(_, seen)| (at..at + SECONDS).contains(*seen)).map(|(r, _)| *r);
+        let within =
+            state.times.iter().filter(|(_, seen)| (at..at + SECONDS).contains(*seen)).map(|(r, _)| *r);
         let (mut low, mut high) = (i64::MAX, 0);
         within.for_each(|revision| (low, high) = (low.min(revision), high.max(revision)));
         (low, high)
@@ -183,8 +197,10 @@ pub fn vacuous(plan: &Plan, state: &State, findings: &[Finding]) -> Vec<String> 
     if findings.iter().any(|finding| finding.verdict.failed()) {
         return vec![];
     }
-    let did: BTreeSet<u64> = state.harms.iter().filter(|e| !e.did.is_empty()).map(|effect| effect.line).collect();
-    let required: BTreeSet<u64> = plan.harms.iter().filter(|harm| harm.required).map(|harm| harm.line).collect();
+    let did: BTreeSet<u64> =
+        state.harms.iter().filter(|e| !e.did.is_empty()).map(|effect| effect.line).collect();
+    let required: BTreeSet<u64> =
+        plan.harms.iter().filter(|harm| harm.required).map(|harm| harm.line).collect();
     let mut vacuous: Vec<String> =
         required.difference(&did).map(|line| format!("line {line}: this harm touched nothing")).collect();
     if !plan.harms.is_empty() && did.is_empty() && vacuous.is_empty() {
@@ -198,7 +214,8 @@ pub fn vacuous(plan: &Plan, state: &State, findings: &[Finding]) -> Vec<String> 
 
 pub fn counts(state: &State) -> BTreeMap<String, u64> {
     let history = &state.history;
-    let leaders = history.notes.iter().filter(|(_, _, note)| matches!(note, Note::Leader { .. })).count() as u64;
+    let leaders =
+        history.notes.iter().filter(|(_, _, note)| matches!(note, Note::Leader { .. })).count() as u64;
     let changes = history.kube.len() as u64;
     let counts = [
         ("leaders", leaders),

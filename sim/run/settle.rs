@@ -114,7 +114,10 @@ fn objects(seen: &Seen, plan: &Plan) -> Option<String> {
         }
         let told = ["replicas", "updatedReplicas", "availableReplicas"];
         if let Some(field) = told.iter().find(|field| number(&status[**field]) != wanted) {
-            return Some(format!("deployment {name}: {field} is {}, wanted {wanted}", number(&status[*field])));
+            return Some(format!(
+                "deployment {name}: {field} is {}, wanted {wanted}",
+                number(&status[*field])
+            ));
         }
     }
     for pod in live(seen, "pods") {

@@ -98,7 +98,12 @@ pub fn simulate(plan: &Plan, manner: &Manner) -> (Outcome, Trace) {
 
 /// What the observer saw of these keys: revision, time, key, value.
 fn writes(state: &State, part: &str) -> Vec<String> {
-    let frames = state.history.watches.iter().filter(|watch| watch.client == "observer").flat_map(|watch| &watch.frames);
+    let frames = state
+        .history
+        .watches
+        .iter()
+        .filter(|watch| watch.client == "observer")
+        .flat_map(|watch| &watch.frames);
     let events = frames.flat_map(|frame| frame.events.iter().map(move |event| (frame.at, event)));
     let events = events.filter(|(_, event)| event.kv.key.contains(part));
     let line = |(at, event): (u64, &crate::history::Event)| {
@@ -136,7 +141,10 @@ async fn run(world: World, plan: Plan, manner: Manner, seen: Seen) -> Taken {
         digest: record::digest(),
         events: record::events(),
         simulated_ns: process::elapsed().as_nanos() as u64,
-        reached: base::marks::take_reached().into_iter().map(|(mark, count)| (mark.to_string(), count)).collect(),
+        reached: base::marks::take_reached()
+            .into_iter()
+            .map(|(mark, count)| (mark.to_string(), count))
+            .collect(),
         trace: Trace { checkpoints: record::checkpoints(), lines: record::take_lines(), writes: vec![] },
         end,
     }
@@ -223,7 +231,12 @@ async fn rest(judge: settle::Judge, plan: &Plan, seen: &Seen) -> End {
 fn calm_writes(seen: &Seen, after: i64) -> BTreeMap<String, u64> {
     let state = seen.lock();
     let mut writes = BTreeMap::new();
-    let frames = state.history.watches.iter().filter(|watch| watch.client == "observer").flat_map(|watch| &watch.frames);
+    let frames = state
+        .history
+        .watches
+        .iter()
+        .filter(|watch| watch.client == "observer")
+        .flat_map(|watch| &watch.frames);
     for event in frames.flat_map(|frame| &frame.events).filter(|event| event.kv.modified > after) {
         *writes.entry(event.kv.key.clone()).or_insert(0) += 1;
     }
@@ -263,11 +276,17 @@ fn start_clients(world: &World, plan: &Plan, seen: &Seen) {
     create("observer", Box::pin(move || Box::pin(watch::observe(own.clone())) as Main));
     for client in &plan.kv {
         let (client, own) = (client.clone(), ground.clone());
-        create(&client.name.clone(), Box::pin(move || Box::pin(kv::run(client.clone(), own.clone())) as Main));
+        create(
+            &client.name.clone(),
+            Box::pin(move || Box::pin(kv::run(client.clone(), own.clone())) as Main),
+        );
     }
     for watcher in &plan.watchers {
         let (watcher, own) = (watcher.clone(), ground.clone());
-        create(&watcher.name.clone(), Box::pin(move || Box::pin(watch::run(watcher.clone(), own.clone())) as Main));
+        create(
+            &watcher.name.clone(),
+            Box::pin(move || Box::pin(watch::run(watcher.clone(), own.clone())) as Main),
+        );
     }
     if !plan.has_kube() {
         return;
@@ -276,12 +295,18 @@ fn start_clients(world: &World, plan: &Plan, seen: &Seen) {
     create("operator", Box::pin(move || Box::pin(kube::operate(deeds.clone(), own.clone())) as Main));
     for client in &plan.kube {
         let (client, own) = (client.clone(), ground.clone());
-        create(&client.name.clone(), Box::pin(move || Box::pin(kube::run(client.clone(), own.clone())) as Main));
+        create(
+            &client.name.clone(),
+            Box::pin(move || Box::pin(kube::run(client.clone(), own.clone())) as Main),
+        );
     }
     for watcher in 1..=plan.api_watchers {
         let own = ground.clone();
         let name = format!("reader-{watcher}");
-        create(&name.clone(), Box::pin(move || Box::pin(apiwatch::run(name.clone(), watcher, own.clone())) as Main));
+        create(
+            &name.clone(),
+            Box::pin(move || Box::pin(apiwatch::run(name.clone(), watcher, own.clone())) as Main),
+        );
     }
 }
 
@@ -301,4 +326,3 @@ async fn on<T: Send + 'static>(
 pub fn breach(breach: &Breach) -> Finding {
     Finding { promise: breach.promise.to_string(), verdict: Verdict::Broken(breach.evidence.clone()) }
 }
-

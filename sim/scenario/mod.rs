@@ -90,9 +90,17 @@ pub enum Deed {
 pub enum KubeDeed {
     /// The manifest as JSON text.
     Apply(String),
-    Scale { deployment: String, replicas: u64 },
-    SetImage { deployment: String, image: String },
-    Delete { deployment: String },
+    Scale {
+        deployment: String,
+        replicas: u64,
+    },
+    SetImage {
+        deployment: String,
+        image: String,
+    },
+    Delete {
+        deployment: String,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -113,8 +121,15 @@ pub enum HarmKind {
     Pause,
     /// The process dies and comes back at once.
     Restart,
-    Partition { from: Option<Vec<Target>>, way: Way, flapping: Option<Draw> },
-    Link { latency: Draw, loss: Draw },
+    Partition {
+        from: Option<Vec<Target>>,
+        way: Way,
+        flapping: Option<Draw>,
+    },
+    Link {
+        latency: Draw,
+        loss: Draw,
+    },
     /// The wall clock is off by this.
     ClockSkew(Draw),
     /// The wall clock jumps by this.
@@ -192,11 +207,18 @@ pub struct KubeLoad {
 /// What must be so at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Expect {
-    Deployment { name: String, ready: Option<u64>, image: Option<String> },
-    Absent { deployment: String },
+    Deployment {
+        name: String,
+        ready: Option<u64>,
+        image: Option<String>,
+    },
+    Absent {
+        deployment: String,
+    },
     /// A `reached!` mark of the product or of the tank.
     Reached(String),
 }
 
-pub const KV_OPS: [&str; 9] = ["put", "get", "list", "txn", "delete", "lease", "compact", "transfer", "history"];
+pub const KV_OPS: [&str; 9] =
+    ["put", "get", "list", "txn", "delete", "lease", "compact", "transfer", "history"];
 pub const KUBE_OPS: [&str; 4] = ["scale", "rollout", "delete", "label"];

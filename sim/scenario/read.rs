@@ -5,17 +5,51 @@ use super::yaml::{Mistake, Node, Table, Value};
 use super::*;
 use target::targets;
 
-const TOP: [&str; 12] =
-    ["name", "seed", "cluster", "network", "knobs", "timeline", "load", "harm", "heal", "settle", "expect", "check"];
-pub const HARMS: [&str; 8] = ["crash", "power-cut", "pause", "restart", "partition", "network", "clock", "disk"];
+const TOP: [&str; 12] = [
+    "name", "seed", "cluster", "network", "knobs", "timeline", "load", "harm", "heal", "settle", "expect",
+    "check",
+];
+pub const HARMS: [&str; 8] =
+    ["crash", "power-cut", "pause", "restart", "partition", "network", "clock", "disk"];
 const HARM_KEYS: [&str; 15] = [
-    "crash", "power-cut", "pause", "restart", "partition", "network", "clock", "disk", "of", "from", "direction",
-    "flapping", "for", "every", "chance",
+    "crash",
+    "power-cut",
+    "pause",
+    "restart",
+    "partition",
+    "network",
+    "clock",
+    "disk",
+    "of",
+    "from",
+    "direction",
+    "flapping",
+    "for",
+    "every",
+    "chance",
 ];
 pub const DEEDS: [&str; 4] = ["apply", "scale", "set-image", "delete"];
 const TIMELINE_KEYS: [&str; 20] = [
-    "at", "crash", "power-cut", "pause", "restart", "partition", "network", "clock", "disk", "of", "from", "direction",
-    "flapping", "for", "apply", "scale", "set-image", "delete", "replicas", "image",
+    "at",
+    "crash",
+    "power-cut",
+    "pause",
+    "restart",
+    "partition",
+    "network",
+    "clock",
+    "disk",
+    "of",
+    "from",
+    "direction",
+    "flapping",
+    "for",
+    "apply",
+    "scale",
+    "set-image",
+    "delete",
+    "replicas",
+    "image",
 ];
 const ALWAYS: u64 = 1_000_000;
 
@@ -55,7 +89,12 @@ fn each<T>(node: Option<&Node>, read: impl Fn(&Node) -> Result<T, Mistake>) -> R
     node.list("a list, each entry beginning with `-`")?.iter().map(read).collect()
 }
 
-fn or(table: &Table<'_>, key: &str, default: Draw, read: fn(&Node) -> Result<Draw, Mistake>) -> Result<Draw, Mistake> {
+fn or(
+    table: &Table<'_>,
+    key: &str,
+    default: Draw,
+    read: fn(&Node) -> Result<Draw, Mistake>,
+) -> Result<Draw, Mistake> {
     table.get(key).map_or(Ok(default), read)
 }
 
@@ -151,7 +190,9 @@ fn kube_deed(
     };
     Ok(match deed {
         "apply" => KubeDeed::Apply(manifest(node, include)?),
-        "scale" => KubeDeed::Scale { deployment: deployment()?, replicas: one(table.need("replicas")?, count)? },
+        "scale" => {
+            KubeDeed::Scale { deployment: deployment()?, replicas: one(table.need("replicas")?, count)? }
+        }
         "set-image" => {
             let image = table.need("image")?.word("an image, such as \"web:v2\"")?.to_string();
             KubeDeed::SetImage { deployment: deployment()?, image }
@@ -164,9 +205,14 @@ fn manifest(node: &Node, include: &dyn Fn(&str) -> Result<String, String>) -> Re
     let json = match &node.value {
         Value::Table(_) => node.json(),
         Value::Scalar(path) => {
-            let text = include(path).map_err(|why| Mistake::new(node.place, why, "the path of a manifest"))?;
+            let text =
+                include(path).map_err(|why| Mistake::new(node.place, why, "the path of a manifest"))?;
             let manifest = Node::read(&text).map_err(|inner| {
-                Mistake::new(node.place, format!("{path}:{}: {}", inner.place.line, inner.message), inner.expected)
+                Mistake::new(
+                    node.place,
+                    format!("{path}:{}: {}", inner.place.line, inner.message),
+                    inner.expected,
+                )
             })?;
             manifest.json()
         }
@@ -195,7 +241,8 @@ fn chance(table: &Table<'_>) -> Result<u64, Mistake> {
 fn harm(table: &Table<'_>) -> Result<Harm, Mistake> {
     let named: Vec<_> = HARMS.iter().filter_map(|harm| table.get(harm).map(|node| (*harm, node))).collect();
     let [(word, node)] = named[..] else {
-        let message = if named.is_empty() { "nothing happens here" } else { "two things cannot happen in one entry" };
+        let message =
+            if named.is_empty() { "nothing happens here" } else { "two things cannot happen in one entry" };
         return Err(Mistake::new(table.place, message, format!("one of {}", HARMS.join(", "))));
     };
     let lasting = table.get("for").map(time).transpose()?;
@@ -217,7 +264,11 @@ fn harm(table: &Table<'_>) -> Result<Harm, Mistake> {
     };
     for (key, belongs) in [("from", "partition"), ("direction", "partition"), ("flapping", "partition")] {
         if let Some(node) = table.get(key).filter(|_| word != belongs) {
-            return Err(Mistake::new(node.place, format!("`{key}` says nothing about `{word}`"), format!("`{belongs}:`")));
+            return Err(Mistake::new(
+                node.place,
+                format!("`{key}` says nothing about `{word}`"),
+                format!("`{belongs}:`"),
+            ));
         }
     }
     Ok(Harm { kind, of, lasting })
@@ -245,7 +296,9 @@ fn clock(node: &Node) -> Result<HarmKind, Mistake> {
     match (table.get("skew"), table.get("step")) {
         (Some(skew), None) => Ok(HarmKind::ClockSkew(shift(skew)?)),
         (None, Some(step)) => Ok(HarmKind::ClockStep(shift(step)?)),
-        _ => Err(Mistake::new(table.place, "a clock is either skewed or stepped", "`skew: ±2s` or `step: 5s`")),
+        _ => {
+            Err(Mistake::new(table.place, "a clock is either skewed or stepped", "`skew: ±2s` or `step: 5s`"))
+        }
     }
 }
 
@@ -262,7 +315,9 @@ fn disk(node: &Node) -> Result<DiskHarm, Mistake> {
         "read" => DiskOp::Read,
         "write" => DiskOp::Write,
         "sync" => DiskOp::Sync,
-        word => return Err(Mistake::word(fail.place, "an operation of a disk", word, &["read", "write", "sync"])),
+        word => {
+            return Err(Mistake::word(fail.place, "an operation of a disk", word, &["read", "write", "sync"]));
+        }
     }))
 }
 
@@ -319,7 +374,8 @@ fn mix(node: Option<&Node>, known: &[&str], plain: &[(&str, u64)]) -> Result<BTr
 }
 
 fn expect(node: &Node) -> Result<Expect, Mistake> {
-    let table = node.table("an expectation", &["deployment", "readyReplicas", "image", "absent", "reached"])?;
+    let table =
+        node.table("an expectation", &["deployment", "readyReplicas", "image", "absent", "reached"])?;
     if let Some(mark) = table.get("reached") {
         return Ok(Expect::Reached(mark.word("the name of a mark")?.to_string()));
     }
@@ -340,7 +396,11 @@ fn checks(node: Option<&Node>) -> Result<Vec<String>, Mistake> {
     let names: Vec<&str> = crate::check::PROMISES.iter().map(|promise| promise.name).collect();
     let each = node.list("`all`, or a list of promises")?.iter().map(|node| {
         let word = node.word("the name of a promise")?;
-        if names.contains(&word) { Ok(word.to_string()) } else { Err(Mistake::word(node.place, "a promise", word, &names)) }
+        if names.contains(&word) {
+            Ok(word.to_string())
+        } else {
+            Err(Mistake::word(node.place, "a promise", word, &names))
+        }
     });
     each.collect()
 }

@@ -56,7 +56,10 @@ fn of(name: &str) -> Value {
 
 fn cluster() -> Value {
     let roles = ["members", "apiservers", "managers", "schedulers", "nodes"];
-    table(roles.iter().map(|role| (role.to_string(), of("count"))).collect::<serde_json::Map<_, _>>().into(), &[])
+    table(
+        roles.iter().map(|role| (role.to_string(), of("count"))).collect::<serde_json::Map<_, _>>().into(),
+        &[],
+    )
 }
 
 fn network() -> Value {
@@ -116,7 +119,10 @@ fn load() -> Value {
             "mix": mix(&KUBE_OPS), "watchers": of("count") }),
         &[],
     );
-    table(json!({ "kv": kv, "kube": kube, "from": of("time"), "for": of("time"), "chance": of("percent") }), &[])
+    table(
+        json!({ "kv": kv, "kube": kube, "from": of("time"), "for": of("time"), "chance": of("percent") }),
+        &[],
+    )
 }
 
 fn expect() -> Value {

@@ -124,14 +124,19 @@ fn parse(word: &str) -> Option<Target> {
         return Some(Target::NodeRunning(pod.trim().to_string()));
     }
     if let Some(role) = word.strip_prefix("the active ") {
-        return role_of(role).filter(|role| matches!(role, Role::Manager | Role::Scheduler)).map(Target::Active);
+        return role_of(role)
+            .filter(|role| matches!(role, Role::Manager | Role::Scheduler))
+            .map(Target::Active);
     }
     if word == "leader" || word == "the leader" {
         return Some(Target::Leader);
     }
     if let Some((role, number)) = word.rsplit_once('-') {
         let number: u64 = number.parse().ok().filter(|number| *number > 0)?;
-        return ROLES.iter().find(|(name, _)| *name == role).map(|(_, role)| Target::Exactly(Process { role: *role, number }));
+        return ROLES
+            .iter()
+            .find(|(name, _)| *name == role)
+            .map(|(_, role)| Target::Exactly(Process { role: *role, number }));
     }
     let (amount, rest) = word.split_once(' ').unwrap_or((word, "member"));
     let amount = match amount {
@@ -145,7 +150,10 @@ fn parse(word: &str) -> Option<Target> {
 }
 
 fn role_of(word: &str) -> Option<Role> {
-    ROLES.iter().find(|(name, _)| word == *name || word.strip_suffix('s') == Some(name)).map(|(_, role)| *role)
+    ROLES
+        .iter()
+        .find(|(name, _)| word == *name || word.strip_suffix('s') == Some(name))
+        .map(|(_, role)| *role)
 }
 
 #[cfg(test)]
@@ -154,7 +162,9 @@ mod tests {
 
     #[test]
     fn targets_are_read_as_they_are_said() {
-        for word in ["leader", "one member", "minority of members", "all nodes", "member-2", "the active manager"] {
+        for word in
+            ["leader", "one member", "minority of members", "all nodes", "member-2", "the active manager"]
+        {
             assert_eq!(parse(word).map(|target| target.to_string()), Some(word.to_string()));
         }
         assert_eq!(parse("one"), Some(Target::Some(Amount::One, Role::Member)));

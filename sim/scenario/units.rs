@@ -69,7 +69,12 @@ pub fn percent(node: &Node) -> Result<Draw, Mistake> {
     Ok(share)
 }
 
-fn draw(node: &Node, expected: &str, parse: &dyn Fn(&str) -> Option<i64>, least: i64) -> Result<Draw, Mistake> {
+fn draw(
+    node: &Node,
+    expected: &str,
+    parse: &dyn Fn(&str) -> Option<i64>,
+    least: i64,
+) -> Result<Draw, Mistake> {
     let one = |node: &Node, word: &str| -> Result<i64, Mistake> {
         let value = parse(word.trim()).ok_or_else(|| node.wrong(expected))?;
         if value < least {
@@ -80,14 +85,22 @@ fn draw(node: &Node, expected: &str, parse: &dyn Fn(&str) -> Option<i64>, least:
     if let Value::List(nodes) = &node.value {
         let values: Result<Vec<i64>, _> = nodes.iter().map(|node| one(node, node.word(expected)?)).collect();
         let values = values?;
-        return if values.is_empty() { Err(node.wrong("at least one value")) } else { Ok(Draw::OneOf(values)) };
+        return if values.is_empty() {
+            Err(node.wrong("at least one value"))
+        } else {
+            Ok(Draw::OneOf(values))
+        };
     }
     let word = node.word(expected)?;
     let (low, high) = match word.split_once("..") {
         // a range may name its unit once: 10..20s
         Some((low, high)) => {
             let suffix = high.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
-            let low = if low.ends_with(|c: char| c.is_ascii_digit()) { format!("{low}{suffix}") } else { low.into() };
+            let low = if low.ends_with(|c: char| c.is_ascii_digit()) {
+                format!("{low}{suffix}")
+            } else {
+                low.into()
+            };
             (one(node, &low)?, one(node, high)?)
         }
         None => (one(node, word)?, one(node, word)?),
@@ -119,7 +132,8 @@ mod tests {
     use super::*;
 
     fn read<T>(text: &str, with: fn(&Node) -> Result<T, Mistake>) -> Result<T, String> {
-        with(&Node::read(text).unwrap()).map_err(|mistake| format!("{}; {}", mistake.message, mistake.expected))
+        with(&Node::read(text).unwrap())
+            .map_err(|mistake| format!("{}; {}", mistake.message, mistake.expected))
     }
 
     #[test]

@@ -3,7 +3,8 @@
 /// The candidate that takes the fewest edits, if it is near enough to be what was meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
-    let scored = candidates.into_iter().map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate));
+    let scored =
+        candidates.into_iter().map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate));
     let (edits, best) = scored.min_by_key(|(edits, _)| *edits)?;
     (edits <= 1 + best.len() / 3).then_some(best)
 }

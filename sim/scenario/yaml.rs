@@ -120,7 +120,8 @@ impl Node {
     /// The node as a table whose keys must all be among `known`.
     pub fn table<'a>(&'a self, what: &'static str, known: &[&str]) -> Result<Table<'a>, Mistake> {
         let Value::Table(entries) = &self.value else {
-            return Err(self.wrong(&format!("{what}: a table, such as {{ {}: ... }}", known.first().unwrap_or(&"key"))));
+            return Err(self
+                .wrong(&format!("{what}: a table, such as {{ {}: ... }}", known.first().unwrap_or(&"key"))));
         };
         for (n, (place, key, _)) in entries.iter().enumerate() {
             if !known.contains(&key.as_str()) {
@@ -147,9 +148,9 @@ impl Node {
             Value::Nothing => serde_json::Value::Null,
             Value::Scalar(word) => scalar(word),
             Value::List(nodes) => nodes.iter().map(Node::json).collect(),
-            Value::Table(entries) => {
-                serde_json::Value::Object(entries.iter().map(|(_, key, node)| (key.clone(), node.json())).collect())
-            }
+            Value::Table(entries) => serde_json::Value::Object(
+                entries.iter().map(|(_, key, node)| (key.clone(), node.json())).collect(),
+            ),
         }
     }
 }
@@ -178,7 +179,8 @@ impl<'a> Table<'a> {
     }
 
     pub fn need(&self, key: &str) -> Result<&'a Node, Mistake> {
-        let missing = || Mistake::new(self.place, format!("{} lacks `{key}`", self.what), format!("`{key}: ...`"));
+        let missing =
+            || Mistake::new(self.place, format!("{} lacks `{key}`", self.what), format!("`{key}: ...`"));
         self.get(key).ok_or_else(missing)
     }
 }
@@ -198,7 +200,10 @@ impl From<Spanned<Raw>> for Node {
             Raw::Scalar(word) => Value::Scalar(word),
             Raw::List(nodes) => Value::List(nodes.into_iter().map(Node::from).collect()),
             Raw::Table(entries) => Value::Table(
-                entries.into_iter().map(|(key, node)| (key.referenced.into(), key.value, Node::from(node))).collect(),
+                entries
+                    .into_iter()
+                    .map(|(key, node)| (key.referenced.into(), key.value, Node::from(node)))
+                    .collect(),
             ),
         };
         Node { place: raw.referenced.into(), value }

@@ -31,7 +31,8 @@ async fn lists(name: String, kind: &'static Kind, ground: Ground) {
         for client in &clients {
             rt::sleep(Duration::from_millis(400)).await;
             let call = now();
-            let asked = rt::timeout(Duration::from_secs(3), client.list(kind, None, &ListOptions::default())).await;
+            let asked =
+                rt::timeout(Duration::from_secs(3), client.list(kind, None, &ListOptions::default())).await;
             if let Ok(Ok(list)) = asked {
                 let version = list.resource_version.parse().unwrap_or(0);
                 let (client, resource) = (name.clone(), kind.plural.to_string());
@@ -45,7 +46,8 @@ async fn lists(name: String, kind: &'static Kind, ground: Ground) {
 async fn follow(name: &str, kind: &'static Kind, client: &Client, seen: &Seen) {
     let Ok(list) = client.list(kind, None, &ListOptions::default()).await else { return };
     let listed_at = list.resource_version.parse().unwrap_or(0);
-    let watch = ApiWatch { client: name.into(), resource: kind.plural.into(), listed_at, ..ApiWatch::default() };
+    let watch =
+        ApiWatch { client: name.into(), resource: kind.plural.into(), listed_at, ..ApiWatch::default() };
     let index = {
         let watches = &mut seen.lock().history.api_watches;
         watches.push(watch);

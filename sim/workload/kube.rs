@@ -63,7 +63,13 @@ impl User {
             let again = granted.as_ref().is_err_and(may_repeat);
             let outcome = granted.map_err(|error| error.to_string());
             let (client, what) = (self.name.clone(), say(deed));
-            self.ground.seen.lock().history.kube.push(KubeOperation { client, call, ret: now(), what, outcome });
+            self.ground.seen.lock().history.kube.push(KubeOperation {
+                client,
+                call,
+                ret: now(),
+                what,
+                outcome,
+            });
             if !again {
                 return;
             }
@@ -82,7 +88,11 @@ impl User {
                 let container = live.get_array(&["spec", "template", "spec", "containers"]).first();
                 let name = container.and_then(|c| c["name"].as_str()).unwrap_or("main").to_string();
                 let container = json!({ "name": name, "image": image });
-                self.patch(deployment, &json!({ "spec": { "template": { "spec": { "containers": [container] } } } })).await
+                self.patch(
+                    deployment,
+                    &json!({ "spec": { "template": { "spec": { "containers": [container] } } } }),
+                )
+                .await
             }
             KubeDeed::Delete { deployment } => self.delete(deployment).await,
         }
@@ -95,7 +105,8 @@ impl User {
 
     /// Creates, or replaces what is there.
     async fn apply(&self, manifest: &str) -> Result<(), Error> {
-        let value: Value = serde_json::from_str(manifest).map_err(|error| Error::Decode(error.to_string()))?;
+        let value: Value =
+            serde_json::from_str(manifest).map_err(|error| Error::Decode(error.to_string()))?;
         let mut object = Object::from_value(value).map_err(|error| Error::Decode(error.to_string()))?;
         let Some(kind) = kind_of(&object) else {
             return Err(Error::Decode(format!("there is no kind {}", object.kind())));

@@ -123,7 +123,11 @@ impl Kv {
         made
     }
 
-    async fn send(&self, guards: &[Guard], changes: &[Change]) -> Result<(i64, bool, Vec<i64>), tonic::Status> {
+    async fn send(
+        &self,
+        guards: &[Guard],
+        changes: &[Change],
+    ) -> Result<(i64, bool, Vec<i64>), tonic::Status> {
         match changes {
             [Change::Put { key, value, lease }] if guards.is_empty() => {
                 let response = self.client.put(wire::put(key, value, *lease)).await?;
@@ -151,7 +155,8 @@ impl Kv {
 
     async fn lease(&mut self, key: &str, value: &str, ttl: i64, renewals: u64, revoke: bool) {
         let op = self.ground.seen.call(&self.name, now(), Request::Grant { ttl });
-        let asked = rt::timeout(PATIENCE, self.client.lease_grant(pb::LeaseGrantRequest { ttl, id: 0 })).await;
+        let asked =
+            rt::timeout(PATIENCE, self.client.lease_grant(pb::LeaseGrantRequest { ttl, id: 0 })).await;
         let (outcome, lease) = match asked {
             Ok(Ok(response)) => {
                 let body = Body::Lease { lease: response.id, ttl: response.ttl };
@@ -164,7 +169,12 @@ impl Kv {
         self.ground.seen.answer(op, now(), outcome);
         let Some((lease, ttl)) = lease else { return };
         self.write(vec![], vec![put(key, value, lease)]).await;
-        let holder = Holder { name: self.name.clone(), ground: self.ground.clone(), client: self.client.clone(), lease };
+        let holder = Holder {
+            name: self.name.clone(),
+            ground: self.ground.clone(),
+            client: self.client.clone(),
+            lease,
+        };
         rt::spawn(async move { holder.hold(ttl, renewals, revoke).await });
     }
 
@@ -191,8 +201,13 @@ impl Kv {
         let mut watch = Watch::new(&self.name, Span::prefix(LOAD), from, now());
         watch.prev_kv = true;
         let most = Duration::from_secs(2);
-        watch::follow(&self.client, &self.ground.seen, watch, watch::Manner { most: Some(most), enough: self.newest,
-            ..watch::Manner::default() }).await;
+        watch::follow(
+            &self.client,
+            &self.ground.seen,
+            watch,
+            watch::Manner { most: Some(most), enough: self.newest, ..watch::Manner::default() },
+        )
+        .await;
     }
 }
 
@@ -251,4 +266,3 @@ impl Holder {
         lives
     }
 }
-

@@ -117,7 +117,8 @@ pub async fn follow(client: &Client, seen: &Seen, watch: Watch, manner: Manner) 
             }
             Err(_) if deadline.is_some_and(|deadline| rt::now() >= deadline) => break,
             Err(_) => {
-                let asked = rt::timeout(Duration::from_secs(1), stream.send(pb::WatchRequest::progress())).await;
+                let asked =
+                    rt::timeout(Duration::from_secs(1), stream.send(pb::WatchRequest::progress())).await;
                 if !matches!(asked, Ok(Ok(()))) {
                     break;
                 }

@@ -38,11 +38,20 @@ pub fn range(span: &Span, at: i64, serializable: bool) -> pb::RangeRequest {
 }
 
 pub fn put(key: &str, value: &str, lease: i64) -> pb::PutRequest {
-    pb::PutRequest { key: key.to_string().into(), value: value.to_string().into(), lease, ..Default::default() }
+    pb::PutRequest {
+        key: key.to_string().into(),
+        value: value.to_string().into(),
+        lease,
+        ..Default::default()
+    }
 }
 
 pub fn delete(span: &Span) -> pb::DeleteRangeRequest {
-    pb::DeleteRangeRequest { key: span.from.clone().into(), range_end: span.to.clone().into(), ..Default::default() }
+    pb::DeleteRangeRequest {
+        key: span.from.clone().into(),
+        range_end: span.to.clone().into(),
+        ..Default::default()
+    }
 }
 
 pub fn txn(guards: &[Guard], changes: &[Change]) -> pb::TxnRequest {
@@ -80,8 +89,21 @@ pub fn revision(header: &Option<pb::ResponseHeader>) -> i64 {
 pub fn outcome_of(status: &tonic::Status) -> Outcome {
     use tonic::Code::*;
     let said = format!("{:?}: {}", status.code(), status.message());
-    let refused = matches!(status.code(), InvalidArgument | NotFound | AlreadyExists | FailedPrecondition | OutOfRange
-        | ResourceExhausted | Unimplemented | PermissionDenied);
+    let refused = matches!(
+        status.code(),
+        InvalidArgument
+            | NotFound
+            | AlreadyExists
+            | FailedPrecondition
+            | OutOfRange
+            | ResourceExhausted
+            | Unimplemented
+            | PermissionDenied
+    );
     // the client's own word for a request that found no connection
-    if refused || status.message().starts_with("not sent") { Outcome::Refused(said) } else { Outcome::Unknown(said) }
+    if refused || status.message().starts_with("not sent") {
+        Outcome::Refused(said)
+    } else {
+        Outcome::Unknown(said)
+    }
 }
