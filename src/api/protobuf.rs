@@ -505,4 +505,49 @@ mod tests {
             let _ = decode(&all[..end]);
         }
     }
+
+    fn unhex(text: &str) -> Vec<u8> {
+        let byte = |index: usize| u8::from_str_radix(&text[index..index + 2], 16).unwrap();
+        (0..text.len()).step_by(2).map(byte).collect()
+    }
+
+    /// What kubectl 1.37 sends for `create deployment web --image=web:v1 --replicas=0 --port=80`.
+    #[test]
+    fn a_deployment_of_kubectl_is_read() {
+        let sent = "6b3873000a150a07617070732f7631120a4465706c6f796d656e7412b7010a1f0a0377656212001a0022002a00320038\
+                    0042005a0a0a0361707012037765621285010800120c0a0a0a0361707012037765621a6b0a1c0a0012001a0022002a00\
+                    3200380042005a0a0a036170701203776562124b122d0a0377656212067765623a76312a00320a0a001000185022002a\
+                    0042006a007200800100880100900100a201001a00320042004a0052005800600068008201008a01009a0100c2010022\
+                    020a00280038001a0c0800100018002000280038001a002200";
+        let wanted = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": "web", "labels": { "app": "web" } },
+            "spec": {
+                "replicas": 0, "selector": { "matchLabels": { "app": "web" } },
+                "template": {
+                    "metadata": { "labels": { "app": "web" } },
+                    "spec": {
+                        "containers": [{ "name": "web", "image": "web:v1", "ports": [{ "containerPort": 80 }] }],
+                    },
+                },
+            },
+        });
+        assert_eq!(decode(&unhex(sent)).unwrap(), wanted);
+    }
+
+    /// `create service clusterip svc --tcp=80:8080`.
+    #[test]
+    fn a_service_of_kubectl_is_read() {
+        let sent = "6b3873000a0d0a02763112075365727669636512690a1f0a0373766312001a0022002a003200380042005a0a0a036170\
+                    70120373766312420a1b0a0738302d38303830120354435018502207080010903f1a002800120a0a0361707012037376\
+                    631a002209436c757374657249503a00420052005a00600068001a020a001a002200";
+        let wanted = json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": { "name": "svc", "labels": { "app": "svc" } },
+            "spec": {
+                "ports": [{ "name": "80-8080", "protocol": "TCP", "port": 80, "targetPort": 8080 }],
+                "selector": { "app": "svc" }, "type": "ClusterIP",
+            },
+        });
+        assert_eq!(decode(&unhex(sent)).unwrap(), wanted);
+    }
 }
