@@ -5,6 +5,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -27,18 +28,19 @@ impl Drop for Folder {
     }
 }
 
-/// `count` ports in a row that are free now.
+/// `count` ports in a row that are free now, and that no other test of this process is given. They lie below
+/// the range from which the kernel takes ports for outgoing connections.
 pub fn free_ports(count: u16) -> u16 {
-    for _ in 0..100 {
-        let probe = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let first = probe.local_addr().expect("an address").port();
-        drop(probe);
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 12_000 + (std::process::id() % 900) as u16 * 20;
+    for _ in 0..200 {
+        let first = start + NEXT.fetch_add(count, Ordering::Relaxed);
         let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if first < u16::MAX - count && (first..first + count).all(free) {
+        if (first..first + count).all(free) {
             return first;
         }
     }
-    panic!("no {count} free ports in a row");
+    panic!("no {count} free ports in a row from {start} on");
 }
 
 /// A process that dies with the test.
@@ -68,7 +70,8 @@ impl Drop for Process {
 
 /// `wavetank serve` with its folder and ports.
 pub struct Served {
-    pub process: Process,
+    /// Before the folder: it is stopped first.
+    _process: Process,
     pub folder: Folder,
     pub etcd: String,
     api: u16,
@@ -85,7 +88,7 @@ impl Served {
         line.extend(["--data-dir".into(), folder.0.join("data").display().to_string()]);
         let process = Process::start(&line, &folder.0.join("log"));
         let etcd: Vec<String> = (0..members).map(|i| format!("127.0.0.1:{}", first + 2 * i)).collect();
-        Served { process, folder, etcd: etcd.join(","), api }
+        Served { _process: process, folder, etcd: etcd.join(","), api }
     }
 
     pub fn etcdctl(&self, args: &[&str]) -> Command {

@@ -34,12 +34,11 @@ pub struct Core {
     last_count: u64,
     /// Frames that were not for us, by their reason.
     dropped: BTreeMap<Dropped, u64>,
-    _lock: rt::fs::DirLock,
 }
 
 impl Core {
     pub fn new(recovered: Recovered, peers: Peers) -> Self {
-        let Recovered { node, handle, requests, disk, snapshots, lock } = recovered;
+        let Recovered { node, handle, requests, disk, snapshots } = recovered;
         Self {
             handle,
             node,
@@ -54,7 +53,6 @@ impl Core {
             accepted: Accepted::default(),
             last_count: 0,
             dropped: BTreeMap::new(),
-            _lock: lock,
         }
     }
 

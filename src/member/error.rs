@@ -2,14 +2,12 @@
 
 use crate::codec::DecodeError;
 use base::Index;
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{io, net::SocketAddr};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("member {0} is not in the list of members")]
     NotAMember(base::MemberId),
-    #[error("the data folder {path} cannot be used: {source}")]
-    Folder { path: PathBuf, source: io::Error },
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("the peers cannot be heard: {0}")]

@@ -14,16 +14,12 @@ pub struct Recovered {
     pub requests: Requests,
     pub disk: Disk,
     pub snapshots: Snapshots,
-    pub lock: rt::fs::DirLock,
 }
 
 pub async fn recover(config: Config) -> Result<Recovered, Error> {
     if !config.members.contains_key(&config.id) {
         return Err(Error::NotAMember(config.id));
     }
-    let refuse = |source| Error::Folder { path: config.data_dir.clone(), source };
-    rt::fs::create_dir_all(&config.data_dir).await.map_err(refuse)?;
-    let lock = rt::fs::lock_dir(&config.data_dir).await.map_err(refuse)?;
     let identity = Identity { cluster: config.cluster_id, member: config.id };
     let (wal, found) = Wal::open(&config.data_dir, identity, &config.knobs).await?;
     for repair in &found.repairs {
@@ -42,7 +38,7 @@ pub async fn recover(config: Config) -> Result<Recovered, Error> {
     note_start(&node, &store);
     let disk = Disk::new(config.id, wal, node.term(), node.last());
     let (handle, requests) = Handle::new(config, store);
-    Ok(Recovered { node, handle, requests, disk, snapshots, lock })
+    Ok(Recovered { node, handle, requests, disk, snapshots })
 }
 
 /// The store that a snapshot holds; an empty one if there is none.
