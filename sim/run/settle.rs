@@ -1,5 +1,6 @@
 //! Has the system come to rest? If not, the reason: who waits for whom, which object differs.
 
+use crate::check::objects::owner;
 use crate::history::seen::{Seen, State};
 use crate::plan::Plan;
 use crate::scenario::Role;
@@ -133,11 +134,27 @@ fn objects(seen: &Seen, plan: &Plan) -> Option<String> {
             return Some(format!("pod {name} is not ready ({phase})"));
         }
     }
+    if let Some(reason) = sets(seen) {
+        return Some(reason);
+    }
     let nodes = live(seen, "nodes");
     if (nodes.len() as u64) < plan.cluster.nodes {
         return Some(format!("{} of {} nodes are registered", nodes.len(), plan.cluster.nodes));
     }
     nodes.iter().find(|node| !is_ready(node)).map(|node| format!("node {} is not ready", name(node)))
+}
+
+/// Every ReplicaSet has as many pods as it wants, whatever its status says: its controller may not have seen all.
+fn sets(seen: &Seen) -> Option<String> {
+    let pods = live(seen, "pods");
+    let wrong = |set: &Value| {
+        let uid = set["metadata"]["uid"].as_str()?;
+        let owned =
+            pods.iter().filter(|pod| owner(pod).is_some_and(|(owner, _)| owner == uid)).count() as i64;
+        let wanted = number(&set["spec"]["replicas"]);
+        (owned != wanted).then(|| format!("ReplicaSet {} has {owned} pods, wanted {wanted}", name(set)))
+    };
+    live(seen, "replicasets").iter().find_map(wrong)
 }
 
 pub fn is_ready(object: &Value) -> bool {
