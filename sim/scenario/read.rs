@@ -316,7 +316,12 @@ fn disk(node: &Node) -> Result<DiskHarm, Mistake> {
         "write" => DiskOp::Write,
         "sync" => DiskOp::Sync,
         word => {
-            return Err(Mistake::word(fail.place, "an operation of a disk", word, &["read", "write", "sync"]));
+            return Err(Mistake::word(
+                fail.place,
+                "an operation of a disk",
+                word,
+                &["read", "write", "sync"],
+            ));
         }
     }))
 }
