@@ -228,12 +228,12 @@ impl<'a> Sweep<'a> {
                     }
                 }
             },
-            (Request::Write { guards, .. }, Body::Wrote { succeeded: false, .. }) => {
-                if model.holds(guards) == Some(true) {
-                    self.complain(vec!["a guard that holds was said not to".into(), operation.to_string()]);
-                }
+            (Request::Write { guards, .. }, Body::Wrote { succeeded: false, .. })
+                if model.holds(guards) == Some(true) =>
+            {
+                self.complain(vec!["a guard that holds was said not to".into(), operation.to_string()]);
             }
-            (Request::Write { changes, .. }, Body::Wrote { .. }) => {
+            (Request::Write { changes, .. }, Body::Wrote { succeeded: true, .. }) => {
                 if let Some(events) = model.effect(changes, model.revision)
                     && let Some(event) = events.first()
                 {

@@ -137,9 +137,13 @@ fn a_rollout_keeps_enough_pods_available() {
         ("pods/d/b", pod("b", "n", "Running")),
         ("pods/d/c", pod("c", "n", "Running")),
     ];
-    let to = |replicas| [start.as_slice(), &[("replicasets/d/web-1", set(replicas, 2, 1))]].concat();
-    assert!(held(&verdict(Unavailable::default(), &to(2))));
-    assert!(broken(&verdict(Unavailable::default(), &to(1))));
+    let to = |replicas, writes_between: usize| {
+        let between = vec![("configmaps/d/x", Some(json!({ "metadata": { "uid": "x" } }))); writes_between];
+        [start.as_slice(), &between, &[("replicasets/d/web-1", set(replicas, 2, 1))]].concat()
+    };
+    assert!(held(&verdict(Unavailable::default(), &to(2, 100))));
+    assert!(broken(&verdict(Unavailable::default(), &to(1, 100))));
+    assert!(held(&verdict(Unavailable::default(), &to(1, 10))), "it may not know yet that they are ready");
 }
 
 #[test]

@@ -116,11 +116,18 @@ impl Surge {
         Surge { excused, ..Surge::default() }
     }
 
+    fn is_excused(&self, revision: i64) -> bool {
+        self.excused.iter().any(|(from, to)| (*from..=*to).contains(&revision))
+    }
+
     fn asked(&mut self, step: &Step<'_>, new: &Value) -> Result<(), Vec<String>> {
         let wants = number(new, &["spec", "replicas"]);
         let wanted = step.old.map_or(0, |old| number(old, &["spec", "replicas"]));
         let Some((deployment, name)) = owner(new).filter(|_| wants > wanted) else { return Ok(()) };
         let Some(most) = self.deployments.most(deployment) else { return Ok(()) };
+        if self.is_excused(step.revision) {
+            return Ok(());
+        }
         self.looked_at += 1;
         let others = sets(step.all, deployment).filter(|(key, _)| *key != step.key);
         let total = wants + others.map(|(_, set)| number(set, &["spec", "replicas"])).sum::<i64>();
@@ -133,7 +140,7 @@ impl Surge {
     fn made(&mut self, step: &Step<'_>, new: &Value) -> Result<(), Vec<String>> {
         let Some((set, name)) = owner(new) else { return Ok(()) };
         let Some(wanted) = self.sets.replicas(set) else { return Ok(()) };
-        if self.excused.iter().any(|(from, to)| (*from..=*to).contains(&step.revision)) {
+        if self.is_excused(step.revision) {
             return Ok(());
         }
         self.looked_at += 1;
@@ -152,12 +159,16 @@ pub struct Unavailable {
     looked_at: u64,
     /// Revision at which each pod was last seen ready.
     ready: BTreeMap<String, i64>,
+    /// Revision since when each pod has been ready without a break.
+    since: BTreeMap<String, i64>,
 }
 
 /// What a deployment wrote on a set as the size it was scaling to.
 const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
 /// A controller may not have seen yet that a pod is no longer ready.
 const RECENT: i64 = 200;
+/// Nor, for a while, that one has become ready.
+const NEWS: i64 = 100;
 
 impl Look for Unavailable {
     fn step(&mut self, step: &Step<'_>) -> Result<(), Vec<String>> {
@@ -165,8 +176,14 @@ impl Look for Unavailable {
             ("deployments", Some(new)) => self.deployments.take(new),
             ("pods", Some(new)) => {
                 let was_ready = step.old.is_some_and(crate::run::settle::is_ready);
-                if was_ready || crate::run::settle::is_ready(new) {
+                let is_ready = crate::run::settle::is_ready(new);
+                if was_ready || is_ready {
                     self.ready.insert(step.key.to_string(), step.revision);
+                }
+                if !is_ready {
+                    self.since.remove(step.key);
+                } else if !was_ready {
+                    self.since.insert(step.key.to_string(), step.revision);
                 }
             }
             ("pods", None) => {
@@ -196,21 +213,21 @@ impl Unavailable {
         }
         self.looked_at += 1;
         // of each set, the ready pods that are left when it has shrunk to its size; unready ones go first
-        let ready = |set: &Value, within: i64| {
-            let uid = text(set, &["metadata", "uid"]);
-            let counts = |key: &str, pod: &Value| {
-                let lately = self.ready.get(key).is_some_and(|seen| step.revision - seen < within);
-                is_active(pod) && (crate::run::settle::is_ready(pod) || lately)
-            };
-            pods(step.all, uid).filter(|(key, pod)| counts(key, pod)).count() as i64
+        let ready = |set: &Value, counts: &dyn Fn(&str, &Value) -> bool| {
+            let all = pods(step.all, text(set, &["metadata", "uid"]));
+            all.filter(|(key, pod)| is_active(pod) && counts(key, pod)).count() as i64
         };
-        let sum = |within: i64, size: &dyn Fn(&str, &Value) -> i64| -> i64 {
-            sets(step.all, deployment).map(|(key, set)| ready(set, within).min(size(key, set))).sum()
+        let sum = |counts: &dyn Fn(&str, &Value) -> bool, size: &dyn Fn(&str, &Value) -> i64| -> i64 {
+            sets(step.all, deployment).map(|(key, set)| ready(set, counts).min(size(key, set))).sum()
         };
-        // taking away pods that are unready already makes nothing worse, seen by any eyes
-        let before = sum(0, &|_, set| number(set, &["spec", "replicas"]));
-        let after =
-            sum(RECENT, &|key, set| if key == step.key { wants } else { number(set, &["spec", "replicas"]) });
+        let lately = |key: &str| self.ready.get(key).is_some_and(|seen| step.revision - seen < RECENT);
+        let long = |key: &str| self.since.get(key).is_some_and(|since| step.revision - since >= NEWS);
+        // Taking away pods that are not ready makes nothing worse, seen by any eyes: a controller behind a bad
+        // link may not know yet that a pod has become ready, nor that another no longer is.
+        let before = sum(&|key, _| long(key), &|_, set| number(set, &["spec", "replicas"]));
+        let after = sum(&|key, pod| crate::run::settle::is_ready(pod) || lately(key), &|key, set| {
+            if key == step.key { wants } else { number(set, &["spec", "replicas"]) }
+        });
         if after < least && after < before {
             let text = format!(
                 "deployment {name} shrinks a set from {wanted} to {wants}: {after} of at least {least} pods stay available"

@@ -70,7 +70,7 @@ pub fn sweep(asked: &Sweep) -> Result<i32, String> {
             scenario,
             seed: Some(seed),
             bug: asked.bug.clone(),
-            no_twin: seed % TWINS != 0,
+            no_twin: !seed.is_multiple_of(TWINS),
             ..Run::default()
         })
     });

@@ -40,6 +40,8 @@ pub struct State {
 pub struct Effect {
     pub at: Nanos,
     pub line: u64,
+    /// The scenario's timeline says so; it did not come by chance.
+    pub required: bool,
     pub what: String,
     /// In numbers; empty when it touched nothing.
     pub did: String,

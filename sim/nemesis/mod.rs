@@ -119,7 +119,7 @@ impl Nemesis {
             }
             Blow::Disk(disk) => self.disk(&hit, disk, harm.until, &meter).await,
         };
-        self.seen.lock().harms.push(Effect { at, line: harm.line, what, did });
+        self.seen.lock().harms.push(Effect { at, line: harm.line, required: harm.required, what, did });
     }
 
     fn resolve(&self, aim: &Aim) -> Option<String> {

@@ -7,6 +7,7 @@ use crate::check::{Finding, Verdict, promise};
 use crate::history::seconds;
 use crate::run::{Outcome, Sum};
 use crate::scenario::units::say_time;
+use std::collections::BTreeMap;
 use style::Style;
 
 /// The whole verdict. `again` is the command that shows the run again.
@@ -162,13 +163,11 @@ pub fn snapshot(outcome: &Outcome) -> String {
         outcome.findings.iter().map(|finding| format!("{:<40} {}", finding.promise, verdict(finding))),
     );
     lines.push(String::new());
-    let mut harms = outcome.harms.clone();
-    harms.sort_by_key(|harm| (harm.at, harm.what.clone()));
-    lines.extend(harms.iter().map(|harm| {
-        let did = if harm.did.is_empty() { "no effect" } else { "felt" };
-        format!("harm, line {}: {did}", harm.line)
-    }));
-    lines.dedup();
+    let required = outcome.harms.iter().filter(|harm| harm.required);
+    let mut felt: BTreeMap<u64, bool> = BTreeMap::new();
+    required.for_each(|harm| *felt.entry(harm.line).or_default() |= !harm.did.is_empty());
+    let said = |felt: bool| if felt { "felt" } else { "no effect" };
+    lines.extend(felt.into_iter().map(|(line, felt)| format!("harm, line {line}: {}", said(felt))));
     lines.push(String::new());
     lines.extend(outcome.finals.iter().cloned());
     lines.push(match outcome.settled {

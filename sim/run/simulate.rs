@@ -255,6 +255,9 @@ async fn leases_end(plan: &Plan, seen: &Seen) {
     pass(seen, limit).await;
 }
 
+/// What a client does, from its start to its end.
+type Main = std::pin::Pin<Box<dyn Future<Output = Result<(), String>>>>;
+
 fn start_clients(world: &World, plan: &Plan, seen: &Seen) {
     let mut knobs = plan.knobs();
     knobs.client_timeout_ms = knobs.client_timeout_ms.min(6_000);
@@ -267,37 +270,36 @@ fn start_clients(world: &World, plan: &Plan, seen: &Seen) {
     };
     world.create("judge", cluster::client_ip(0), || async { std::future::pending().await });
     let mut number = 0;
-    let mut create = |name: &str, main: std::pin::Pin<Box<dyn Fn() -> Main + Send + Sync>>| {
+    let mut create = |name: &str, main: Box<dyn Fn() -> Main + Send + Sync>| {
         number += 1;
-        world.create(name, cluster::client_ip(number), move || main());
+        world.create(name, cluster::client_ip(number), main);
     };
-    type Main = std::pin::Pin<Box<dyn Future<Output = Result<(), String>>>>;
     let own = ground.clone();
-    create("observer", Box::pin(move || Box::pin(watch::observe(own.clone())) as Main));
+    create("observer", Box::new(move || Box::pin(watch::observe(own.clone())) as Main));
     for client in &plan.kv {
         let (client, own) = (client.clone(), ground.clone());
         create(
             &client.name.clone(),
-            Box::pin(move || Box::pin(kv::run(client.clone(), own.clone())) as Main),
+            Box::new(move || Box::pin(kv::run(client.clone(), own.clone())) as Main),
         );
     }
     for watcher in &plan.watchers {
         let (watcher, own) = (watcher.clone(), ground.clone());
         create(
             &watcher.name.clone(),
-            Box::pin(move || Box::pin(watch::run(watcher.clone(), own.clone())) as Main),
+            Box::new(move || Box::pin(watch::run(watcher.clone(), own.clone())) as Main),
         );
     }
     if !plan.has_kube() {
         return;
     }
     let (deeds, own) = (plan.deeds.clone(), ground.clone());
-    create("operator", Box::pin(move || Box::pin(kube::operate(deeds.clone(), own.clone())) as Main));
+    create("operator", Box::new(move || Box::pin(kube::operate(deeds.clone(), own.clone())) as Main));
     for client in &plan.kube {
         let (client, own) = (client.clone(), ground.clone());
         create(
             &client.name.clone(),
-            Box::pin(move || Box::pin(kube::run(client.clone(), own.clone())) as Main),
+            Box::new(move || Box::pin(kube::run(client.clone(), own.clone())) as Main),
         );
     }
     for watcher in 1..=plan.api_watchers {
@@ -305,7 +307,7 @@ fn start_clients(world: &World, plan: &Plan, seen: &Seen) {
         let name = format!("reader-{watcher}");
         create(
             &name.clone(),
-            Box::pin(move || Box::pin(apiwatch::run(name.clone(), watcher, own.clone())) as Main),
+            Box::new(move || Box::pin(apiwatch::run(name.clone(), watcher, own.clone())) as Main),
         );
     }
 }
