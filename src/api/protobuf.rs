@@ -168,6 +168,13 @@ fn workloads(message: &str) -> Option<&'static [Field]> {
             (4, "minReadySeconds", Number),
         ],
         "PodTemplateSpec" => &[(1, "metadata", Message("ObjectMeta")), (2, "spec", Message("PodSpec"))],
+        part => return pods(part),
+    })
+}
+
+/// The parts of pods.
+fn pods(message: &str) -> Option<&'static [Field]> {
+    Some(match message {
         "PodSpec" => &[
             (2, "containers", Messages("Container")),
             (3, "restartPolicy", Text),
