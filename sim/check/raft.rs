@@ -20,6 +20,9 @@ struct Member {
     snapshot: u64,
     synced: u64,
     committed: u64,
+    /// Entries it has just called committed. A snapshot may be what tells it so: then its own log, which the
+    /// snapshot is about to replace, is no evidence.
+    claims: Vec<(u64, (Term, u64))>,
     applied: u64,
     revision: Revision,
 }
@@ -74,17 +77,19 @@ impl Raft {
                 self.started(*member, *last, *applied);
                 self.remembers(*member, *term)
             }
-            Note::Leader { member, term } => self.leader(*member, *term),
+            Note::Leader { member, term } => self.claims(*member).and_then(|()| self.leader(*member, *term)),
             Note::Appended { member, first, entries } => self.appended(*member, *first, entries),
             Note::Synced { member, last, .. } => self.synced(*member, *last),
             Note::Committed { member, index, .. } => self.commit(*member, *index),
             Note::Applied { member, index, revision, hash, .. } => {
-                self.applied(*member, *index, *revision, *hash)
+                self.claims(*member).and_then(|()| self.applied(*member, *index, *revision, *hash))
             }
             Note::Restored { member, index, term, revision, hash } => {
                 self.restored(*member, *index, *term, *revision, *hash)
             }
-            Note::Acknowledged { member, index } => self.acknowledged(*member, *index),
+            Note::Acknowledged { member, index } => {
+                self.claims(*member).and_then(|()| self.acknowledged(*member, *index))
+            }
             _ => Ok(()),
         };
         if let Err((promise, mut evidence)) = judged {
@@ -104,6 +109,7 @@ impl Raft {
     fn started(&mut self, id: MemberId, last: Index, applied: Index) {
         let member = self.member(id);
         member.log.split_off(&(last.0 + 1));
+        member.claims.clear();
         member.synced = last.0;
         member.committed = applied.0;
         member.applied = applied.0;
@@ -218,10 +224,19 @@ impl Raft {
             let text = format!("{id} had committed up to {}, now up to {}", member.committed, index.0);
             return Err((FORWARD, vec![text]));
         }
-        for n in member.committed + 1..=index.0 {
-            let Some(entry) = member.log.get(&n) else { continue };
-            let known = self.committed.entry(n).or_insert(*entry);
-            if known != entry {
+        let entries = member.log.range(member.committed + 1..).take_while(|(n, _)| **n <= index.0);
+        member.claims.extend(entries.map(|(n, entry)| (*n, *entry)));
+        member.committed = index.0;
+        self.count(SAFE);
+        Ok(())
+    }
+
+    /// What a member called committed, now that no snapshot came of it.
+    fn claims(&mut self, id: MemberId) -> Judged {
+        let claims = self.members.get_mut(&id).map(|member| std::mem::take(&mut member.claims));
+        for (n, entry) in claims.unwrap_or_default() {
+            let known = self.committed.entry(n).or_insert(entry);
+            if *known != entry {
                 let text = format!(
                     "entry {n} is committed as one of term {}, and by {id} as one of term {}",
                     known.0.0, entry.0.0
@@ -229,8 +244,6 @@ impl Raft {
                 return Err((SAFE, vec![text]));
             }
         }
-        member.committed = index.0;
-        self.count(SAFE);
         Ok(())
     }
 
@@ -268,6 +281,7 @@ impl Raft {
         let holds = member.log.get(&index.0).is_some_and(|(held, _)| *held == term);
         let kept = if holds { member.log.split_off(&(index.0 + 1)) } else { BTreeMap::new() };
         member.log = kept;
+        member.claims.clear();
         member.snapshot = index.0;
         member.synced = member.synced.max(index.0);
         member.committed = member.committed.max(index.0);
@@ -364,7 +378,15 @@ mod tests {
         assert_eq!(with(&[leader(C, 3)]), Some(COMPLETE));
         assert_eq!(with(&[appended(C, 1, &[(1, 77)])]), Some(MATCHING));
         assert_eq!(with(&[appended(A, 2, &[(2, 20)])]), Some(SAFE));
-        assert_eq!(with(&[appended(C, 1, &[(1, 10), (2, 20)]), committed(C, 2, 2)]), Some(SAFE));
+        let other = [appended(C, 1, &[(1, 10), (2, 20)]), committed(C, 2, 2)];
+        assert_eq!(with(&[other.as_slice(), &[applied(C, 1, 100)]].concat()), Some(SAFE));
+        let restored =
+            Note::Restored { member: C, index: Index(2), term: Term(1), revision: Revision(2), hash: 101 };
+        assert_eq!(
+            with(&[other.as_slice(), &[restored]].concat()),
+            None,
+            "a snapshot says what is committed"
+        );
         assert_eq!(with(&[committed(A, 1, 1)]), Some(FORWARD));
         assert_eq!(with(&[applied(A, 2, 101)]), Some(FORWARD));
         assert_eq!(with(&[applied(C, 2, 999)]), Some(EQUAL));

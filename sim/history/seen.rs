@@ -17,6 +17,8 @@ pub struct State {
     pub history: History,
     pub raft: Raft,
     leader: Option<(Term, MemberId)>,
+    /// How many leaders there have been.
+    pub elections: u64,
     /// Who holds each leader-election lock.
     holders: BTreeMap<String, String>,
     /// Values of keys now, as the observer's watch has them, with mod_revision.
@@ -53,6 +55,7 @@ impl Seen {
             history: History::default(),
             raft: Raft::new(voters),
             leader: None,
+            elections: 0,
             holders: BTreeMap::new(),
             live: BTreeMap::new(),
             observed: 0,
@@ -76,6 +79,7 @@ impl Seen {
         match &note {
             Note::Leader { member, term } if state.leader.is_none_or(|(known, _)| known <= *term) => {
                 state.leader = Some((*term, *member));
+                state.elections += 1;
             }
             Note::Elected { identity, lock, held: true } => {
                 state.holders.insert(lock.clone(), identity.clone());

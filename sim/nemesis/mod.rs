@@ -25,6 +25,8 @@ pub struct Nemesis {
     /// Processes that are down because a harm says so.
     down: Arc<Mutex<BTreeSet<String>>>,
     profile: Profile,
+    /// When all harm ends, in microseconds.
+    heal: u64,
 }
 
 fn us(us: u64) -> Duration {
@@ -54,6 +56,7 @@ impl Nemesis {
             cuts: Arc::default(),
             down: Arc::default(),
             profile: profile(plan),
+            heal: plan.heal,
         };
         net().set_profile(nemesis.profile.clone());
         nemesis
@@ -65,7 +68,10 @@ impl Nemesis {
             let (nemesis, harm) = (self.clone(), harm.clone());
             rt::spawn(async move {
                 until(harm.at).await;
-                nemesis.strike(&harm).await;
+                match harm.upon_election {
+                    None => nemesis.strike(&harm).await,
+                    Some(delay) => nemesis.ambush(harm, delay).await,
+                }
             });
         }
     }
@@ -88,6 +94,23 @@ impl Nemesis {
             }
             process::restart(name);
         }
+    }
+
+    /// Strikes a while after the next leader was elected, for as long as it was planned to last; if none is
+    /// elected in that time, not at all.
+    async fn ambush(&self, mut harm: PlannedHarm, delay: u64) {
+        let before = self.seen.lock().elections;
+        let lasting = harm.until.saturating_sub(harm.at);
+        while self.seen.lock().elections == before {
+            if now() / 1_000 + lasting >= self.heal {
+                return;
+            }
+            rt::sleep(Duration::from_millis(1)).await;
+        }
+        rt::sleep(us(delay)).await;
+        harm.at = now() / 1_000;
+        harm.until = (harm.at + lasting).min(self.heal);
+        self.strike(&harm).await;
     }
 
     async fn strike(&self, harm: &PlannedHarm) {

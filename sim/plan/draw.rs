@@ -125,7 +125,8 @@ fn strike(harm: &Harm, at: u64, line: u64, plan: &Plan, stream: &mut Stream) -> 
         HarmKind::Disk(disk) => Blow::Disk(disk.clone()),
     };
     let until = lasting.map_or(plan.heal, |lasting| (at + lasting).min(plan.heal));
-    Some(PlannedHarm { at, until, of, blow, line, required: false })
+    let upon_election = harm.upon_election.as_ref().map(|delay| delay.draw(stream) as u64);
+    Some(PlannedHarm { at, until, upon_election, of, blow, line, required: false })
 }
 
 fn aims(target: &Target, counts: &Counts, stream: &mut Stream) -> Vec<Aim> {

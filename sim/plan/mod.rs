@@ -79,6 +79,8 @@ pub struct PlannedHarm {
     pub at: u64,
     /// When it is healed.
     pub until: u64,
+    /// Waits, at its time, for the next leader of the store, and strikes this long after it was elected.
+    pub upon_election: Option<u64>,
     pub of: Vec<Aim>,
     pub blow: Blow,
     /// The line of the scenario it comes from.

@@ -109,6 +109,8 @@ pub struct Harm {
     pub of: Vec<Target>,
     /// None: until the heal.
     pub lasting: Option<Draw>,
+    /// Waits for the next leader of the store, and strikes this long after it was elected.
+    pub upon_election: Option<Draw>,
 }
 
 #[derive(Clone, Debug)]

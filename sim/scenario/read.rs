@@ -11,7 +11,8 @@ const TOP: [&str; 12] = [
 ];
 pub const HARMS: [&str; 8] =
     ["crash", "power-cut", "pause", "restart", "partition", "network", "clock", "disk"];
-const HARM_KEYS: [&str; 15] = [
+const HARM_KEYS: [&str; 16] = [
+    "upon-election",
     "crash",
     "power-cut",
     "pause",
@@ -29,7 +30,8 @@ const HARM_KEYS: [&str; 15] = [
     "chance",
 ];
 pub const DEEDS: [&str; 4] = ["apply", "scale", "set-image", "delete"];
-const TIMELINE_KEYS: [&str; 20] = [
+const TIMELINE_KEYS: [&str; 21] = [
+    "upon-election",
     "at",
     "crash",
     "power-cut",
@@ -271,7 +273,7 @@ fn harm(table: &Table<'_>) -> Result<Harm, Mistake> {
             ));
         }
     }
-    Ok(Harm { kind, of, lasting })
+    Ok(Harm { kind, of, lasting, upon_election: table.get("upon-election").map(time).transpose()? })
 }
 
 fn partition(table: &Table<'_>) -> Result<HarmKind, Mistake> {

@@ -82,7 +82,7 @@ fn harm(repeated: bool) -> Value {
         "network": network(),
         "clock": table(json!({ "skew": of("shift"), "step": of("shift") }), &[]),
         "disk": table(json!({ "fail": { "enum": ["read", "write", "sync"] }, "full": true, "slow": of("time") }), &[]),
-        "of": of("target"), "for": of("time"),
+        "of": of("target"), "for": of("time"), "upon-election": of("time"),
     });
     if repeated {
         harm["every"] = of("time");
