@@ -41,8 +41,8 @@ pub enum Note {
 
 /// The hash of a [`Note::Cache`]: over each object's key and version, in the order of keys (FNV-1a, 64 bit).
 pub fn versions_hash(versions: &std::collections::BTreeMap<String, u64>) -> u64 {
-    let bytes = versions.iter().flat_map(|(key, version)| {
-        key.bytes().chain(std::iter::once(b' ')).chain(version.to_le_bytes())
-    });
+    let bytes = versions
+        .iter()
+        .flat_map(|(key, version)| key.bytes().chain(std::iter::once(b' ')).chain(version.to_le_bytes()));
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
