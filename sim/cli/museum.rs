@@ -27,7 +27,7 @@ const RAFT: &[&str] = &[
     "no process dies by itself",
 ];
 const READS: &[&str] = &["linearizable"];
-const KV: &[&str] = &["kv-swarm"];
+const KV: &[&str] = &["kv-swarm", "elections-swarm"];
 const BOTH: &[&str] = &["swarm"];
 
 const fn piece(
@@ -74,6 +74,7 @@ const PIECES: &[Piece] = &[
         BOTH,
         &["surge", "no hot loop", "settles"],
     ),
+    piece("P01", "a rollout counts pods that a set is about to lose", BOTH, &["unavailable"]),
     piece(
         "E01",
         "a manager that lost its lock goes on writing",

@@ -50,7 +50,7 @@ pub fn cores() -> usize {
 
 pub fn sweep(asked: &Sweep) -> Result<i32, String> {
     let scenarios: Vec<String> = match asked.scenarios.is_empty() {
-        true => ["swarm", "kv-swarm"]
+        true => ["swarm", "kv-swarm", "elections-swarm"]
             .iter()
             .filter(|name| load::find(name).is_ok())
             .map(|n| n.to_string())

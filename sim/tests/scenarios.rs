@@ -51,4 +51,5 @@ scenarios! {
     disks_that_fail: "disks-that-fail",
     the_store_under_a_swarm: "kv-swarm",
     the_control_plane_under_a_swarm: "swarm",
+    the_store_under_leaders_that_never_last: "elections-swarm",
 }

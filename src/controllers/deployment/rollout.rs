@@ -140,7 +140,9 @@ pub fn rolled(deployment: &Object, sets: &Sets) -> Targets {
         return targets; // the rest when this has been seen
     }
     let least = wanted - bounds.unavailable;
-    let new_missing = new_now - sets.new.as_ref().map_or(0, |set| available(set));
+    // A status may be older than the size: of what was available, no more stays than is asked for.
+    let stays = |set: &Object| if bug!("P01") { available(set) } else { available(set).min(replicas(set)) };
+    let new_missing = new_now - sets.new.as_ref().map_or(0, |set| stays(set));
     let mut may_go = old_total + new_now - least - new_missing;
     if bug!("D03") {
         may_go = old_total; // forgets that new pods may not be available yet
@@ -155,7 +157,7 @@ pub fn rolled(deployment: &Object, sets: &Sets) -> Targets {
         targets.old.insert(set.uid().to_string(), replicas(set) - sick);
         cleaned += sick;
     }
-    let now: i64 = sets.all().map(|set| available(set)).sum();
+    let now: i64 = sets.all().map(|set| stays(set)).sum();
     let mut down = (if bug!("D03") { may_go } else { now - least }).min(may_go - cleaned).max(0);
     for set in &sets.old {
         let count = targets.old(set);
