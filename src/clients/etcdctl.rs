@@ -3,8 +3,8 @@
 use crate::harness::{ETCDCTL, Process, Served, etcdctl, eventually, free_ports, succeed, text_of};
 use std::{io::Read, process::Stdio, thread, time::Duration};
 
-fn served() -> Served {
-    let served = Served::start("etcdctl", 3, 0);
+fn served(name: &str) -> Served {
+    let served = Served::start(name, 3, 0);
     eventually("the store answers", Duration::from_secs(30), || {
         let out = served.etcdctl(&["put", "hello", "world"]).output().expect(ETCDCTL);
         if out.status.success() {
@@ -17,7 +17,7 @@ fn served() -> Served {
 
 #[test]
 fn etcdctl_does_its_everyday_work() {
-    let served = served();
+    let served = served("etcdctl");
     let run = |args: &[&str]| succeed(served.etcdctl(args), "");
     assert_eq!(run(&["get", "hello"]), "hello\nworld\n");
     for i in 0..5 {
@@ -67,7 +67,7 @@ fn compaction(served: &Served, run: &dyn Fn(&[&str]) -> String) {
 
 #[test]
 fn etcdctl_watches() {
-    let served = served();
+    let served = served("etcdctl-watch");
     let mut watch =
         served.etcdctl(&["watch", "w/", "--prefix"]).stdout(Stdio::piped()).spawn().expect(ETCDCTL);
     let mut out = watch.stdout.take().expect("its output");
