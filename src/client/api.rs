@@ -223,11 +223,6 @@ impl Client {
         Ok(WatchStream::new(response.into_body(), ms(self.shared.knobs.watch_timeout_ms * 2)))
     }
 
-    /// Turns to another server: what was seen of the present one makes it doubtful.
-    pub fn turn_away(&self) {
-        self.move_on(self.shared.current.load(Ordering::Relaxed));
-    }
-
     async fn read_object(&self, url: &str) -> Result<Object, Error> {
         to_object(decode(&self.call(Method::GET, url, "", Bytes::new()).await?)?)
     }
