@@ -15,7 +15,8 @@ struct Pending {
     /// Names (or uids) whose creation or deletion has not been seen.
     creations: u64,
     deletions: BTreeSet<String>,
-    since: Duration,
+    /// From then on it is no longer waited for.
+    until: Duration,
 }
 
 /// Expectations by the key of the object that has them.
@@ -35,14 +36,14 @@ impl Expectations {
     pub fn expect_creations(&mut self, key: &str, count: u64, now: Duration) {
         let pending = self.pending.entry(key.to_string()).or_default();
         pending.creations += count;
-        pending.since = now;
+        pending.until = now + self.give_up;
     }
 
     /// These objects are about to be deleted.
     pub fn expect_deletions(&mut self, key: &str, who: impl IntoIterator<Item = String>, now: Duration) {
         let pending = self.pending.entry(key.to_string()).or_default();
         pending.deletions.extend(who);
-        pending.since = now;
+        pending.until = now + self.give_up;
     }
 
     /// One creation was seen, or failed and will not be.
@@ -59,20 +60,33 @@ impl Expectations {
         }
     }
 
-    /// True when the cache has caught up with what was asked for, or waiting has become hopeless.
-    pub fn satisfied(&self, key: &str, now: Duration) -> bool {
+    /// The outcome of what is pending is unknown: it is waited for no longer than it can still happen.
+    pub fn doubt(&mut self, key: &str, until: Duration) {
+        if let Some(pending) = self.pending.get_mut(key) {
+            pending.until = pending.until.min(until);
+        }
+    }
+
+    /// How long to wait for the cache to catch up with what was asked for; None when it has, or when waiting
+    /// has become hopeless.
+    pub fn wait(&self, key: &str, now: Duration) -> Option<Duration> {
         if bug!("C01") {
-            return true;
+            return None;
         }
-        let Some(pending) = self.pending.get(key) else { return true };
+        let pending = self.pending.get(key)?;
         if pending.creations == 0 && pending.deletions.is_empty() {
-            return true;
+            return None;
         }
-        let hopeless = now >= pending.since + self.give_up;
-        if hopeless {
+        let wait = pending.until.checked_sub(now).filter(|wait| !wait.is_zero());
+        if wait.is_none() {
             reached!("controller: expectations given up");
         }
-        hopeless
+        wait
+    }
+
+    /// Who was asked to go and has not been seen going.
+    pub fn going(&self, key: &str) -> BTreeSet<String> {
+        self.pending.get(key).map(|pending| pending.deletions.clone()).unwrap_or_default()
     }
 
     /// The object is gone: nothing is expected of it any more.
@@ -90,21 +104,26 @@ mod tests {
     #[test]
     fn a_key_waits_until_all_it_asked_for_was_seen() {
         let mut expect = Expectations::new(S(300));
-        assert!(expect.satisfied("rs", S(0)));
+        assert_eq!(expect.wait("rs", S(0)), None);
         expect.expect_creations("rs", 2, S(0));
         expect.expect_deletions("rs", ["pod-1".to_string()], S(0));
+        assert_eq!(expect.going("rs").into_iter().collect::<Vec<_>>(), ["pod-1"]);
         expect.saw_creation("rs");
         expect.saw_deletion("rs", "pod-1");
-        assert!(!expect.satisfied("rs", S(299)));
+        assert!(expect.going("rs").is_empty());
+        assert_eq!(expect.wait("rs", S(299)), Some(S(1)));
         expect.saw_creation("rs");
-        assert!(expect.satisfied("rs", S(1)));
+        assert_eq!(expect.wait("rs", S(1)), None);
     }
 
     #[test]
-    fn waiting_ends_in_time() {
+    fn waiting_ends_in_time_and_sooner_in_doubt() {
         let mut expect = Expectations::new(S(300));
         expect.expect_creations("rs", 1, S(10));
-        assert!(!expect.satisfied("rs", S(309)));
-        assert!(expect.satisfied("rs", S(310)));
+        assert_eq!(expect.wait("rs", S(309)), Some(S(1)));
+        assert_eq!(expect.wait("rs", S(310)), None);
+        expect.doubt("rs", S(70));
+        assert_eq!(expect.wait("rs", S(69)), Some(S(1)));
+        assert_eq!(expect.wait("rs", S(70)), None);
     }
 }

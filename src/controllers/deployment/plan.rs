@@ -1,6 +1,7 @@
 //! What a Deployment needs, from the deployment and its replica sets. Pure.
 
 use super::{rollout, status};
+use base::reached;
 use objects::{Object, OwnerRef, owner::pod_template_hash, selector::LabelSelector};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
@@ -70,6 +71,12 @@ pub fn available(set: &Object) -> i64 {
     set.get_i64(&["status", "availableReplicas"]).unwrap_or(0)
 }
 
+/// True when the status was counted for the size the set has now. The ReplicaSet controller counts without the
+/// pods it has sent away, so that such a status promises no pod that is about to go.
+pub fn is_counted(set: &Object) -> bool {
+    set.get_i64(&["status", "observedGeneration"]).unwrap_or(0) >= set.generation()
+}
+
 fn revision_of(set: &Object) -> i64 {
     set.annotation(REVISION).and_then(|text| text.parse().ok()).unwrap_or(0)
 }
@@ -115,6 +122,11 @@ pub fn plan(deployment: &Object, all: &[Arc<Object>], old_pods: bool, now: u64) 
     let revision = revision.max(current);
     if sets.new.is_some() || !paused {
         plan.revision = Some(revision.to_string());
+    }
+    let rolling = !paused && !recreates(deployment);
+    if rolling && rollout::is_scaling(deployment, &sets) && rollout::must_wait(&sets) {
+        reached!("deployment: scaling waits for the pods to be counted");
+        return plan;
     }
     let targets = match (paused || rollout::is_scaling(deployment, &sets), recreates(deployment)) {
         (true, _) => rollout::scaled(deployment, &sets),

@@ -3,7 +3,7 @@
 //! The bounds (apps/v1 RollingUpdateDeployment): never more than replicas + maxSurge pods are asked for, and
 //! never fewer than replicas - maxUnavailable are kept available by our doing.
 
-use super::plan::{DESIRED, Sets, available, replicas};
+use super::plan::{DESIRED, Sets, available, is_counted, replicas};
 use base::bug;
 use objects::Object;
 use std::{collections::BTreeMap, sync::Arc};
@@ -43,6 +43,12 @@ pub fn is_scaling(deployment: &Object, sets: &Sets) -> bool {
     sets.all()
         .filter(|set| replicas(set) > 0)
         .any(|set| set.annotation(DESIRED).is_some_and(|was| was != wanted))
+}
+
+/// True when what is available must be waited for: a status from before a set was last scaled tells of pods that
+/// are on their way out. Upstream trusts it (the tank's swarm, seeds 251, 300 and 348).
+pub fn must_wait(sets: &Sets) -> bool {
+    !bug!("P01") && sets.all().any(|set| !is_counted(set))
 }
 
 /// Spreads a changed number of replicas over the sets in proportion to what they have.
@@ -139,8 +145,11 @@ pub fn rolled(deployment: &Object, sets: &Sets) -> Targets {
     if new != new_now {
         return targets; // the rest when this has been seen
     }
+    if must_wait(sets) {
+        return targets;
+    }
     let least = wanted - bounds.unavailable;
-    // A status may be older than the size: of what was available, no more stays than is asked for.
+    // More may be available than is asked for, until the surplus has been sent away.
     let stays = |set: &Object| if bug!("P01") { available(set) } else { available(set).min(replicas(set)) };
     let new_missing = new_now - sets.new.as_ref().map_or(0, |set| stays(set));
     let mut may_go = old_total + new_now - least - new_missing;
@@ -217,6 +226,19 @@ mod tests {
         let sets = Sets { new: Some(set("new", 2, 0)), old: vec![set("old", 6, 6)] };
         let targets = scaled(&d, &sets);
         assert_eq!(targets.old(&sets.old[0]), 2, "two must stay available, and only old pods are");
+    }
+
+    #[test]
+    fn no_pod_goes_on_the_word_of_a_status_from_before_the_set_was_scaled() {
+        let d = deployment(2, json!(1), json!(0));
+        let mut new = (*set("new", 2, 2)).clone(); // scaled from 3 to 1 to 2: one pod is there, not two
+        new.set(&["metadata", "generation"], 5);
+        new.set(&["status", "observedGeneration"], 4);
+        let mut sets = Sets { new: Some(Arc::new(new.clone())), old: vec![set("old", 1, 1)] };
+        assert_eq!(rolled(&d, &sets).old(&sets.old[0]), 1);
+        new.set(&["status", "observedGeneration"], 5);
+        sets.new = Some(Arc::new(new));
+        assert_eq!(rolled(&d, &sets).old(&sets.old[0]), 0);
     }
 
     /// Every reachable state of a rollout, walked entirely: the bounds hold in each and the end is reached.

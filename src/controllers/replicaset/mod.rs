@@ -12,10 +12,7 @@ use client::{DeleteOptions, Delta, Error, Expectations, Informer, PatchType, Wor
 use objects::{Object, OwnerRef, kinds};
 use plan::Plan;
 use serde_json::json;
-use std::{
-    sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 struct Controller<'a> {
     context: &'a Context,
@@ -81,19 +78,35 @@ impl Controller<'_> {
             lock(&self.expect).forget(&key);
             return Ok(());
         };
-        let now = rt::now() - self.epoch;
-        // Asked before the pods are read: a change that comes between makes us wait, not act twice.
-        let settled = lock(&self.expect).satisfied(&key, now);
-        let pods = self.pods.cache().by_index("namespace", set.namespace().unwrap_or_default());
-        let mut plan = plan::plan(&set, &pods, rt::wall().0);
+        let mut plan = self.plan(&key, &set);
         self.claim(&set, &plan).await?;
-        if settled && set.deletion_timestamp().is_none() {
-            self.manage(&key, &set, &mut plan).await?;
+        let mut outcome = Ok(());
+        if plan.wait.is_none() && set.deletion_timestamp().is_none() {
+            outcome = self.manage(&key, &set, &mut plan).await;
+            if !plan.delete.is_empty() {
+                plan.recount(self.plan(&key, &set)); // whom we sent away is not there any more
+            }
         }
-        if let Some(delay) = plan.look_again {
+        if let Some(delay) = plan.wait.into_iter().chain(plan.look_again).min() {
             self.queue.add_after(&key, delay);
         }
-        self.report(&set, &plan).await
+        self.report(&set, &plan).await?;
+        outcome
+    }
+
+    /// What is pending is asked before the pods are read: a change that comes between makes us wait, not act
+    /// twice.
+    fn plan(&self, key: &str, set: &Object) -> Plan {
+        let now = rt::now() - self.epoch;
+        let (wait, going) = {
+            let expect = lock(&self.expect);
+            (expect.wait(key, now), expect.going(key))
+        };
+        let mut pods = self.pods.cache().by_index("namespace", set.namespace().unwrap_or_default());
+        pods.retain(|pod| wait.is_none() || !going.contains(pod.uid()));
+        let mut plan = plan::plan(set, &pods, rt::wall().0);
+        plan.wait = wait;
+        plan
     }
 
     /// Adopts pods that match and have no controller; lets go of those that no longer match.
@@ -154,6 +167,7 @@ impl Controller<'_> {
                     // It may have been created: the expectation stands until it is seen or given up.
                     Err(error) if error.is_unknown_outcome() && !bug!("C05") => {
                         reached!("replicaset: the outcome of a creation is unknown");
+                        self.doubt(key);
                         failed = Some(error);
                     }
                     Err(error) => {
@@ -165,13 +179,19 @@ impl Controller<'_> {
             if let Some(error) = failed {
                 (0..left).for_each(|_| lock(&self.expect).saw_creation(key));
                 self.context.recorder.warning(set, "FailedCreate", format!("Error creating: {error}"));
-                // After an unknown outcome the next sync waits for the cache; it must still come.
-                self.queue.add_after(key, Duration::from_secs(5));
                 return Err(error);
             }
             batch = (batch * 2).min(left);
         }
         Ok(())
+    }
+
+    /// A request that got no answer can still be carried out, but not after the server's own deadlines. Upstream
+    /// waits for its full five minutes.
+    fn doubt(&self, key: &str) {
+        let knobs = self.context.client.knobs();
+        let longest = ms(knobs.api_timeout_ms) + ms(knobs.request_timeout_ms);
+        lock(&self.expect).doubt(key, rt::now() - self.epoch + longest);
     }
 
     async fn delete(&self, key: &str, set: &Arc<Object>, pods: &[Arc<Object>]) -> Result<(), Error> {

@@ -14,6 +14,8 @@ pub struct Plan {
     pub release: Vec<Arc<Object>>,
     pub create: usize,
     pub delete: Vec<Arc<Object>>,
+    /// How long to wait for the cache before anything is created or deleted.
+    pub wait: Option<Duration>,
     /// When a pod will have been ready for minReadySeconds.
     pub look_again: Option<Duration>,
     /// Why the last creation or deletion failed.
@@ -60,6 +62,13 @@ pub fn plan(set: &Object, pods: &[Arc<Object>], now: u64) -> Plan {
 }
 
 impl Plan {
+    /// Takes the counts, and no more, of a later plan.
+    pub fn recount(&mut self, later: Plan) {
+        let Plan { active, labelled, ready, available, look_again, .. } = later;
+        (self.active, self.labelled, self.ready, self.available) = (active, labelled, ready, available);
+        self.look_again = look_again;
+    }
+
     fn count(&mut self, set: &Object, mine: &[Arc<Object>], now: u64) {
         let least = set.get_i64(&["spec", "minReadySeconds"]).unwrap_or(0).max(0) as u64 * 1_000_000_000;
         let labels = set.strings(&["spec", "template", "metadata", "labels"]);
