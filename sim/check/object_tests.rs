@@ -4,6 +4,7 @@ use super::objects::{BoundOnce, Capacity, Finalizers, Look, Owners, Phases, judg
 use super::rollout::{Surge, Unavailable};
 use super::{Verdict, apiwatch, fence, outcome};
 use crate::history::{ApiEvent, ApiList, ApiWatch, Event, History, Kv};
+use crate::scenario::Expect;
 use base::Note;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -213,4 +214,35 @@ fn caches_that_differ_needless_writes_and_another_end_are_flagged() {
     assert!(broken(&outcome::twin(&objects(&["a", "b"]), &objects(&["a"]))));
     assert!(held(&outcome::settles(Some(5), None, 9)));
     assert!(broken(&outcome::settles(None, Some("pod a has no node"), 9)));
+}
+
+#[test]
+fn an_end_that_is_not_as_expected_is_flagged() {
+    let web = json!({ "metadata": { "name": "web" }, "status": { "readyReplicas": 3 },
+        "spec": { "template": { "spec": { "containers": [ { "image": "web:v2" } ] } } } });
+    let marks: BTreeMap<String, u64> = [("a lock is lost".to_string(), 1)].into();
+    let ends = |expect: Expect| outcome::expected(&[expect], std::slice::from_ref(&web), &marks);
+    let named = |name: &str, ready, image: &str| Expect::Deployment {
+        name: name.into(),
+        ready: Some(ready),
+        image: Some(image.into()),
+    };
+    assert!(held(&ends(named("web", 3, "web:v2"))));
+    assert!(broken(&ends(named("web", 2, "web:v2"))));
+    assert!(broken(&ends(named("web", 3, "web:v1"))));
+    assert!(broken(&ends(named("db", 3, "web:v2"))));
+    assert!(held(&ends(Expect::Absent { deployment: "db".into() })));
+    assert!(broken(&ends(Expect::Absent { deployment: "web".into() })));
+    assert!(held(&ends(Expect::Reached("a lock is lost".into()))));
+    assert!(broken(&ends(Expect::Reached("a disk is full".into()))));
+}
+
+#[test]
+fn a_process_that_dies_by_itself_is_flagged_unless_its_disk_failed() {
+    let died = [(5, "member-1".to_string(), "no space left".to_string())];
+    let failing = |name: &str| name == "member-1";
+    assert!(held(&outcome::deaths(None, &[], &failing)));
+    assert!(held(&outcome::deaths(None, &died, &failing)));
+    assert!(broken(&outcome::deaths(None, &died, &|_| false)));
+    assert!(broken(&outcome::deaths(Some("index out of bounds"), &[], &failing)), "a panic has no excuse");
 }

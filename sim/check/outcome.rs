@@ -76,6 +76,23 @@ pub fn quiet(writes: &BTreeMap<String, u64>) -> Verdict {
     if needless.is_empty() { Verdict::Held("no needless write".into()) } else { Verdict::Broken(needless) }
 }
 
+/// A process that ended by itself, unless a disk that failed excuses it; a panic is never excused.
+pub fn deaths(
+    panic: Option<&str>,
+    deaths: &[(Nanos, String, String)],
+    excused: &dyn Fn(&str) -> bool,
+) -> Verdict {
+    if let Some(panic) = panic {
+        return Verdict::Broken(vec![panic.to_string()]);
+    }
+    match deaths.iter().find(|(_, name, _)| !excused(name)) {
+        Some((at, name, why)) => {
+            Verdict::Broken(vec![format!("{name} ended by itself at {}: {why}", seconds(*at))])
+        }
+        None => Verdict::Held(format!("{} ends by failing disks", deaths.len())),
+    }
+}
+
 pub fn settles(settled: Option<Nanos>, unsettled: Option<&str>, limit: Nanos) -> Verdict {
     match (settled, unsettled) {
         (Some(after), _) => Verdict::Held(format!("after {}", seconds(after))),

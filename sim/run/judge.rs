@@ -66,9 +66,6 @@ fn steps(state: &State, verdicts: &mut BTreeMap<&str, Verdict>) {
 
 /// A process that ended by itself, unless a disk that failed is the reason.
 fn deaths(plan: &Plan, state: &State) -> Verdict {
-    if let Some(panic) = &state.panic {
-        return Verdict::Broken(vec![panic.clone()]);
-    }
     let mut failing: BTreeSet<String> = BTreeSet::new();
     for harm in &plan.harms {
         if matches!(harm.blow, Blow::Disk(DiskHarm::Fail(_) | DiskHarm::Full)) {
@@ -76,14 +73,8 @@ fn deaths(plan: &Plan, state: &State) -> Verdict {
         }
     }
     let anyone = failing.iter().any(|name| name.starts_with("the "));
-    let unexcused = state.deaths.iter().find(|(_, name, _)| !anyone && !failing.contains(name));
-    match unexcused {
-        Some((at, name, why)) => Verdict::Broken(vec![format!(
-            "{name} ended by itself at {}: {why}",
-            crate::history::seconds(*at)
-        )]),
-        None => Verdict::Held(format!("{} ends by failing disks", state.deaths.len())),
-    }
+    let excused = |name: &str| anyone || failing.contains(name);
+    outcome::deaths(state.panic.as_deref(), &state.deaths, &excused)
 }
 
 fn histories(plan: &Plan, state: &State, end: &End, verdicts: &mut BTreeMap<&str, Verdict>) {

@@ -435,7 +435,9 @@ fn possible(scenario: &Scenario, document: &Node) -> Result<(), Mistake> {
             if most < least {
                 let place = yaml::Place { line, column: column_of(document, line) };
                 let message = format!("`{target}` can never be hit");
-                let expected = format!("a cluster with {least} {}s at least; this has {most}", role.word());
+                let many = if least == 1 { "" } else { "s" };
+                let expected =
+                    format!("a cluster with {least} {}{many} at least; this has {most}", role.word());
                 return Err(Mistake::new(place, message, expected));
             }
         }

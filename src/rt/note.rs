@@ -1,4 +1,5 @@
-//! Facts for whoever watches: the tank's checks in the simulation, nobody for real.
+//! Facts for whoever watches: the tank's checks in the simulation; for real, what is said to people goes to
+//! standard error.
 
 use base::Note;
 
@@ -8,7 +9,10 @@ pub fn note(note: Note) {
     world::record::note(note);
 }
 
-/// States a fact, to nobody.
+/// States a fact.
 #[cfg(not(madsim))]
-#[inline(always)]
-pub fn note(_: Note) {}
+pub fn note(note: Note) {
+    if let Note::Said { text } = note {
+        eprintln!("{text}");
+    }
+}
