@@ -134,7 +134,7 @@ fn objects(seen: &Seen, plan: &Plan) -> Option<String> {
             return Some(format!("pod {name} is not ready ({phase})"));
         }
     }
-    if let Some(reason) = sets(seen) {
+    if let Some(reason) = sets(seen).or_else(|| orphan(seen)) {
         return Some(reason);
     }
     let nodes = live(seen, "nodes");
@@ -155,6 +155,21 @@ fn sets(seen: &Seen) -> Option<String> {
         (owned != wanted).then(|| format!("ReplicaSet {} has {owned} pods, wanted {wanted}", name(set)))
     };
     live(seen, "replicasets").iter().find_map(wrong)
+}
+
+/// A dependent whose owner is gone is the garbage collector's to delete.
+fn orphan(seen: &Seen) -> Option<String> {
+    let (deployments, sets, pods) =
+        (live(seen, "deployments"), live(seen, "replicasets"), live(seen, "pods"));
+    let owners: Vec<&str> =
+        deployments.iter().chain(&sets).filter_map(|object| object["metadata"]["uid"].as_str()).collect();
+    let waits = |object: &&Value| owner(object).is_some_and(|(uid, _)| !owners.contains(&uid));
+    let (kind, orphan) = sets
+        .iter()
+        .map(|set| ("ReplicaSet", set))
+        .chain(pods.iter().map(|pod| ("pod", pod)))
+        .find(|(_, object)| waits(object))?;
+    Some(format!("{kind} {} waits for the garbage collector: its owner is gone", name(orphan)))
 }
 
 pub fn is_ready(object: &Value) -> bool {
