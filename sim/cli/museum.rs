@@ -74,7 +74,9 @@ const PIECES: &[Piece] = &[
         BOTH,
         &["surge", "no hot loop", "settles"],
     ),
-    piece("P01", "a rollout counts pods that a set is about to lose", BOTH, &["unavailable"]),
+    piece("P01", "a rollout trusts a count from before a set was scaled", BOTH, &["unavailable"]),
+    piece("P03", "a rollout forgets that new pods may not be ready yet", BOTH, &["unavailable"]),
+    piece("P04", "a rollout is planned without its own last write", BOTH, &["surge", "unavailable"]),
     piece(
         "E01",
         "a manager that lost its lock goes on writing",

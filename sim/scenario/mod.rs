@@ -172,6 +172,7 @@ pub struct Load {
     pub lasting: u64,
     pub kind: LoadKind,
     pub chance: u64,
+    pub line: u64,
 }
 
 #[derive(Clone, Debug)]

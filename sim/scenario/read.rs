@@ -76,6 +76,7 @@ pub fn scenario(text: &str, include: &dyn Fn(&str) -> Result<String, String>) ->
         check: checks(top.get("check"))?,
     };
     possible(&scenario, &document)?;
+    answered(&scenario, &document)?;
     Ok(scenario)
 }
 
@@ -337,7 +338,7 @@ fn load(node: &Node, heal: u64) -> Result<Load, Mistake> {
         (None, Some(kube)) => LoadKind::Kube(kube_load(kube)?),
         _ => return Err(Mistake::new(table.place, "a load is of one kind", "`kv: {...}` or `kube: {...}`")),
     };
-    Ok(Load { from, lasting, kind, chance: chance(&table)? })
+    Ok(Load { from, lasting, kind, chance: chance(&table)?, line: table.place.line })
 }
 
 fn kv_load(node: &Node) -> Result<KvLoad, Mistake> {
@@ -410,6 +411,20 @@ fn checks(node: Option<&Node>) -> Result<Vec<String>, Mistake> {
         }
     });
     each.collect()
+}
+
+/// Whoever wants something of the API needs an API server that may be there.
+fn answered(scenario: &Scenario, document: &Node) -> Result<(), Mistake> {
+    let deeds = scenario.timeline.iter().filter(|timed| matches!(timed.what, Deed::Kube(_)));
+    let loads = scenario.load.iter().filter(|load| matches!(load.kind, LoadKind::Kube { .. }));
+    let first = deeds.map(|timed| timed.line).chain(loads.map(|load| load.line)).min();
+    match first {
+        Some(line) if scenario.cluster.apiservers.bounds().1 < 1 => {
+            let place = yaml::Place { line, column: column_of(document, line) };
+            Err(Mistake::new(place, "nobody answers this", "a cluster with 1 apiserver at least; this has 0"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Targets that the cluster cannot have in any seed are mistakes, not vacuous runs.
@@ -519,6 +534,8 @@ check: all
                 "name: x\ntimeline:\n  - { at: 2s, crash: leeder, for: 8s }\n",
                 "name: x\ntimeline:\n  - at: 2s\n    crash: member-1\n    for: -8s\n",
                 "name: x\ntimeline:\n  - { at: 2s, crash: member-9 }\n",
+                "name: x\ntimeline:\n  - { at: 2s, scale: deployment/web, replicas: 3 }\n",
+                "name: x\nload:\n  - { kube: { clients: 1 } }\n",
                 "name: x\nknobs: { snapshotEvry: 5 }\n",
                 "name: x\nheal: soon\n",
                 "name: x\nload:\n  - { kv: { mix: { putt: 3 } } }\n",

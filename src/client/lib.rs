@@ -9,6 +9,7 @@
 //! | `informer` | a cache kept equal to the server, and handlers told of each change |
 //! | `queue` | a work queue of keys: deduplicated, rate limited, one worker per key |
 //! | `expect` | pure: creations and deletions that were asked for and not yet seen |
+//! | `written` | pure: what was written and has not been seen in the cache |
 //! | `elect` | leader election on a Lease, and the fence that stops a deposed holder's writes |
 //! | `events` | Events (the kind), aggregated |
 
@@ -22,6 +23,7 @@ pub mod informer;
 pub mod queue;
 pub mod reflect;
 pub mod watch;
+pub mod written;
 
 pub use api::{Client, DeleteOptions, List, ListOptions, PatchType};
 pub use cache::{Cache, Delta};
@@ -32,6 +34,7 @@ pub use expect::Expectations;
 pub use informer::Informer;
 pub use queue::WorkQueue;
 pub use watch::{WatchEvent, WatchStream};
+pub use written::Written;
 
 /// A namespaced object's key, `namespace/name`, or the name alone for a cluster-wide one.
 pub fn key_of(object: &objects::Object) -> String {

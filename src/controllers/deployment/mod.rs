@@ -9,11 +9,11 @@ mod status;
 
 use crate::shared::{Context, queue_controller, queue_key};
 use base::reached;
-use client::{DeleteOptions, Delta, Error, Informer, PatchType, WorkQueue, key_of};
+use client::{DeleteOptions, Delta, Error, Informer, PatchType, WorkQueue, Written, key_of};
 use objects::{Object, OwnerRef, kinds};
 use plan::{Plan, selects};
 use serde_json::json;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 struct Controller<'a> {
     context: &'a Context,
@@ -21,6 +21,8 @@ struct Controller<'a> {
     sets: Informer,
     pods: Informer,
     queue: WorkQueue,
+    /// Sets, by the deployment they were written for.
+    written: Mutex<Written>,
 }
 
 pub async fn run(context: &Context) {
@@ -33,7 +35,8 @@ pub async fn run(context: &Context) {
     deployments.synced().await;
     sets.synced().await;
     pods.synced().await;
-    let controller = Controller { context, deployments, sets, pods, queue: queue.clone() };
+    let controller =
+        Controller { context, deployments, sets, pods, queue: queue.clone(), written: Mutex::default() };
     context.work(&queue, |key| controller.sync(key)).await;
 }
 
@@ -52,6 +55,10 @@ fn wake_on_deletion(sets: &Informer, queue: &WorkQueue) -> impl Fn(&Delta) + Sen
 
 impl Controller<'_> {
     async fn sync(&self, key: String) -> Result<(), Error> {
+        let seen = self.sets.cache().version();
+        if !self.written().is_in(&key, seen) {
+            return Ok(()); // the cache wakes us when it has caught up
+        }
         let Some(deployment) = self.deployments.get(&key) else { return Ok(()) };
         let sets = self.sets_of(&deployment);
         if deployment.deletion_timestamp().is_some() {
@@ -75,6 +82,10 @@ impl Controller<'_> {
             self.queue.add_after(&key, delay);
         }
         self.report(&deployment, &plan).await
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().expect("no one panics while holding it")
     }
 
     /// The deployment's own sets, and those it may adopt.
@@ -114,7 +125,8 @@ impl Controller<'_> {
         let Some(set) = &plan.create else { return Ok(()) };
         let created = self.context.client.create(&kinds::replica_set::KIND, set).await;
         match created {
-            Ok(_) => {
+            Ok(created) => {
+                self.written().wrote(&key_of(deployment), &created);
                 self.tell_scaled(deployment, set.name(), 0, set.get_i64(&["spec", "replicas"]).unwrap_or(0))
             }
             // Ours, created before an answer was lost; or a collision of hashes: count it, so that the next
@@ -144,7 +156,8 @@ impl Controller<'_> {
             let before = change.old.get_i64(&["spec", "replicas"]).unwrap_or(0);
             let after = change.new.get_i64(&["spec", "replicas"]).unwrap_or(0);
             // With the resourceVersion of the set that the plan was made from: a conflict means plan anew.
-            self.context.client.update(&kinds::replica_set::KIND, &change.new).await?;
+            let updated = self.context.client.update(&kinds::replica_set::KIND, &change.new).await?;
+            self.written().wrote(&key_of(deployment), &updated);
             if before != after {
                 self.tell_scaled(deployment, change.new.name(), before, after);
             }

@@ -153,7 +153,7 @@ pub fn rolled(deployment: &Object, sets: &Sets) -> Targets {
     let stays = |set: &Object| if bug!("P01") { available(set) } else { available(set).min(replicas(set)) };
     let new_missing = new_now - sets.new.as_ref().map_or(0, |set| stays(set));
     let mut may_go = old_total + new_now - least - new_missing;
-    if bug!("D03") {
+    if bug!("P03") {
         may_go = old_total; // forgets that new pods may not be available yet
     }
     if may_go <= 0 || old_total == 0 {
@@ -167,7 +167,7 @@ pub fn rolled(deployment: &Object, sets: &Sets) -> Targets {
         cleaned += sick;
     }
     let now: i64 = sets.all().map(|set| stays(set)).sum();
-    let mut down = (if bug!("D03") { may_go } else { now - least }).min(may_go - cleaned).max(0);
+    let mut down = (if bug!("P03") { may_go } else { now - least }).min(may_go - cleaned).max(0);
     for set in &sets.old {
         let count = targets.old(set);
         let take = count.min(down);
