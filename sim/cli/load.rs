@@ -5,7 +5,7 @@ use crate::plan::{self, Plan};
 use crate::scenario::{Scenario, read, words::nearest};
 use std::path::{Path, PathBuf};
 
-const FOLDER: &str = "scenarios";
+const FOLDERS: [&str; 2] = ["scenarios", "scenarios/bugs"];
 
 /// `swarm` is scenarios/swarm.yaml; a path is a path.
 pub fn find(name: &str) -> Result<PathBuf, String> {
@@ -13,8 +13,8 @@ pub fn find(name: &str) -> Result<PathBuf, String> {
     if given.is_file() {
         return Ok(given);
     }
-    let inside = Path::new(FOLDER).join(format!("{name}.yaml"));
-    if inside.is_file() {
+    let mut inside = FOLDERS.iter().map(|folder| Path::new(folder).join(format!("{name}.yaml")));
+    if let Some(inside) = inside.find(|path| path.is_file()) {
         return Ok(inside);
     }
     let names: Vec<String> = files().iter().map(|path| stem(path)).collect();
@@ -27,18 +27,28 @@ pub fn stem(path: &Path) -> String {
     path.file_stem().map_or(String::new(), |stem| stem.to_string_lossy().into_owned())
 }
 
-/// Every scenario of the system, in order.
+/// Every scenario of the system, in order; those of our own bugs last.
 pub fn files() -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(FOLDER) else { return vec![] };
-    let paths = entries.flatten().map(|entry| entry.path());
-    let mut files: Vec<PathBuf> =
-        paths.filter(|path| path.extension().is_some_and(|e| e == "yaml")).collect();
-    files.sort();
-    files
+    let of = |folder: &&str| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let paths = entries.map(|entry| entry.path());
+        let mut files: Vec<PathBuf> =
+            paths.filter(|path| path.extension().is_some_and(|e| e == "yaml")).collect();
+        files.sort();
+        files
+    };
+    FOLDERS.iter().flat_map(of).collect()
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData => format!("{}: this is not text (UTF-8)", path.display()),
+        _ => format!("{}: {error}", path.display()),
+    })
 }
 
 pub fn scenario(path: &Path) -> Result<Scenario, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text = text(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let include = |name: &str| {
         std::fs::read_to_string(folder.join(name))
@@ -51,8 +61,7 @@ pub fn scenario(path: &Path) -> Result<Scenario, String> {
 pub fn plan(asked: &Run) -> Result<Plan, String> {
     let path = find(&asked.scenario)?;
     let plan = if path.extension().is_some_and(|extension| extension == "json") {
-        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        Plan::from_text(&text).map_err(|wrong| format!("{}: {wrong}", path.display()))?
+        Plan::from_text(&text(&path)?).map_err(|wrong| format!("{}: {wrong}", path.display()))?
     } else {
         let scenario = scenario(&path)?;
         plan::plan(&scenario, asked.seed.unwrap_or(scenario.seed))

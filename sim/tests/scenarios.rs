@@ -22,6 +22,36 @@ fn check(name: &str) {
     });
 }
 
+/// Our own bugs: each holds now, and breaks the promise it broke when its bug is planted again.
+#[test]
+fn bugs_of_ours_stay_fixed() {
+    let folder = std::fs::read_dir(root().join("scenarios/bugs")).expect("there are bugs");
+    let mut paths: Vec<PathBuf> = folder.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    for path in paths {
+        let text = std::fs::read_to_string(&path).expect("a scenario");
+        let said = |what: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(&format!("# {what}: ")));
+            line.unwrap_or_else(|| panic!("{} does not say `# {what}: `", path.display())).to_string()
+        };
+        let (broke, bug) = (said("broke"), said("planted as"));
+        said("found by");
+        let run = |more: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_tank"));
+            command.current_dir(root()).arg("run").arg(&path).args(more);
+            let output = command.output().expect("the tank can be run");
+            (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+        };
+        let (code, held) = run(&[]);
+        assert_eq!(code, Some(0), "{held}");
+        let (code, broken) = run(&["--bug", &bug]);
+        assert_eq!(code, Some(1), "{broken}");
+        let verdict = broken.lines().find(|line| line.trim_start().starts_with("BROKE"));
+        assert!(verdict.is_some_and(|line| line.contains(&broke)), "{broken}");
+    }
+}
+
 macro_rules! scenarios {
     ($($test:ident: $name:literal,)+) => {
         $(#[test] fn $test() { check($name) })+
