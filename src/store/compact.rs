@@ -21,7 +21,7 @@ impl Store {
             self.drop_versions_before(&key, changed);
             let gone = self.is_deletion(&key, changed) && (changed < revision || bug!("M02"));
             if gone {
-                self.versions.remove(&(key, changed));
+                self.let_go(&(key, changed));
             }
             if gone || changed < revision {
                 self.log.remove(&(changed, sub));
@@ -36,7 +36,7 @@ impl Store {
                 return;
             }
             let at = at.clone();
-            self.versions.remove(&at);
+            self.let_go(&at);
         }
     }
 

@@ -122,6 +122,17 @@ impl Encoder {
     }
 }
 
+/// Bytes of a number, and of the length or the tag before other bytes.
+const NUMBER: u64 = 8;
+const LENGTH: u64 = 4;
+const TAG: u64 = 1;
+
+/// Bytes that a version takes in a snapshot.
+pub(crate) fn version_bytes(key: &Bytes, version: &Version) -> u64 {
+    let body = version.body.as_ref().map_or(0, |body| LENGTH + body.value.len() as u64 + 3 * NUMBER);
+    LENGTH + TAG + LENGTH + key.len() as u64 + 2 * NUMBER + body
+}
+
 fn version_record(key: &Bytes, revision: i64, version: &Version) -> Record {
     let tag = if version.body.is_some() { VERSION } else { DELETION };
     let record = Record::new(tag).bytes(key).number(revision as u64).number(u64::from(version.sub));
@@ -155,6 +166,14 @@ impl Record {
 }
 
 impl Store {
+    /// Bytes of a snapshot taken now. Takes constant time.
+    pub fn bytes(&self) -> u64 {
+        let header = MAGIC.len() as u64 + LENGTH + TAG + 5 * NUMBER;
+        let lease = LENGTH + TAG + 3 * NUMBER;
+        let end = LENGTH + TAG + NUMBER;
+        header + self.version_bytes + lease * self.leases.len() as u64 + end
+    }
+
     /// The whole snapshot at once.
     pub fn snapshot(&self) -> Vec<u8> {
         let mut encoder = Encoder::new(self);
@@ -226,7 +245,7 @@ impl Store {
         } else {
             None
         };
-        self.versions.insert((key, revision), Version { sub, body });
+        self.keep((key, revision), Version { sub, body });
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The maps, and the one way in which a key changes: through a [`Write`], which gives all its changes one new
 //! revision.
 
+use crate::snapshot;
 use crate::{Digest, Event, EventKind, KeyRange, KeyValue};
 use base::{Index, Revision, invariant};
 use bytes::Bytes;
@@ -19,6 +20,8 @@ pub struct Store {
     pub(crate) live: OrdMap<Bytes, Live>,
     /// Every version that is kept, the present one and deletions too, by key and revision.
     pub(crate) versions: OrdMap<(Bytes, i64), Version>,
+    /// Bytes of the versions in a snapshot.
+    pub(crate) version_bytes: u64,
     /// The changed key of every kept change, by revision and place within it.
     pub(crate) log: OrdMap<(i64, u32), Bytes>,
     pub(crate) leases: OrdMap<i64, Lease>,
@@ -67,6 +70,7 @@ impl Default for Store {
             digest: Digest::default(),
             live: OrdMap::new(),
             versions: OrdMap::new(),
+            version_bytes: 0,
             log: OrdMap::new(),
             leases: OrdMap::new(),
         }
@@ -119,6 +123,21 @@ impl Store {
     /// All leases, by id.
     pub fn leases(&self) -> impl Iterator<Item = (i64, &Lease)> {
         self.leases.iter().map(|(id, lease)| (*id, lease))
+    }
+
+    /// True when it takes the place of another.
+    pub(crate) fn keep(&mut self, at: (Bytes, i64), version: Version) -> bool {
+        self.version_bytes += snapshot::version_bytes(&at.0, &version);
+        let key = at.0.clone();
+        let replaced = self.versions.insert(at, version);
+        self.version_bytes -= replaced.as_ref().map_or(0, |old| snapshot::version_bytes(&key, old));
+        replaced.is_some()
+    }
+
+    pub(crate) fn let_go(&mut self, at: &(Bytes, i64)) {
+        if let Some(version) = self.versions.remove(at) {
+            self.version_bytes -= snapshot::version_bytes(&at.0, &version);
+        }
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Option<KeyValue> {
@@ -201,8 +220,8 @@ impl<'a> Write<'a> {
         let key = event.kv.key.clone();
         self.store.digest.event(&event);
         self.store.log.insert((self.revision, sub), key.clone());
-        let replaced = self.store.versions.insert((key, self.revision), Version { sub, body });
-        invariant!(replaced.is_none(), "a key changes once in a revision");
+        let replaced = self.store.keep((key, self.revision), Version { sub, body });
+        invariant!(!replaced, "a key changes once in a revision");
         self.events.push(event);
     }
 

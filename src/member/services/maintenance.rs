@@ -6,9 +6,6 @@ use etcd::{error, pb};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-/// Bytes encoded at a time.
-const PIECE: usize = 64 << 10;
-
 pub struct Maintenance {
     handle: Handle,
 }
@@ -30,12 +27,6 @@ impl Maintenance {
     }
 }
 
-/// Bytes that a snapshot of the store takes, which is what it holds of a disk.
-fn snapshot_bytes(store: &store::Store) -> i64 {
-    let mut encoder = store::Encoder::new(store);
-    std::iter::from_fn(|| encoder.next_piece(PIECE)).map(|piece| piece.len() as i64).sum()
-}
-
 #[tonic::async_trait]
 impl pb::maintenance_server::Maintenance for Maintenance {
     type SnapshotStream = ReceiverStream<Result<pb::SnapshotResponse, Status>>;
@@ -54,8 +45,8 @@ impl pb::maintenance_server::Maintenance for Maintenance {
     ) -> Result<Response<pb::StatusResponse>, Status> {
         admit(&self.handle, request)?;
         let view = self.handle.view();
-        let store = self.handle.store();
-        let (applied, bytes) = (store.applied(), snapshot_bytes(&store));
+        // What it holds of a disk is a snapshot.
+        let (applied, bytes) = self.handle.with_store(|store| (store.applied(), store.bytes() as i64));
         let errors =
             if view.leader.is_none() { vec![error::Error::NoLeader.text().into()] } else { Vec::new() };
         Ok(Response::new(pb::StatusResponse {

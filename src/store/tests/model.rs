@@ -447,7 +447,9 @@ fn walk(seed: u64, steps: u32) {
         }
         compare_reads(&kept.0, &kept.1, &mut draw, &context);
         if draw.flag(25) {
-            let restored = Store::restore(&store.snapshot()).expect("its own snapshot");
+            let bytes = store.snapshot();
+            assert_eq!(store.bytes(), bytes.len() as u64, "the size is known without looking");
+            let restored = Store::restore(&bytes).expect("its own snapshot");
             assert_eq!(restored, store, "{context}");
             assert_eq!(restored.hash_at(0), other.hash_at(0), "{context}");
             store = restored;
