@@ -95,7 +95,7 @@ pub fn museum(asked: &Museum) -> Result<i32, String> {
         let hint = hint.map_or(String::new(), |id| format!("; did you mean {id}?"));
         return Err(format!("there is no bug {bug} in the museum{hint}\nit holds {}", ids.join(", ")));
     }
-    println!("{:<7} {:>6} {:>9}  {:<40} bug", "", "runs", "CPU s", "found by");
+    println!("{:<7} {:>6} {:>9}  {:<40} bug", "", "runs", "wall s", "found by");
     let mut missed = 0;
     for piece in pieces {
         missed += i32::from(!hunt(piece, asked)?);
@@ -119,7 +119,7 @@ fn hunt(piece: &Piece, asked: &Museum) -> Result<bool, String> {
             ..Run::default()
         })
     });
-    let (mut count, mut cpu_ms, mut by_others) = (0, 0, 0);
+    let (mut count, mut wall_ms, mut by_others) = (0, 0, 0);
     let mut found: Option<(String, u64, String)> = None;
     let budget = asked.budget.as_millis() as u64;
     sweep::pool(asked.jobs.unwrap_or_else(sweep::cores), runs, |(scenario, seed, result)| {
@@ -128,20 +128,20 @@ fn hunt(piece: &Piece, asked: &Museum) -> Result<bool, String> {
         }
         count += 1;
         if let Ok(outcome) = &result {
-            cpu_ms += outcome.wall_ms;
+            wall_ms += outcome.wall_ms;
             match broken_as_known(outcome, piece) {
                 Some(promise) => found = Some((scenario, seed, promise)),
                 None => by_others += usize::from(outcome.broken().next().is_some()),
             }
         } else {
-            cpu_ms += 1_000;
+            wall_ms += 1_000;
         }
-        found.is_some() || cpu_ms > budget
+        found.is_some() || wall_ms > budget
     });
-    let cpu = cpu_ms as f64 / 1e3;
+    let wall = wall_ms as f64 / 1e3;
     match &found {
         Some((scenario, seed, promise)) => {
-            println!("{:<7} {count:>6} {cpu:>9.1}  {promise:<40} {}", piece.id, piece.what);
+            println!("{:<7} {count:>6} {wall:>9.1}  {promise:<40} {}", piece.id, piece.what);
             println!("{:<25}cargo tank run {scenario} --seed {seed} --bug {}", "", piece.id);
         }
         None => {
@@ -151,7 +151,7 @@ fn hunt(piece: &Piece, asked: &Museum) -> Result<bool, String> {
                 String::new()
             };
             println!(
-                "{:<7} {count:>6} {cpu:>9.1}  {:<40} {}",
+                "{:<7} {count:>6} {wall:>9.1}  {:<40} {}",
                 piece.id,
                 format!("NOT FOUND{others}"),
                 piece.what

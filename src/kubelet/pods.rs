@@ -7,7 +7,7 @@ use crate::{
     plan::{self, Doing, Step},
     status,
 };
-use base::{knobs::ms, reached};
+use base::{bug, knobs::ms, reached};
 use client::{Client, DeleteOptions, Delta, Error, Informer, PatchType, WorkQueue, informer::Scope};
 use objects::{Object, kinds, quantity::Quantity};
 use serde_json::{Value, json};
@@ -153,8 +153,7 @@ impl Worker {
         }
         if let Some(resource) = self.lacking(pod) {
             reached!("kubelet: a pod was refused for lack of room");
-            self.patch(pod, status::refused(resource)).await?;
-            return Ok(false);
+            return self.patch(pod, status::refused(resource)).await.map(|_| false);
         }
         let knobs = &self.config.knobs;
         let delay = rt::random_range(
@@ -201,21 +200,32 @@ impl Worker {
         if status::says(pod, &status) {
             return Ok(());
         }
-        self.patch(pod, status).await
+        self.patch(pod, status).await.map(drop)
     }
 
-    async fn patch(&self, pod: &Object, status: Value) -> Result<(), Problem> {
-        // The uid makes the patch fail rather than speak of a namesake.
-        let patch = json!({ "metadata": { "uid": pod.uid() }, "status": status });
+    /// False when the pod is no longer the one that was judged: the cache will tell, and we judge anew.
+    async fn patch(&self, pod: &Object, status: Value) -> Result<bool, Problem> {
+        // The uid makes the patch fail rather than speak of a namesake. The resourceVersion does so when a
+        // word of ours from before a restart is still on the wire and comes last; upstream sends none.
+        let mut patch = json!({ "metadata": { "uid": pod.uid() }, "status": status });
+        if !bug!("KL01") {
+            patch["metadata"]["resourceVersion"] = pod.resource_version().into();
+        }
         let patch = (PatchType::Strategic, &patch);
-        let sent = self.client.patch(&kinds::pod::KIND, pod.namespace(), pod.name(), "status", patch).await;
-        gone_is_fine(sent.map(drop))
+        match self.client.patch(&kinds::pod::KIND, pod.namespace(), pod.name(), "status", patch).await {
+            Err(error) if error.is_not_found() || error.is_conflict() => {
+                reached!("kubelet: a status came too late");
+                Ok(false)
+            }
+            sent => Ok(sent.map(|_| true)?),
+        }
     }
 
     /// The last word on a pod: its final status, then the deletion that takes it away.
     async fn finish(&mut self, pod: &Object) -> Result<(), Problem> {
-        if !matches!(pod.get_str(&["status", "phase"]), "Succeeded" | "Failed") {
-            self.patch(pod, status::ended(pod, &rt::wall().rfc3339())).await?;
+        let ended = matches!(pod.get_str(&["status", "phase"]), "Succeeded" | "Failed");
+        if !ended && !self.patch(pod, status::ended(pod, &rt::wall().rfc3339())).await? {
+            return Ok(());
         }
         let options =
             DeleteOptions { grace_seconds: Some(0), uid: pod.uid().to_string(), ..Default::default() };
