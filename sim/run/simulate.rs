@@ -192,6 +192,9 @@ async fn pass(seen: &Seen, until_us: u64) -> bool {
     }
 }
 
+/// What is still said of the last change, in the moment after all is as it should be, is no hot loop.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 async fn rest(judge: settle::Judge, plan: &Plan, seen: &Seen) -> End {
     let mut end = End::default();
     let limit = now() / 1_000 + plan.settle;
@@ -204,7 +207,12 @@ async fn rest(judge: settle::Judge, plan: &Plan, seen: &Seen) -> End {
         }
         match judge.unsettled().await {
             None => {
-                let (at, _) = *since.get_or_insert((now(), seen.lock().observed));
+                let observed = seen.lock().observed;
+                let (at, quiet) = since.get_or_insert((now(), observed));
+                let at = *at;
+                if now() - at < LAST_WORDS.as_nanos() as u64 {
+                    *quiet = observed;
+                }
                 if now() - at >= calm.as_nanos() as u64 {
                     end.settled = Some(at);
                     break;
