@@ -72,10 +72,25 @@ impl Judge {
         let revision = self.revision().await.map_err(failed)?;
         let mut hashes = BTreeMap::new();
         for (name, client) in &self.members {
-            let asked = client.hash_kv(pb::HashKvRequest { revision }).await;
-            hashes.insert(name.clone(), asked.map_err(|status| format!("{name}: {}", failed(status)))?.hash);
+            let hash =
+                hash(client, revision).await.map_err(|status| format!("{name}: {}", failed(status)))?;
+            hashes.insert(name.clone(), hash);
         }
         Ok(hashes)
+    }
+}
+
+/// A member that has not applied the revision yet is given the time to.
+async fn hash(client: &Client, revision: i64) -> Result<u32, tonic::Status> {
+    let limit = rt::now() + Duration::from_secs(5);
+    loop {
+        match client.hash_kv(pb::HashKvRequest { revision }).await {
+            Ok(response) => return Ok(response.hash),
+            Err(status) if status.code() != tonic::Code::OutOfRange || rt::now() >= limit => {
+                return Err(status);
+            }
+            Err(_) => rt::sleep(Duration::from_millis(100)).await,
+        }
     }
 }
 
