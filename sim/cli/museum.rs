@@ -76,7 +76,7 @@ const PIECES: &[Piece] = &[
     ),
     piece("P01", "a rollout trusts a count from before a set was scaled", BOTH, &["unavailable"]),
     piece("P03", "a rollout forgets that new pods may not be ready yet", BOTH, &["unavailable"]),
-    piece("P04", "a rollout is planned without its own last write", BOTH, &["surge", "unavailable"]),
+    piece("I07", "a namesake seen after a gap is taken for the one before", BOTH, &["settles", "owners"]),
     piece(
         "E01",
         "a manager that lost its lock goes on writing",

@@ -190,23 +190,23 @@ impl Follower {
         let opened = self.client.watch(self.scope.kind, self.scope.namespace.as_deref(), &options).await;
         let mut stream = opened?;
         while let Some(event) = stream.next().await {
-            let delta = match event? {
+            let deltas = match event? {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     self.reflect.saw(object.resource_version());
                     lock(&self.shared.cache).upsert(object)
                 }
                 WatchEvent::Deleted(object) => {
                     self.reflect.saw(object.resource_version());
-                    lock(&self.shared.cache).remove(&object)
+                    lock(&self.shared.cache).remove(&object).into_iter().collect()
                 }
                 WatchEvent::Bookmark(version) => {
                     self.reflect.saw(&version);
                     lock(&self.shared.cache).advance(version.parse().unwrap_or(0));
                     self.note();
-                    None
+                    vec![]
                 }
             };
-            self.tell(delta.as_slice());
+            self.tell(&deltas);
         }
         reached!("informer: a watch ended and is resumed");
         self.reflect.failed(Outcome::Ended);
