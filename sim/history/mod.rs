@@ -263,6 +263,15 @@ pub struct History {
     pub kube: Vec<KubeOperation>,
 }
 
+impl History {
+    /// Every change of the store, and when the observer saw it.
+    pub fn observed(&self) -> impl Iterator<Item = (Nanos, &Event)> {
+        let frames =
+            self.watches.iter().filter(|watch| watch.client == "observer").flat_map(|watch| &watch.frames);
+        frames.flat_map(|frame| frame.events.iter().map(move |event| (frame.at, event)))
+    }
+}
+
 /// A list and the watch that follows it, at one API server.
 #[derive(Clone, Debug, Default)]
 pub struct ApiWatch {

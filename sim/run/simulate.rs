@@ -98,14 +98,7 @@ pub fn simulate(plan: &Plan, manner: &Manner) -> (Outcome, Trace) {
 
 /// What the observer saw of these keys: revision, time, key, value.
 fn writes(state: &State, part: &str) -> Vec<String> {
-    let frames = state
-        .history
-        .watches
-        .iter()
-        .filter(|watch| watch.client == "observer")
-        .flat_map(|watch| &watch.frames);
-    let events = frames.flat_map(|frame| frame.events.iter().map(move |event| (frame.at, event)));
-    let events = events.filter(|(_, event)| event.kv.key.contains(part));
+    let events = state.history.observed().filter(|(_, event)| event.kv.key.contains(part));
     let line = |(at, event): (u64, &crate::history::Event)| {
         let value = if event.delete { "deleted" } else { event.kv.value.as_str() };
         format!("{} {} {} {value}", event.kv.modified, crate::history::seconds(at), event.kv.key)
@@ -239,13 +232,7 @@ async fn rest(judge: settle::Judge, plan: &Plan, seen: &Seen) -> End {
 fn calm_writes(seen: &Seen, after: i64) -> BTreeMap<String, u64> {
     let state = seen.lock();
     let mut writes = BTreeMap::new();
-    let frames = state
-        .history
-        .watches
-        .iter()
-        .filter(|watch| watch.client == "observer")
-        .flat_map(|watch| &watch.frames);
-    for event in frames.flat_map(|frame| &frame.events).filter(|event| event.kv.modified > after) {
+    for (_, event) in state.history.observed().filter(|(_, event)| event.kv.modified > after) {
         *writes.entry(event.kv.key.clone()).or_insert(0) += 1;
     }
     writes

@@ -11,7 +11,8 @@ const TOP: [&str; 12] = [
 ];
 pub const HARMS: [&str; 8] =
     ["crash", "power-cut", "pause", "restart", "partition", "network", "clock", "disk"];
-const HARM_KEYS: [&str; 16] = [
+/// What a harm may say, wherever it stands.
+const HARM_KEYS: [&str; 14] = [
     "upon-election",
     "crash",
     "power-cut",
@@ -26,33 +27,8 @@ const HARM_KEYS: [&str; 16] = [
     "direction",
     "flapping",
     "for",
-    "every",
-    "chance",
 ];
 pub const DEEDS: [&str; 4] = ["apply", "scale", "set-image", "delete"];
-const TIMELINE_KEYS: [&str; 21] = [
-    "upon-election",
-    "at",
-    "crash",
-    "power-cut",
-    "pause",
-    "restart",
-    "partition",
-    "network",
-    "clock",
-    "disk",
-    "of",
-    "from",
-    "direction",
-    "flapping",
-    "for",
-    "apply",
-    "scale",
-    "set-image",
-    "delete",
-    "replicas",
-    "image",
-];
 const ALWAYS: u64 = 1_000_000;
 
 /// Reads a scenario. `include` gives the text of a manifest the scenario names.
@@ -172,7 +148,8 @@ pub fn knob_word(name: &str) -> String {
 }
 
 fn timed(node: &Node, include: &dyn Fn(&str) -> Result<String, String>) -> Result<Timed, Mistake> {
-    let table = node.table("a timeline entry", &TIMELINE_KEYS)?;
+    let table =
+        node.table("a timeline entry", &[&["at"], &HARM_KEYS[..], &DEEDS, &["replicas", "image"]].concat())?;
     let at = time(table.need("at")?)?;
     let what = match DEEDS.iter().find_map(|deed| table.get(deed).map(|node| (*deed, node))) {
         Some((deed, node)) => Deed::Kube(kube_deed(deed, node, &table, include)?),
@@ -228,7 +205,7 @@ fn manifest(node: &Node, include: &dyn Fn(&str) -> Result<String, String>) -> Re
 }
 
 fn repeated(node: &Node) -> Result<Repeated, Mistake> {
-    let table = node.table("a harm", &HARM_KEYS)?;
+    let table = node.table("a harm", &[&HARM_KEYS[..], &["every", "chance"]].concat())?;
     Ok(Repeated {
         harm: harm(&table)?,
         every: table.get("every").map(time).transpose()?,

@@ -124,18 +124,25 @@ impl User {
         }
     }
 
-    /// Deletes, and waits until it is gone: its name is used again.
+    /// Deletes, and waits until it is gone: its name is used again. With the uid: an attempt whose answer was lost
+    /// may arrive late, and must not take the next one of that name.
     async fn delete(&self, deployment: &str) -> Result<(), Error> {
-        let options = DeleteOptions { propagation: "Background".into(), ..DeleteOptions::default() };
-        let kind = &kinds::deployment::KIND;
-        match self.client.delete(kind, Some(NAMESPACE), deployment, &options).await {
+        let Some(uid) = self.uid_of(deployment).await? else { return Ok(()) };
+        let options = DeleteOptions { uid, propagation: "Background".into(), ..DeleteOptions::default() };
+        match self.client.delete(&kinds::deployment::KIND, Some(NAMESPACE), deployment, &options).await {
             Err(error) if !error.is_not_found() => return Err(error),
             _ => {}
         }
-        match self.client.get(kind, Some(NAMESPACE), deployment).await {
-            Err(error) if error.is_not_found() => Ok(()),
-            Err(error) => Err(error),
-            Ok(_) => Err(Error::Unknown("it is still there".into())),
+        match self.uid_of(deployment).await? {
+            Some(_) => Err(Error::Unknown("it is still there".into())),
+            None => Ok(()),
+        }
+    }
+
+    async fn uid_of(&self, deployment: &str) -> Result<Option<String>, Error> {
+        match self.client.get(&kinds::deployment::KIND, Some(NAMESPACE), deployment).await {
+            Err(error) if error.is_not_found() => Ok(None),
+            live => live.map(|live| Some(live.uid().to_string())),
         }
     }
 }

@@ -116,7 +116,7 @@ mod tests {
         assert_eq!((expect.going("rs").len(), expect.wait("rs", S(2))), (0, None));
     }
 
-    /// The tank's swarm, seed 195: what had been given up was waited for again with the next creation.
+    /// What had been given up was once waited for again with the next creation.
     #[test]
     fn what_was_given_up_is_not_waited_for_again() {
         let mut expect = Expectations::new(S(40));

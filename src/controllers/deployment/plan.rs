@@ -123,12 +123,12 @@ pub fn plan(deployment: &Object, all: &[Arc<Object>], old_pods: bool, now: u64) 
     if sets.new.is_some() || !paused {
         plan.revision = Some(revision.to_string());
     }
-    let rolling = !paused && !recreates(deployment);
-    if rolling && rollout::is_scaling(deployment, &sets) && rollout::must_wait(&sets) {
+    let (scaling, recreates) = (rollout::is_scaling(deployment, &sets), recreates(deployment));
+    if scaling && !paused && !recreates && rollout::must_wait(&sets) {
         reached!("deployment: scaling waits for the pods to be counted");
         return plan;
     }
-    let targets = match (paused || rollout::is_scaling(deployment, &sets), recreates(deployment)) {
+    let targets = match (paused || scaling, recreates) {
         (true, _) => rollout::scaled(deployment, &sets),
         (false, true) => rollout::recreated(deployment, &sets, old_pods),
         (false, false) => rollout::rolled(deployment, &sets),

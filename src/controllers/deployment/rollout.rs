@@ -46,7 +46,7 @@ pub fn is_scaling(deployment: &Object, sets: &Sets) -> bool {
 }
 
 /// True when what is available must be waited for: a status from before a set was last scaled tells of pods that
-/// are on their way out. Upstream trusts it (the tank's swarm, seeds 251, 300 and 348).
+/// are on their way out. Upstream trusts it (scenarios/bugs/count-from-before-scaling.yaml).
 pub fn must_wait(sets: &Sets) -> bool {
     !bug!("P01") && sets.all().any(|set| !is_counted(set))
 }
