@@ -66,26 +66,40 @@ impl Judge {
         Ok(response.header.map_or(0, |header| header.revision))
     }
 
-    /// Each member's hash of all keys at one revision.
+    /// Each member's hash of all keys at one revision. Only hashes over the same kept history can be compared: when
+    /// a compaction comes between, all are asked again.
     pub async fn hashes(&self) -> Result<BTreeMap<String, u32>, String> {
+        for _ in 0..5 {
+            let answers = self.answers().await?;
+            let mut compacted = answers.values().map(|answer| answer.compact_revision);
+            let first = compacted.next();
+            if compacted.all(|other| Some(other) == first) {
+                return Ok(answers.into_iter().map(|(name, answer)| (name, answer.hash)).collect());
+            }
+            rt::sleep(Duration::from_millis(500)).await;
+        }
+        Err("members never had compacted up to the same revision when they were asked".into())
+    }
+
+    async fn answers(&self) -> Result<BTreeMap<String, pb::HashKvResponse>, String> {
         let failed = |status: tonic::Status| status.message().to_string();
         let revision = self.revision().await.map_err(failed)?;
-        let mut hashes = BTreeMap::new();
+        let mut answers = BTreeMap::new();
         for (name, client) in &self.members {
-            let hash =
+            let answer =
                 hash(client, revision).await.map_err(|status| format!("{name}: {}", failed(status)))?;
-            hashes.insert(name.clone(), hash);
+            answers.insert(name.clone(), answer);
         }
-        Ok(hashes)
+        Ok(answers)
     }
 }
 
 /// A member that has not applied the revision yet is given the time to.
-async fn hash(client: &Client, revision: i64) -> Result<u32, tonic::Status> {
+async fn hash(client: &Client, revision: i64) -> Result<pb::HashKvResponse, tonic::Status> {
     let limit = rt::now() + Duration::from_secs(5);
     loop {
         match client.hash_kv(pb::HashKvRequest { revision }).await {
-            Ok(response) => return Ok(response.hash),
+            Ok(response) => return Ok(response),
             Err(status) if status.code() != tonic::Code::OutOfRange || rt::now() >= limit => {
                 return Err(status);
             }
