@@ -165,10 +165,10 @@ pub struct Unavailable {
 
 /// What a deployment wrote on a set as the size it was scaling to.
 const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
-/// A controller may not have seen yet that a pod is no longer ready.
-const RECENT: i64 = 200;
-/// Nor, for a while, that one has become ready.
-const NEWS: i64 = 100;
+/// Revisions after which a controller must have seen that a pod is no longer ready.
+const RECENT: i64 = 50;
+/// And that one has become ready: the swarm has shown a status that told so 40 revisions late.
+const NEWS: i64 = 60;
 
 impl Look for Unavailable {
     fn step(&mut self, step: &Step<'_>) -> Result<(), Vec<String>> {
