@@ -95,7 +95,7 @@ fn same(old: Option<&Value>, new: Option<&Value>) -> bool {
     matches!((old, new), (Some(old), Some(new)) if uid(old) == uid(new))
 }
 
-fn is_finished(pod: &Value) -> bool {
+pub fn is_finished(pod: &Value) -> bool {
     matches!(text(pod, &["status", "phase"]), "Succeeded" | "Failed")
 }
 

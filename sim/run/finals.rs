@@ -1,7 +1,7 @@
 //! What is there at the end, in short form: what must be equal after a refactoring, and in the twin without harm.
 
 use super::settle::is_ready;
-use crate::check::objects::{owner, resource_of, text};
+use crate::check::objects::{is_finished, owner, resource_of, text};
 use crate::history::seen::State;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -30,7 +30,8 @@ pub fn finals(state: &State) -> Vec<String> {
                 object["spec"]["replicas"].as_u64().unwrap_or(1),
                 image(&object)
             )),
-            "pods" => {
+            // a pod that has ended tells of the way, not of the end
+            "pods" if !is_finished(&object) => {
                 let set = owner(&object).map_or(name, |(_, set)| set);
                 let group = set.rsplit_once('-').map_or(set, |(deployment, _)| deployment);
                 let ready = if is_ready(&object) { "ready" } else { "not ready" };

@@ -1,6 +1,6 @@
 //! Has the system come to rest? If not, the reason: who waits for whom, which object differs.
 
-use crate::check::objects::owner;
+use crate::check::objects::{is_active, is_finished, owner};
 use crate::history::seen::{Seen, State};
 use crate::plan::Plan;
 use crate::scenario::Role;
@@ -155,6 +155,9 @@ fn objects(seen: &Seen, plan: &Plan) -> Option<String> {
         if !pod["metadata"]["deletionTimestamp"].is_null() {
             return Some(format!("pod {name} is still being deleted"));
         }
+        if is_finished(&pod) {
+            continue; // refused by its node, say: it stays as it is, and another takes its place
+        }
         if pod["spec"]["nodeName"].as_str().unwrap_or("").is_empty() {
             return Some(format!("pod {name} has no node"));
         }
@@ -175,7 +178,8 @@ fn objects(seen: &Seen, plan: &Plan) -> Option<String> {
 
 /// Every ReplicaSet has as many pods as it wants, whatever its status says: its controller may not have seen all.
 fn sets(seen: &Seen) -> Option<String> {
-    let pods = live(seen, "pods");
+    let mut pods = live(seen, "pods");
+    pods.retain(is_active);
     let wrong = |set: &Value| {
         let uid = set["metadata"]["uid"].as_str()?;
         let owned =
