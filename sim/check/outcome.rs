@@ -3,24 +3,19 @@
 use super::{Verdict, objects::resource_of};
 use crate::history::{Event, Nanos, seconds};
 use crate::scenario::Expect;
-use base::Note;
+use base::{Note, note::version_digest};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What each cache says it holds at a revision, against the store at that revision.
 pub fn caches(notes: &[(Nanos, String, Note)], log: &BTreeMap<i64, Vec<Event>>) -> Verdict {
-    let mut claims: Vec<(i64, &str, &str, u64, u64)> = vec![];
-    for (_, process, note) in notes {
-        if let Note::Cache { resource, revision, objects, hash, .. } = note {
-            claims.push((*revision, process, resource, *objects, *hash));
-        }
-    }
+    let mut claims: Vec<Claim<'_>> = notes.iter().filter_map(|(_, _, note)| Claim::of(note)).collect();
     claims.sort_unstable();
-    let mut held: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    let mut held: BTreeMap<&str, Held<'_>> = BTreeMap::new();
     let mut log = log.iter().peekable();
     let (mut last, mut count) = (1, 0);
-    for (revision, process, resource, objects, hash) in claims {
-        while let Some((next, events)) = log.next_if(|(next, _)| **next <= revision) {
+    for claim in claims {
+        while let Some((next, events)) = log.next_if(|(next, _)| **next <= claim.revision) {
             if *next != last + 1 {
                 // history with holes proves nothing about what is there
                 return Verdict::Idle;
@@ -28,39 +23,65 @@ pub fn caches(notes: &[(Nanos, String, Note)], log: &BTreeMap<i64, Vec<Event>>) 
             last = *next;
             events.iter().for_each(|event| take(&mut held, event));
         }
-        let plural = resource.trim_end_matches('?');
-        if revision > last || plural.contains('?') || revision == 0 {
+        if claim.revision > last {
             continue;
         }
         count += 1;
-        let empty = BTreeMap::new();
-        let there = held.get(plural).unwrap_or(&empty);
-        if there.len() as u64 != objects {
-            let text = format!(
-                "{process}: at revision {revision} its cache of {plural} holds {objects} objects, the store {}",
-                there.len()
-            );
-            return Verdict::Broken(vec![text]);
-        }
-        // only an informer's own hash is over what the store has; a watch cache names its keys in its own way
-        if resource.ends_with('?') && base::note::versions_hash(there) != hash {
-            let text = format!(
-                "{process}: at revision {revision} its cache of {plural} holds other versions than the store"
-            );
-            return Verdict::Broken(vec![text]);
+        if let Some(wrong) = claim.wrong(held.get(claim.resource).unwrap_or(&Held::default())) {
+            return Verdict::Broken(vec![wrong]);
         }
     }
     if count == 0 { Verdict::Idle } else { Verdict::Held(format!("{count} looks at caches")) }
 }
 
-fn take(held: &mut BTreeMap<String, BTreeMap<String, u64>>, event: &Event) {
+/// What one cache of a whole kind says of itself.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Claim<'a> {
+    revision: i64,
+    process: &'a str,
+    resource: &'a str,
+    objects: u64,
+    hash: u64,
+}
+
+impl<'a> Claim<'a> {
+    /// None for a cache that is still empty, and for one with a selector, which holds part of the kind.
+    fn of(note: &'a Note) -> Option<Self> {
+        let Note::Cache { process, resource, revision, objects, hash } = note else { return None };
+        let resource = resource.strip_suffix('?').unwrap_or(resource);
+        let whole = *revision > 0 && !resource.contains('?');
+        whole.then_some(Claim { revision: *revision, process, resource, objects: *objects, hash: *hash })
+    }
+
+    fn wrong(&self, held: &Held<'_>) -> Option<String> {
+        let Claim { revision, process, resource, objects, hash } = self;
+        let says = format!("{process}: at revision {revision} its cache of {resource} holds");
+        match held.versions.len() as u64 {
+            there if there != *objects => Some(format!("{says} {objects} objects, the store {there}")),
+            _ if held.hash != *hash => Some(format!("{says} other versions than the store")),
+            _ => None,
+        }
+    }
+}
+
+/// What the store holds of one kind: the version of each object, and their hash as a cache has it.
+#[derive(Default)]
+struct Held<'a> {
+    versions: BTreeMap<&'a str, u64>,
+    hash: u64,
+}
+
+fn take<'a>(held: &mut BTreeMap<&'a str, Held<'a>>, event: &'a Event) {
     let Some(resource) = resource_of(&event.kv.key) else { return };
-    let name = event.kv.key["/registry/".len() + resource.len()..].trim_start_matches('/').to_string();
-    let of_kind = held.entry(resource.to_string()).or_default();
-    if event.delete {
-        of_kind.remove(&name);
-    } else {
-        of_kind.insert(name, event.kv.modified as u64);
+    let name = event.kv.key["/registry/".len() + resource.len()..].trim_start_matches('/');
+    let of_kind = held.entry(resource).or_default();
+    if let Some(before) = of_kind.versions.remove(name) {
+        of_kind.hash ^= version_digest(name, before);
+    }
+    if !event.delete {
+        let version = event.kv.modified as u64;
+        of_kind.versions.insert(name, version);
+        of_kind.hash ^= version_digest(name, version);
     }
 }
 

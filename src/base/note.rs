@@ -33,16 +33,17 @@ pub enum Note {
     FencedWrite { identity: String, lock: String, what: String },
     /// A container started (`running`) or ended on a node.
     Container { node: String, namespace: String, pod: String, uid: String, running: bool },
-    /// A cache (informer or watch cache) of a process is at this revision with this many objects.
+    /// A cache (informer or watch cache) of a process is at this revision with this many objects; the hash is of
+    /// their keys below `/registry/<resource>/` and their versions, see [`version_digest`].
     Cache { process: String, resource: String, revision: i64, objects: u64, hash: u64 },
     /// A process says something for the record that no check reads.
     Said { text: String },
 }
 
-/// The hash of a [`Note::Cache`]: over each object's key and version, in the order of keys (FNV-1a, 64 bit).
-pub fn versions_hash(versions: &std::collections::BTreeMap<String, u64>) -> u64 {
-    let bytes = versions
-        .iter()
-        .flat_map(|(key, version)| key.bytes().chain(std::iter::once(b' ')).chain(version.to_le_bytes()));
+/// What one object adds to the hash of a [`Note::Cache`]. The hash is the exclusive or of these over all objects:
+/// equal for equal states, whatever the way there, and kept up to date by one step per change. FNV-1a (64 bit) of
+/// the key's bytes, a zero byte, and the version as eight bytes, least first.
+pub fn version_digest(key: &str, version: u64) -> u64 {
+    let bytes = key.bytes().chain([0]).chain(version.to_le_bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

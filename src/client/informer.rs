@@ -9,7 +9,6 @@ use crate::{
 use base::{Note, knobs::ms, reached};
 use objects::{Object, kinds::Kind};
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, Weak},
     time::Duration,
 };
@@ -224,14 +223,15 @@ impl Follower {
     /// Says for the record what the cache holds: its version, and a hash of (key, version) of each object.
     fn note(&self) {
         let cache = lock(&self.shared.cache);
-        let versions: BTreeMap<String, u64> =
-            cache.iter().map(|object| (crate::key_of(object), version_of(object))).collect();
+        let digest = |object| base::note::version_digest(&crate::key_of(object), version_of(object));
+        let (objects, hash) =
+            cache.iter().fold((0, 0), |(count, hash), object| (count + 1, hash ^ digest(object)));
         rt::note(Note::Cache {
             process: self.client.agent().to_string(),
             resource: format!("{}?{}", self.scope.kind.plural, self.scope.field_selector),
             revision: cache.version() as i64,
-            objects: versions.len() as u64,
-            hash: base::note::versions_hash(&versions),
+            objects,
+            hash,
         });
     }
 }

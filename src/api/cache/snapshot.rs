@@ -2,6 +2,7 @@
 //! still, so that a list is read without stopping the cache.
 
 use crate::cache::item::Item;
+use base::note::version_digest;
 use imbl::{OrdMap, OrdSet};
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ impl Snapshot {
         if let Some(node) = node_of(&item) {
             self.by_node.insert((node.to_string(), item.key.clone()));
         }
-        self.hash ^= digest(&item.key, item.revision);
+        self.hash ^= version_digest(&item.key, item.revision as u64);
         self.items.insert(item.key.clone(), item);
         previous
     }
@@ -38,7 +39,7 @@ impl Snapshot {
         if let Some(node) = node_of(&gone) {
             self.by_node.remove(&(node.to_string(), key.to_string()));
         }
-        self.hash ^= digest(key, gone.revision);
+        self.hash ^= version_digest(key, gone.revision as u64);
         Some(gone)
     }
 
@@ -55,7 +56,7 @@ impl Snapshot {
         from.take_while(move |(at, _)| at == node).filter_map(|(_, key)| self.items.get(key))
     }
 
-    /// Exclusive or of `digest(key, revision)` over all objects: equal for equal states, whatever the way there.
+    /// Of the keys and revisions of all objects, as a `Note::Cache` wants it.
     pub fn hash(&self) -> u64 {
         self.hash
     }
@@ -63,12 +64,6 @@ impl Snapshot {
 
 fn node_of(item: &Item) -> Option<&str> {
     Some(item.object.get_str(&["spec", "nodeName"])).filter(|node| !node.is_empty())
-}
-
-/// FNV-1a (64 bit) of the key's bytes, a zero byte, and the revision as eight bytes, least first.
-pub fn digest(key: &str, revision: i64) -> u64 {
-    let bytes = key.bytes().chain([0]).chain(revision.to_le_bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 #[cfg(test)]
