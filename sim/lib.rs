@@ -11,6 +11,7 @@
 //! | `model` | what the store should be |
 //! | `check` | the promises |
 //! | `run` | boot, load and harm, heal, settle, check |
+//! | `shrink` | a failing plan made small |
 //! | `report` | verdicts for people and machines |
 //! | `cli` | the command line |
 #![cfg(madsim)]
@@ -24,4 +25,5 @@ pub mod plan;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod shrink;
 pub mod workload;

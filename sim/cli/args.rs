@@ -25,6 +25,8 @@ pub enum Command {
     Sweep(Sweep),
     /// Determinism: every seed in two processes, digests compared
     Same(Same),
+    /// Makes a failure small: the harms and operations that still break the same promise, as a scenario
+    Shrink(Shrink),
     /// Every historical bug, planted, must be found by a promise it is known to break
     Museum(Museum),
     /// Simulated seconds per wall second, runs per core-hour, events per second
@@ -115,6 +117,30 @@ pub struct Same {
     /// Another build of the tank to compare with
     #[arg(long, value_name = "FILE")]
     pub with: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub struct Shrink {
+    /// A scenario (.yaml) or a saved plan (.json) that breaks a promise
+    pub scenario: String,
+    /// The seed; without it, the one the scenario names
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Plants a bug of the museum
+    #[arg(long, value_name = "ID")]
+    pub bug: Option<String>,
+    /// The promise that must still break; without it, the first that did
+    #[arg(long, value_name = "NAME")]
+    pub promise: Option<String>,
+    /// Where the scenario is written; without it, into target/shrunk
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Time for it at the most
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "5m")]
+    pub budget: Duration,
+    /// Processes at once; without it, one a core
+    #[arg(long, short)]
+    pub jobs: Option<usize>,
 }
 
 #[derive(clap::Args)]

@@ -8,6 +8,7 @@
 //! | `run` | one run and its verdict; `replay` |
 //! | `sweep` | many seeds, many processes |
 //! | `same` | determinism: two processes, and the first event that differs |
+//! | `shrink` | a failure made small |
 //! | `museum` | every historical bug, found again |
 //! | `bench` | how far: one table |
 
@@ -18,6 +19,7 @@ mod load;
 mod museum;
 mod run;
 mod same;
+mod shrink;
 mod sweep;
 
 use args::{Args, Command};
@@ -35,6 +37,7 @@ pub fn main(args: Args) -> i32 {
         Command::Replay(asked) => run::replay(&asked),
         Command::Sweep(asked) => sweep::sweep(&asked),
         Command::Same(asked) => same::same(&asked),
+        Command::Shrink(asked) => shrink::shrink(&asked),
         Command::Museum(asked) => museum::museum(&asked),
         Command::Bench(asked) => bench::bench(&asked),
         Command::List => load::list(),

@@ -58,6 +58,11 @@ pub fn plan(scenario: &Scenario, seed: u64) -> Plan {
             add_load(load, n, &mut plan, &mut stream);
         }
     }
+    let written = &scenario.clients;
+    plan.kv.extend(written.store.iter().cloned());
+    plan.watchers.extend(written.watchers.iter().cloned());
+    plan.kube.extend(written.users.iter().cloned());
+    plan.api_watchers += written.readers;
     plan.harms.sort_by_key(|harm| harm.at);
     plan.deeds.sort_by_key(|deed| deed.at);
     plan

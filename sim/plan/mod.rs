@@ -2,9 +2,12 @@
 //! edited and run again; nothing is invented during a run. Times are microseconds from the start.
 
 mod draw;
+mod write;
 
 pub use draw::plan;
+pub use write::scenario;
 
+pub use crate::scenario::clients::{KubeClient, KubeOp, KvClient, KvDeed, KvOp, Watcher};
 use crate::scenario::{DiskHarm, Expect, KubeDeed, Process, Role, Way};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
@@ -122,92 +125,6 @@ pub enum Blow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedDeed {
     pub at: u64,
-    pub deed: KubeDeed,
-}
-
-/// One client of the store: it does one operation after the other.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KvClient {
-    pub name: String,
-    pub from: u64,
-    pub until: u64,
-    pub ops: Vec<KvOp>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KvOp {
-    /// After the answer to the one before.
-    pub pause: u64,
-    pub deed: KvDeed,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum KvDeed {
-    Put {
-        key: String,
-        value: String,
-    },
-    Get {
-        key: String,
-        serializable: bool,
-    },
-    List,
-    /// Put if the key is as this client last saw it.
-    Txn {
-        key: String,
-        value: String,
-    },
-    /// Two keys in one revision.
-    Transfer {
-        keys: [String; 2],
-        values: [String; 2],
-    },
-    Delete {
-        key: String,
-    },
-    /// Grant, put under it, renew so often, then revoke it or leave it to end.
-    Lease {
-        key: String,
-        value: String,
-        ttl: i64,
-        renewals: u64,
-        revoke: bool,
-    },
-    /// At the revision this client saw so many revisions ago; 0 is the newest it saw.
-    Compact {
-        back: i64,
-    },
-    /// Watch from the revision of this client's last compaction, or last write, until all of it has come.
-    History,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Watcher {
-    pub name: String,
-    pub from: u64,
-    /// Between one answer and the reading of the next.
-    pub pause: u64,
-    /// It drops its stream and resumes after so long.
-    pub lives: u64,
-    pub prev_kv: bool,
-    pub no_put: bool,
-    pub no_delete: bool,
-    /// Asks for progress after each pause of this length, or never.
-    pub progress: Option<u64>,
-}
-
-/// One client of the API server. Its deployments are its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KubeClient {
-    pub name: String,
-    pub from: u64,
-    pub until: u64,
-    pub ops: Vec<KubeOp>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KubeOp {
-    pub pause: u64,
     pub deed: KubeDeed,
 }
 

@@ -5,10 +5,12 @@
 //! | `yaml` | a tree in which every node knows its line and column; mistakes that point there |
 //! | `units` | quantities as words |
 //! | `target` | who is meant |
+//! | `clients` | clients written out, operation by operation |
 //! | `words` | the nearest valid word |
 //! | `read` | file to [`Scenario`], or one mistake |
 //! | `schema` | the grammar as JSON schema, for editors |
 
+pub mod clients;
 pub mod read;
 pub mod schema;
 pub mod target;
@@ -33,6 +35,8 @@ pub struct Scenario {
     pub knobs: BTreeMap<String, Draw>,
     pub timeline: Vec<Timed>,
     pub load: Vec<Load>,
+    /// Written out instead of drawn.
+    pub clients: clients::Clients,
     pub harm: Vec<Repeated>,
     /// When all harm and load end, in microseconds from the start.
     pub heal: u64,
@@ -224,4 +228,4 @@ pub enum Expect {
 
 pub const KV_OPS: [&str; 9] =
     ["put", "get", "list", "txn", "delete", "lease", "compact", "transfer", "history"];
-pub const KUBE_OPS: [&str; 4] = ["scale", "rollout", "delete", "label"];
+pub const KUBE_OPS: [&str; 3] = ["scale", "rollout", "delete"];

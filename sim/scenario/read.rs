@@ -5,9 +5,9 @@ use super::yaml::{Mistake, Node, Table, Value};
 use super::*;
 use target::targets;
 
-const TOP: [&str; 12] = [
-    "name", "seed", "cluster", "network", "knobs", "timeline", "load", "harm", "heal", "settle", "expect",
-    "check",
+const TOP: [&str; 13] = [
+    "name", "seed", "cluster", "network", "knobs", "timeline", "load", "clients", "harm", "heal", "settle",
+    "expect", "check",
 ];
 pub const HARMS: [&str; 8] =
     ["crash", "power-cut", "pause", "restart", "partition", "network", "clock", "disk"];
@@ -29,6 +29,7 @@ const HARM_KEYS: [&str; 14] = [
     "for",
 ];
 pub const DEEDS: [&str; 4] = ["apply", "scale", "set-image", "delete"];
+const ENTRIES: &str = "a list, each entry beginning with `-`";
 const ALWAYS: u64 = 1_000_000;
 
 /// Reads a scenario. `include` gives the text of a manifest the scenario names.
@@ -45,18 +46,23 @@ pub fn scenario(text: &str, include: &dyn Fn(&str) -> Result<String, String>) ->
         knobs: knobs(top.get("knobs"))?,
         timeline: each(top.get("timeline"), |node| timed(node, include))?,
         load: each(top.get("load"), |node| load(node, heal))?,
+        clients: match top.get("clients") {
+            Some(node) => clients::clients(node.list(ENTRIES)?, include)?,
+            None => clients::Clients::default(),
+        },
         harm: each(top.get("harm"), repeated)?,
         heal,
         settle: optional("settle", 60_000_000)?,
         expect: each(top.get("expect"), expect)?,
         check: checks(top.get("check"))?,
     };
+    apart(&scenario, &document)?;
     possible(&scenario, &document)?;
     answered(&scenario, &document)?;
     Ok(scenario)
 }
 
-fn one(node: &Node, read: fn(&Node) -> Result<Draw, Mistake>) -> Result<u64, Mistake> {
+pub(super) fn one(node: &Node, read: fn(&Node) -> Result<Draw, Mistake>) -> Result<u64, Mistake> {
     match read(node)? {
         Draw::Between(low, high) if low == high => Ok(low as u64),
         _ => Err(Mistake::new(node.place, "a range cannot stand here", "one value")),
@@ -65,7 +71,7 @@ fn one(node: &Node, read: fn(&Node) -> Result<Draw, Mistake>) -> Result<u64, Mis
 
 fn each<T>(node: Option<&Node>, read: impl Fn(&Node) -> Result<T, Mistake>) -> Result<Vec<T>, Mistake> {
     let Some(node) = node else { return Ok(vec![]) };
-    node.list("a list, each entry beginning with `-`")?.iter().map(read).collect()
+    node.list(ENTRIES)?.iter().map(read).collect()
 }
 
 fn or(
@@ -158,7 +164,7 @@ fn timed(node: &Node, include: &dyn Fn(&str) -> Result<String, String>) -> Resul
     Ok(Timed { at, what, line: node.place.line })
 }
 
-fn kube_deed(
+pub(super) fn kube_deed(
     deed: &str,
     node: &Node,
     table: &Table<'_>,
@@ -390,11 +396,30 @@ fn checks(node: Option<&Node>) -> Result<Vec<String>, Mistake> {
     each.collect()
 }
 
+/// A load draws the names of its clients.
+fn apart(scenario: &Scenario, document: &Node) -> Result<(), Mistake> {
+    let clients = &scenario.clients;
+    let names = clients.store.iter().map(|client| &client.name);
+    let names = names.chain(clients.watchers.iter().map(|watcher| &watcher.name));
+    let mut names = names.chain(clients.users.iter().map(|user| &user.name));
+    let drawn = |name: &&String| ["client-", "watcher-", "user-"].iter().any(|kind| name.starts_with(kind));
+    match names.find(drawn).filter(|_| !scenario.load.is_empty()) {
+        Some(name) => {
+            let place = yaml::Place { line: document.line_of("clients"), column: 1 };
+            let message = format!("`{name}` is a name that `load` gives its own clients");
+            Err(Mistake::new(place, message, "another name here, such as writer-1, or no `load`"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Whoever wants something of the API needs an API server that may be there.
 fn answered(scenario: &Scenario, document: &Node) -> Result<(), Mistake> {
     let deeds = scenario.timeline.iter().filter(|timed| matches!(timed.what, Deed::Kube(_)));
     let loads = scenario.load.iter().filter(|load| matches!(load.kind, LoadKind::Kube { .. }));
-    let first = deeds.map(|timed| timed.line).chain(loads.map(|load| load.line)).min();
+    let clients = &scenario.clients;
+    let written = (!clients.users.is_empty() || clients.readers > 0).then(|| document.line_of("clients"));
+    let first = deeds.map(|timed| timed.line).chain(loads.map(|load| load.line)).chain(written).min();
     match first {
         Some(line) if scenario.cluster.apiservers.bounds().1 < 1 => {
             let place = yaml::Place { line, column: column_of(document, line) };
@@ -518,6 +543,11 @@ check: all
                 "name: x\nload:\n  - { kv: { mix: { putt: 3 } } }\n",
                 "name: x\ncheck: [linearisable]\n",
                 "name: x\ntimeline:\n  - { at: 1s, apply: nowhere.yaml }\n",
+                "name: x\nclients:\n  - { store: client-1, from: 1s, until: 9s, ops: [ { after: 1s, putt: load/1 } ] }\n",
+                "name: x\nclients:\n  - { store: c, from: 1s, until: 9s, ops: [ { put: load/1 } ] }\n",
+                "name: x\nclients:\n  - { store: member-1, from: 1s, until: 9s, ops: [] }\n",
+                "name: x\nclients:\n  - { store: client-1, from: 1s, until: 9s, ops: [] }\nload: [ { kv: {} } ]\n",
+                "name: x\nclients:\n  - { readers: 2 }\n",
                 "name: [x\n",
                 "cluster: { members: 3 }\n",
             ];

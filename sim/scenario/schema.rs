@@ -1,6 +1,6 @@
 //! The grammar as JSON schema, so that editors complete and check scenario files.
 
-use super::{KUBE_OPS, KV_OPS, read};
+use super::{KUBE_OPS, KV_OPS, clients, read};
 use serde_json::{Value, json};
 
 /// The schema as text.
@@ -23,6 +23,8 @@ fn root() -> Value {
             "knobs": knobs(),
             "timeline": { "type": "array", "items": timeline() },
             "load": { "type": "array", "items": load() },
+            "clients": { "type": "array", "items": { "oneOf": written() },
+                "description": "Clients written out, operation by operation." },
             "harm": { "type": "array", "items": table(harm(true), &[]) },
             "heal": { "$ref": "#/$defs/time", "description": "When all harm and load end." },
             "settle": { "$ref": "#/$defs/time", "description": "How long converging may take after that." },
@@ -94,6 +96,12 @@ fn harm(repeated: bool) -> Value {
 fn timeline() -> Value {
     let mut entry = harm(false);
     entry["at"] = of("time");
+    deeds(&mut entry);
+    table(entry, &["at"])
+}
+
+/// What a user may do.
+fn deeds(entry: &mut Value) {
     entry["apply"] = json!({ "oneOf": [ { "type": "string" }, { "type": "object" } ],
         "description": "A Kubernetes manifest, or the path of one." });
     for deed in ["scale", "set-image", "delete"] {
@@ -101,7 +109,34 @@ fn timeline() -> Value {
     }
     entry["replicas"] = of("count");
     entry["image"] = json!({ "type": "string" });
-    table(entry, &["at"])
+}
+
+fn written() -> Vec<Value> {
+    let word = json!({ "type": "string" });
+    let flag = json!({ "type": "boolean" });
+    let words = json!({ "type": "array", "items": word, "minItems": 2, "maxItems": 2 });
+    let mut op = json!({ "after": of("time"), "value": word, "values": words, "serializable": flag,
+        "ttl": of("time"), "renewals": of("count"), "revoke": flag, "transfer": words, "compact": of("count") });
+    for deed in clients::STORE_DEEDS.into_iter().filter(|deed| !["transfer", "compact"].contains(deed)) {
+        op[deed] = word.clone();
+    }
+    let mut wish = json!({ "after": of("time") });
+    deeds(&mut wish);
+    let windowed = |kind: &str, op: Value| {
+        let ops = json!({ "type": "array", "items": table(op, &[]) });
+        table(
+            json!({ kind: word, "from": of("time"), "until": of("time"), "ops": ops }),
+            &[kind, "from", "until", "ops"],
+        )
+    };
+    let watcher = json!({ "watcher": word, "from": of("time"), "lives": of("time"), "pause": of("time"),
+        "prevKv": flag, "only": { "enum": ["puts", "deletes"] }, "progress": of("time") });
+    vec![
+        windowed("store", op),
+        windowed("user", wish),
+        table(watcher, &["watcher", "from", "lives"]),
+        table(json!({ "readers": of("count") }), &["readers"]),
+    ]
 }
 
 fn load() -> Value {

@@ -69,6 +69,8 @@ impl Mistake {
 pub struct Node {
     pub place: Place,
     pub value: Value,
+    /// A scalar in quotes, or one that is no number and no boolean: text, whatever it looks like.
+    text: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -134,6 +136,12 @@ impl Node {
         Ok(Table { place: self.place, what, entries })
     }
 
+    /// The line in which a key of this table stands; 1 if it does not.
+    pub fn line_of(&self, key: &str) -> u64 {
+        let Value::Table(entries) = &self.value else { return 1 };
+        entries.iter().find(|(_, found, _)| found == key).map_or(1, |(place, _, _)| place.line)
+    }
+
     pub fn wrong(&self, expected: &str) -> Mistake {
         let found = match &self.value {
             Value::Scalar(word) => format!("`{word}`"),
@@ -146,6 +154,7 @@ impl Node {
     pub fn json(&self) -> serde_json::Value {
         match &self.value {
             Value::Nothing => serde_json::Value::Null,
+            Value::Scalar(word) if self.text => word.as_str().into(),
             Value::Scalar(word) => scalar(word),
             Value::List(nodes) => nodes.iter().map(Node::json).collect(),
             Value::Table(entries) => serde_json::Value::Object(
@@ -189,15 +198,17 @@ impl<'a> Table<'a> {
 enum Raw {
     Nothing,
     Scalar(String),
+    Text(String),
     List(Vec<Spanned<Raw>>),
     Table(Vec<(Spanned<String>, Spanned<Raw>)>),
 }
 
 impl From<Spanned<Raw>> for Node {
     fn from(raw: Spanned<Raw>) -> Self {
+        let text = matches!(raw.value, Raw::Text(_));
         let value = match raw.value {
             Raw::Nothing => Value::Nothing,
-            Raw::Scalar(word) => Value::Scalar(word),
+            Raw::Scalar(word) | Raw::Text(word) => Value::Scalar(word),
             Raw::List(nodes) => Value::List(nodes.into_iter().map(Node::from).collect()),
             Raw::Table(entries) => Value::Table(
                 entries
@@ -206,7 +217,7 @@ impl From<Spanned<Raw>> for Node {
                     .collect(),
             ),
         };
-        Node { place: raw.referenced.into(), value }
+        Node { place: raw.referenced.into(), value, text }
     }
 }
 
@@ -246,7 +257,7 @@ impl<'de> Visitor<'de> for RawVisitor {
         Ok(Raw::Scalar(v.to_string()))
     }
     fn visit_str<E>(self, v: &str) -> Result<Raw, E> {
-        Ok(Raw::Scalar(v.to_string()))
+        Ok(Raw::Text(v.to_string()))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Raw, A::Error> {
         let mut nodes = vec![];

@@ -1,0 +1,184 @@
+//! A failure made small: a scenario of the few harms and operations that still break the same promise.
+
+use super::{args::Run, args::Shrink, child, load, sweep};
+use crate::check::promise;
+use crate::plan::{self, Plan};
+use crate::run::watchdog::wall;
+use crate::shrink::{self, Size, Trial};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+pub fn shrink(asked: &Shrink) -> Result<i32, String> {
+    let run =
+        Run { scenario: asked.scenario.clone(), seed: asked.seed, bug: asked.bug.clone(), ..Run::default() };
+    let plan = load::plan(&run)?;
+    let promise = broken(&run, plan.seed, asked.promise.as_deref())?;
+    let limits = Limits { budget: asked.budget, jobs: asked.jobs.unwrap_or_else(sweep::cores) };
+    let small = smallest(&plan, &promise, asked.bug.as_deref(), &limits);
+    let default = Path::new("target/shrunk").join(format!(
+        "{}-{}{}.yaml",
+        load::stem(Path::new(&asked.scenario)),
+        plan.seed,
+        asked.bug.as_ref().map_or(String::new(), |bug| format!("-{bug}"))
+    ));
+    let path = asked.output.clone().unwrap_or(default);
+    let origin = child::again(&Run { seed: Some(plan.seed), ..run.clone() });
+    write(&path, &small, &promise, &origin, asked.bug.as_deref())?;
+    let run = Run { scenario: path.display().to_string(), bug: asked.bug.clone(), ..Run::default() };
+    let outcome = child::outcome(&run)?;
+    if !outcome.broken().any(|finding| finding.promise == promise) {
+        return Err(format!("{} does not break “{promise}” in a new process", path.display()));
+    }
+    println!("{}", sizes(&Size::of(&plan), &Size::of(&small.plan)));
+    println!("{} tries in {:.0} s; “{promise}” breaks in a new process too", small.tries, small.took);
+    println!("again: {}", child::again(&run));
+    Ok(0)
+}
+
+/// The promise that is to break: the one asked for, or the first that did.
+fn broken(run: &Run, seed: u64, wanted: Option<&str>) -> Result<String, String> {
+    let run = Run { seed: Some(seed), ..run.clone() };
+    let outcome = child::outcome(&run)?;
+    let names: Vec<String> = outcome.broken().map(|finding| finding.promise.clone()).collect();
+    match (wanted, names.first()) {
+        (_, None) => {
+            Err(format!("every promise held: there is nothing to shrink\nagain: {}", child::again(&run)))
+        }
+        (Some(wanted), _) if !names.iter().any(|name| name == wanted) => {
+            Err(format!("“{wanted}” did not break; what broke: {}", names.join("; ")))
+        }
+        (Some(wanted), _) => Ok(wanted.to_string()),
+        (None, Some(first)) => Ok(first.clone()),
+    }
+}
+
+pub struct Limits {
+    pub budget: Duration,
+    pub jobs: usize,
+}
+
+/// A plan that was shrunk, and what it took.
+pub struct Small {
+    pub plan: Plan,
+    pub tries: usize,
+    pub took: f64,
+}
+
+/// The smallest plan found within the limits that breaks the promise, judged by that promise alone.
+pub fn smallest(plan: &Plan, promise: &str, bug: Option<&str>, limits: &Limits) -> Small {
+    let alone = Plan { check: vec![promise.to_string()], expect: vec![], ..plan.clone() };
+    let whole = Plan { check: vec![promise.to_string()], ..plan.clone() };
+    let mut children = Children {
+        promise: promise.to_string(),
+        bug: bug.map(str::to_string),
+        jobs: limits.jobs.max(1),
+        until: wall() + limits.budget,
+        began: wall(),
+        tries: 0,
+        bar: bar(),
+    };
+    let first = if children.first(std::slice::from_ref(&alone)).is_some() { alone } else { whole };
+    let plan = shrink::shrink(first, &mut children);
+    children.bar.finish_and_clear();
+    Small { plan, tries: children.tries, took: children.began.elapsed().as_secs_f64() }
+}
+
+/// Tries plans, each in a process of its own.
+struct Children {
+    promise: String,
+    bug: Option<String>,
+    jobs: usize,
+    until: Instant,
+    began: Instant,
+    tries: usize,
+    bar: ProgressBar,
+}
+
+impl Trial for Children {
+    fn first(&mut self, plans: &[Plan]) -> Option<usize> {
+        self.tries += plans.len();
+        if let Some(plan) = plans.first() {
+            let Size { harms, operations, processes } = Size::of(plan);
+            self.bar.set_message(format!(
+                "{} tries; now {harms} harms, {operations} operations, {processes} processes",
+                self.tries
+            ));
+            self.bar.tick();
+        }
+        let number = self.tries;
+        let (this, mut broke) = (&*self, vec![false; plans.len()]);
+        std::thread::scope(|scope| {
+            for (n, (plan, broke)) in plans.iter().zip(&mut broke).enumerate() {
+                scope.spawn(move || *broke = this.breaks(plan, number * this.jobs + n));
+            }
+        });
+        broke.iter().position(|broke| *broke)
+    }
+
+    fn at_once(&self) -> usize {
+        self.jobs
+    }
+
+    fn out_of_time(&self) -> bool {
+        wall() >= self.until
+    }
+}
+
+impl Children {
+    fn breaks(&self, plan: &Plan, number: usize) -> bool {
+        let path: PathBuf =
+            std::env::temp_dir().join(format!("tank-shrink-{}-{number}.json", std::process::id()));
+        if std::fs::write(&path, plan.to_text()).is_err() {
+            return false;
+        }
+        let run = Run {
+            scenario: path.display().to_string(),
+            bug: self.bug.clone(),
+            no_twin: self.promise != "twin run",
+            ..Run::default()
+        };
+        let outcome = child::outcome(&run);
+        let _ = std::fs::remove_file(&path);
+        outcome.is_ok_and(|outcome| outcome.broken().any(|finding| finding.promise == self.promise))
+    }
+}
+
+fn bar() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    bar.set_style(
+        ProgressStyle::with_template("{spinner} {elapsed} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    bar
+}
+
+pub fn sizes(from: &Size, to: &Size) -> String {
+    format!(
+        "{} harms became {}, {} operations {}, {} processes {}",
+        from.harms, to.harms, from.operations, to.operations, from.processes, to.processes
+    )
+}
+
+fn write(path: &Path, small: &Small, name: &str, origin: &str, bug: Option<&str>) -> Result<(), String> {
+    let bug = bug.map_or(String::new(), |bug| format!(" --bug {bug}"));
+    let words =
+        promise(name).map_or(String::new(), |promise| format!("“{}” ({})", promise.words, promise.source));
+    let comments = [
+        format!("broke: {name}"),
+        words,
+        format!("shrunk from: {origin}"),
+        format!("again: cargo tank run {}{bug}", path.display()),
+    ];
+    let comments: Vec<String> = comments.into_iter().filter(|comment| !comment.is_empty()).collect();
+    let text = plan::scenario(&small.plan, &comments);
+    let wrong = |error: std::io::Error| format!("{}: {error}", path.display());
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(wrong)?;
+    }
+    std::fs::write(path, text).map_err(wrong)
+}

@@ -1,0 +1,288 @@
+//! Every way to make a plan smaller or plainer, the largest cuts first.
+
+use super::{Size, Work};
+use crate::plan::{Aim, Blow, Plan, PlannedHarm};
+use crate::scenario::{Role, Way};
+use std::collections::BTreeMap;
+
+pub fn all(work: &mut Work<'_>) {
+    time(work);
+    lists(work);
+    cluster(work);
+    operations(work);
+    time(work);
+    harms(work);
+    knobs(work);
+}
+
+/// Whole kinds of things at once, until none can be spared. True when anything could.
+pub fn drastic(work: &mut Work<'_>) -> bool {
+    let mut any = false;
+    loop {
+        let harmless = work.plan.clone().without_harm();
+        let mut plans = vec![
+            users_alone(&smallest(&harmless)),
+            smallest(&harmless),
+            users_alone(&smallest(&work.plan)),
+            store_alone(&harmless),
+            harmless,
+            smallest(&work.plan),
+            store_alone(&work.plan),
+            users_alone(&work.plan),
+        ];
+        if work.plan.kube.len() > 1 {
+            plans.extend((0..work.plan.kube.len()).map(|n| one_user(&work.plan, n)));
+        }
+        plans.retain(|plan| Size::of(plan).operations > 0);
+        if !work.offer(plans) {
+            return any;
+        }
+        any = true;
+    }
+}
+
+/// One of each role, but for nodes: where there is room for pods decides much.
+fn smallest(plan: &Plan) -> Plan {
+    let one = |plan: Plan, role| {
+        let count = plan.cluster.of(role).min(1);
+        of_size(&plan, role, count)
+    };
+    ROLES.into_iter().filter(|role| *role != Role::Node).fold(plan.clone(), one)
+}
+
+fn users_alone(plan: &Plan) -> Plan {
+    Plan { kv: vec![], watchers: vec![], ..plan.clone() }
+}
+
+fn store_alone(plan: &Plan) -> Plan {
+    of_size(plan, Role::ApiServer, 0)
+}
+
+fn one_user(plan: &Plan, n: usize) -> Plan {
+    let kube = vec![plan.kube[n].clone()];
+    Plan { kube, ..users_alone(plan) }
+}
+
+/// Ends the run earlier: all harm and load, and the time to settle.
+fn time(work: &mut Work<'_>) {
+    let heal = work.plan.heal;
+    let parts = [(1, 8), (1, 4), (3, 8), (1, 2), (5, 8), (3, 4), (7, 8), (15, 16)];
+    work.offer(parts.map(|(n, of)| ending(&work.plan, heal / of * n)).to_vec());
+    let settle = work.plan.settle;
+    let shorter = [1_000_000, 5_000_000, 20_000_000].into_iter().filter(|time| *time < settle);
+    work.offer(shorter.map(|settle| Plan { settle, ..work.plan.clone() }).collect());
+}
+
+fn ending(plan: &Plan, heal: u64) -> Plan {
+    let mut plan = Plan { heal, ..plan.clone() };
+    plan.harms.retain(|harm| harm.at < heal);
+    plan.deeds.retain(|deed| deed.at < heal);
+    plan.harms.iter_mut().for_each(|harm| harm.until = harm.until.min(heal));
+    for client in &mut plan.kv {
+        client.until = client.until.min(heal);
+        within(&mut client.ops, client.from, client.until, |op| op.pause);
+    }
+    for client in &mut plan.kube {
+        client.until = client.until.min(heal);
+        within(&mut client.ops, client.from, client.until, |op| op.pause);
+    }
+    plan
+}
+
+/// Keeps the operations that can begin before the end.
+fn within<T>(ops: &mut Vec<T>, from: u64, until: u64, pause: fn(&T) -> u64) {
+    let mut at = from;
+    ops.retain(|op| {
+        at += pause(op);
+        at < until
+    });
+}
+
+fn lists(work: &mut Work<'_>) {
+    work.fewer(|plan| plan.harms.len(), |plan, from, to| drop(plan.harms.drain(from..to)));
+    work.fewer(|plan| plan.kube.len(), |plan, from, to| drop(plan.kube.drain(from..to)));
+    work.fewer(|plan| plan.kv.len(), |plan, from, to| drop(plan.kv.drain(from..to)));
+    work.fewer(|plan| plan.watchers.len(), |plan, from, to| drop(plan.watchers.drain(from..to)));
+    work.fewer(|plan| plan.deeds.len(), |plan, from, to| drop(plan.deeds.drain(from..to)));
+    work.fewer(|plan| plan.api_watchers as usize, |plan, from, to| plan.api_watchers -= (to - from) as u64);
+}
+
+/// The pause before an operation that goes is added to the next one's, so that the others keep their time.
+fn operations(work: &mut Work<'_>) {
+    for n in 0..work.plan.kube.len() {
+        work.fewer(
+            |plan| plan.kube[n].ops.len(),
+            |plan, from, to| {
+                let ops = &mut plan.kube[n].ops;
+                let gone: u64 = ops.drain(from..to).map(|op| op.pause).sum();
+                ops.get_mut(from).into_iter().for_each(|op| op.pause += gone);
+            },
+        );
+    }
+    for n in 0..work.plan.kv.len() {
+        work.fewer(
+            |plan| plan.kv[n].ops.len(),
+            |plan, from, to| {
+                let ops = &mut plan.kv[n].ops;
+                let gone: u64 = ops.drain(from..to).map(|op| op.pause).sum();
+                ops.get_mut(from).into_iter().for_each(|op| op.pause += gone);
+            },
+        );
+    }
+}
+
+const ROLES: [Role; 5] = [Role::Node, Role::Scheduler, Role::Manager, Role::ApiServer, Role::Member];
+
+fn cluster(work: &mut Work<'_>) {
+    for role in ROLES {
+        let now = work.plan.cluster.of(role);
+        let least = u64::from(role == Role::Member);
+        let fewer = (least..now).filter(|count| role != Role::Member || count % 2 == 1);
+        work.offer(fewer.map(|count| of_size(&work.plan, role, count)).collect());
+    }
+}
+
+fn of_size(plan: &Plan, role: Role, count: u64) -> Plan {
+    let mut plan = plan.clone();
+    match role {
+        Role::Member => plan.cluster.members = count,
+        Role::ApiServer => plan.cluster.apiservers = count,
+        Role::Manager => plan.cluster.managers = count,
+        Role::Scheduler => plan.cluster.schedulers = count,
+        Role::Node => plan.cluster.nodes = count,
+    }
+    if plan.cluster.apiservers == 0 {
+        // nobody is left to ask, and who asks the API for its work has nothing to do
+        (plan.deeds, plan.kube, plan.api_watchers) = (vec![], vec![], 0);
+        (plan.cluster.managers, plan.cluster.schedulers, plan.cluster.nodes) = (0, 0, 0);
+    }
+    let cluster = plan.cluster;
+    let there = |aim: &Aim| match aim {
+        Aim::Process(process) => process.number <= cluster.of(process.role),
+        Aim::Leader => true,
+        Aim::Active(role) => cluster.of(*role) > 0,
+        Aim::NodeRunning(_) => cluster.nodes > 0,
+    };
+    for harm in &mut plan.harms {
+        harm.of.retain(there);
+        if let Blow::Partition { from: Some(from), .. } = &mut harm.blow {
+            from.retain(there);
+        }
+    }
+    let nobody = |harm: &PlannedHarm| match &harm.blow {
+        Blow::Partition { from: Some(from), .. } => from.is_empty() || harm.of.is_empty(),
+        _ => harm.of.is_empty(),
+    };
+    plan.harms.retain(|harm| !nobody(harm));
+    plan
+}
+
+fn knobs(work: &mut Work<'_>) {
+    work.fewer(
+        |plan| plan.knobs.len(),
+        |plan, from, to| {
+            let kept = plan.knobs.iter().enumerate().filter(|(n, _)| !(from..to).contains(n));
+            plan.knobs = kept.map(|(_, (name, value))| (name.clone(), *value)).collect();
+        },
+    );
+    let plain = Plan { latency: (500, 5_000), loss: 0, ..work.plan.clone() };
+    let lossless = Plan { loss: 0, ..work.plan.clone() };
+    let steady = Plan { latency: (1_000, 1_000), loss: 0, ..work.plan.clone() };
+    work.offer(vec![steady, plain, lossless]);
+}
+
+/// Plainer harms: fewer hit, for a shorter time, without frills.
+fn harms(work: &mut Work<'_>) {
+    for n in 0..work.plan.harms.len() {
+        work.fewer(
+            |plan| plan.harms[n].of.len(),
+            |plan, from, to| {
+                // a harm of nobody is no harm: taking it away is another step's work
+                if to - from < plan.harms[n].of.len() {
+                    plan.harms[n].of.drain(from..to);
+                }
+            },
+        );
+        let harm = work.plan.harms[n].clone();
+        let mut plainer = vec![PlannedHarm { upon_election: None, ..harm.clone() }];
+        if let Blow::Partition { from, way, flapping } = &harm.blow {
+            let (from, way, flapping) = (from.clone(), *way, *flapping);
+            let partition = |from, way, flapping| {
+                let blow = Blow::Partition { from, way, flapping };
+                PlannedHarm { blow, ..harm.clone() }
+            };
+            plainer.push(partition(None, Way::Both, None));
+            plainer.push(partition(from.clone(), way, None));
+            plainer.push(partition(None, way, flapping));
+            plainer.push(partition(from, Way::Both, flapping));
+        }
+        let lasting = harm.until.saturating_sub(harm.at);
+        let shorter = [lasting / 8, lasting / 4, lasting / 2];
+        let shorter = shorter.map(|lasting| PlannedHarm { until: harm.at + lasting, ..harm.clone() });
+        plainer.extend(shorter);
+        work.offer(plainer.into_iter().map(|harm| with(&work.plan, n, harm)).collect());
+    }
+}
+
+fn with(plan: &Plan, n: usize, harm: PlannedHarm) -> Plan {
+    let mut plan = plan.clone();
+    plan.harms[n] = harm;
+    plan
+}
+
+/// Times with fewer digits, the roundest first: of everything, then of each harm.
+pub fn round(work: &mut Work<'_>) {
+    let units = [1_000_000, 500_000, 100_000, 10_000, 1_000];
+    work.offer(units.map(|unit| rounded(&work.plan, unit)).to_vec());
+    for n in 0..work.plan.harms.len() {
+        let harm = &work.plan.harms[n];
+        let each = units.map(|unit| with(&work.plan, n, rounded_harm(harm, unit, work.plan.heal)));
+        work.offer(each.to_vec());
+    }
+    work.offer(units.map(|unit| with_round_pauses(&work.plan, unit)).to_vec());
+    let knobs = |unit: u64| -> BTreeMap<String, u64> {
+        work.plan.knobs.iter().map(|(name, value)| (name.clone(), to_unit(*value, unit).max(1))).collect()
+    };
+    let plans = [1_000, 100, 10].map(|unit| Plan { knobs: knobs(unit), ..work.plan.clone() });
+    work.offer(plans.to_vec());
+}
+
+fn to_unit(value: u64, unit: u64) -> u64 {
+    if value < unit { value } else { (value + unit / 2) / unit * unit }
+}
+
+fn rounded_harm(harm: &PlannedHarm, unit: u64, heal: u64) -> PlannedHarm {
+    let at = to_unit(harm.at, unit).min(heal);
+    let lasting = to_unit(harm.until.saturating_sub(harm.at), unit);
+    let upon_election = harm.upon_election.map(|delay| to_unit(delay, unit));
+    PlannedHarm { at, until: (at + lasting).min(heal), upon_election, ..harm.clone() }
+}
+
+fn rounded(plan: &Plan, unit: u64) -> Plan {
+    let mut plan = with_round_pauses(plan, unit);
+    plan.heal = to_unit(plan.heal, unit);
+    let heal = plan.heal;
+    plan.harms.iter_mut().for_each(|harm| *harm = rounded_harm(harm, unit, heal));
+    plan.harms.sort_by_key(|harm| harm.at);
+    plan.deeds.iter_mut().for_each(|deed| deed.at = to_unit(deed.at, unit));
+    for watcher in &mut plan.watchers {
+        watcher.from = to_unit(watcher.from, unit);
+        watcher.pause = to_unit(watcher.pause, unit);
+        watcher.lives = to_unit(watcher.lives, unit);
+        watcher.progress = watcher.progress.map(|every| to_unit(every, unit));
+    }
+    plan
+}
+
+fn with_round_pauses(plan: &Plan, unit: u64) -> Plan {
+    let mut plan = plan.clone();
+    for client in &mut plan.kv {
+        (client.from, client.until) = (to_unit(client.from, unit), to_unit(client.until, unit));
+        client.ops.iter_mut().for_each(|op| op.pause = to_unit(op.pause, unit));
+    }
+    for client in &mut plan.kube {
+        (client.from, client.until) = (to_unit(client.from, unit), to_unit(client.until, unit));
+        client.ops.iter_mut().for_each(|op| op.pause = to_unit(op.pause, unit));
+    }
+    plan
+}

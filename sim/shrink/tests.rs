@@ -1,0 +1,105 @@
+use super::*;
+use crate::plan::{self, Aim, Blow, KvDeed};
+use crate::scenario::read;
+use base::stream::stream;
+use rand::Rng;
+
+const TEXT: &str = r#"
+name: x
+cluster: { members: 5, apiservers: 2, managers: 1, schedulers: 1, nodes: 4 }
+knobs: { snapshotEvery: 50, raftTick: 70ms }
+load:
+  - { kv: { clients: 4, watchers: 3 } }
+  - { kube: { clients: 2, deployments: 4 } }
+harm:
+  - { crash: one, for: 1s..4s, every: 1s..3s }
+  - { partition: minority, flapping: 200ms, for: 1s..4s, every: 2s..5s }
+heal: 60s
+"#;
+
+/// A judge with a rule instead of a simulation.
+struct Rule<F> {
+    breaks: F,
+    asked: usize,
+    most: usize,
+}
+
+impl<F: FnMut(&Plan) -> bool> Trial for Rule<F> {
+    fn first(&mut self, plans: &[Plan]) -> Option<usize> {
+        self.asked += plans.len();
+        plans.iter().position(&mut self.breaks)
+    }
+
+    fn at_once(&self) -> usize {
+        2
+    }
+
+    fn out_of_time(&self) -> bool {
+        self.asked >= self.most
+    }
+}
+
+fn drawn() -> Plan {
+    plan::plan(&read::scenario(TEXT, &|_| Err(String::new())).unwrap(), 7)
+}
+
+fn crashes(plan: &Plan) -> usize {
+    plan.harms.iter().filter(|harm| harm.blow == Blow::Crash).count()
+}
+
+fn puts(plan: &Plan) -> usize {
+    let ops = plan.kv.iter().flat_map(|client| &client.ops);
+    ops.filter(|op| matches!(op.deed, KvDeed::Put { .. })).count()
+}
+
+#[test]
+fn what_the_failure_needs_is_all_that_is_left() {
+    let needs = |plan: &Plan| crashes(plan) >= 2 && puts(plan) >= 3 && plan.cluster.members >= 3;
+    assert!(needs(&drawn()));
+    let mut rule = Rule { breaks: needs, asked: 0, most: usize::MAX };
+    let small = shrink(drawn(), &mut rule);
+    assert!(needs(&small));
+    assert_eq!(Size::of(&small), Size { harms: 2, operations: 3, processes: 3 + small.kv.len() as u64 });
+    assert!(small.knobs.is_empty());
+    assert!(small.harms.iter().all(|harm| matches!(harm.of[..], [Aim::Process(_)])));
+    assert!(rule.asked < 2_000, "{} plans were tried", rule.asked);
+}
+
+#[test]
+fn every_plan_that_is_tried_can_be_run_and_written() {
+    let mut coin = stream(1, "coin");
+    let capricious = |plan: &Plan| {
+        assert!(plan.cluster.members >= 1);
+        assert!(
+            plan.harms
+                .iter()
+                .all(|harm| !harm.of.is_empty() && harm.at <= harm.until && harm.until <= plan.heal)
+        );
+        let text = plan::scenario(plan, &[]);
+        let read = read::scenario(&text, &|_| Err(String::new()));
+        read.unwrap_or_else(|wrong| panic!("{}", wrong.show("shrunk", &text)));
+        coin.gen_bool(0.3)
+    };
+    let mut rule = Rule { breaks: capricious, asked: 0, most: 1_500 };
+    shrink(drawn(), &mut rule);
+}
+
+#[test]
+fn a_failure_that_hangs_on_chance_gets_other_seeds() {
+    // each change moves chance: only every third seed breaks the promise
+    let needs = |plan: &Plan| crashes(plan) >= 1 && (plan.seed as usize + plan.harms.len()).is_multiple_of(3);
+    let mut from = drawn();
+    while !needs(&from) {
+        from.seed += 1;
+    }
+    let small = shrink(from, &mut Rule { breaks: needs, asked: 0, most: usize::MAX });
+    assert_eq!(small.harms.len(), 1);
+}
+
+#[test]
+fn out_of_time_the_smallest_so_far_is_given() {
+    let mut rule = Rule { breaks: |plan: &Plan| crashes(plan) >= 1, asked: 0, most: 20 };
+    let small = shrink(drawn(), &mut rule);
+    assert!(crashes(&small) >= 1);
+    assert!(rule.asked <= 22);
+}
