@@ -11,6 +11,7 @@
 //! | `model` | what the store should be |
 //! | `check` | the promises |
 //! | `run` | boot, load and harm, heal, settle, check |
+//! | `story` | everything a run leaves behind, in order |
 //! | `shrink` | a failing plan made small |
 //! | `report` | verdicts for people and machines |
 //! | `cli` | the command line |
@@ -26,4 +27,5 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod shrink;
+pub mod story;
 pub mod workload;

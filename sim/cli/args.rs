@@ -27,6 +27,8 @@ pub enum Command {
     Same(Same),
     /// Makes a failure small: the harms and operations that still break the same promise, as a scenario
     Shrink(Shrink),
+    /// A walk over a run: forward, back, to a broken promise; what was known of each process there
+    Step(Step),
     /// Every historical bug, planted, must be found by a promise it is known to break
     Museum(Museum),
     /// Simulated seconds per wall second, runs per core-hour, events per second
@@ -62,6 +64,9 @@ pub struct Run {
     /// Prints every write to keys that contain this, as the observer saw them
     #[arg(long, value_name = "PART")]
     pub writes: Option<String>,
+    /// Saves everything that happened, for `step` and `report`
+    #[arg(long, value_name = "FILE")]
+    pub story: Option<PathBuf>,
     /// Prints what a snapshot of this run holds
     #[arg(long, hide = true)]
     pub snapshot: bool,
@@ -141,6 +146,28 @@ pub struct Shrink {
     /// Processes at once; without it, one a core
     #[arg(long, short)]
     pub jobs: Option<usize>,
+}
+
+/// A run to be looked at.
+#[derive(clap::Args, Clone)]
+pub struct Look {
+    /// A scenario (.yaml), a saved plan (.json) or a saved story (.story)
+    pub scenario: String,
+    /// The seed; without it, the one the scenario names
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Plants a bug of the museum
+    #[arg(long, value_name = "ID")]
+    pub bug: Option<String>,
+}
+
+#[derive(clap::Args)]
+pub struct Step {
+    #[command(flatten)]
+    pub run: Look,
+    /// Saves the story, so that the next walk need not run it again
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]

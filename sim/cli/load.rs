@@ -1,8 +1,10 @@
 //! Scenarios and plans from files, or what is wrong with them.
 
-use super::args::Run;
+use super::args::{Look, Run};
 use crate::plan::{self, Plan};
+use crate::run::simulate::{self, Manner};
 use crate::scenario::{Scenario, read, words::nearest};
+use crate::story::{Story, file};
 use std::path::{Path, PathBuf};
 
 const FOLDERS: [&str; 2] = ["scenarios", "scenarios/bugs"];
@@ -67,6 +69,21 @@ pub fn plan(asked: &Run) -> Result<Plan, String> {
         plan::plan(&scenario, asked.seed.unwrap_or(scenario.seed))
     };
     Ok(if asked.without_harm { plan.without_harm() } else { plan })
+}
+
+/// The story that is asked for: from its file, or by running it.
+pub fn story(asked: &Look) -> Result<Story, String> {
+    let path = find(&asked.scenario)?;
+    if path.extension().is_some_and(|extension| extension == "story") {
+        return file::load(&path);
+    }
+    let run =
+        Run { scenario: asked.scenario.clone(), seed: asked.seed, bug: asked.bug.clone(), ..Run::default() };
+    let plan = plan(&run)?;
+    crate::run::watchdog::start(super::child::again(&Run { seed: Some(plan.seed), ..run }));
+    let manner = Manner { bug: asked.bug.clone(), story: true, ..Manner::default() };
+    let (_, trace) = simulate::simulate(&plan, &manner);
+    trace.story.ok_or_else(|| "the run left no story".to_string())
 }
 
 pub fn list() -> Result<i32, String> {

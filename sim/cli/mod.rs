@@ -9,6 +9,7 @@
 //! | `sweep` | many seeds, many processes |
 //! | `same` | determinism: two processes, and the first event that differs |
 //! | `shrink` | a failure made small |
+//! | `step` | a walk over a run |
 //! | `museum` | every historical bug, found again |
 //! | `bench` | how far: one table |
 
@@ -20,6 +21,7 @@ mod museum;
 mod run;
 mod same;
 mod shrink;
+mod step;
 mod sweep;
 
 use args::{Args, Command};
@@ -38,6 +40,7 @@ pub fn main(args: Args) -> i32 {
         Command::Sweep(asked) => sweep::sweep(&asked),
         Command::Same(asked) => same::same(&asked),
         Command::Shrink(asked) => shrink::shrink(&asked),
+        Command::Step(asked) => step::step(&asked),
         Command::Museum(asked) => museum::museum(&asked),
         Command::Bench(asked) => bench::bench(&asked),
         Command::List => load::list(),

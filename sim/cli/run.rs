@@ -24,13 +24,17 @@ pub fn run(asked: &Run) -> Result<i32, String> {
         checkpoints: asked.checkpoints,
         twin,
         writes: asked.writes.clone(),
+        story: asked.story.is_some(),
     };
     let (outcome, trace) = simulate::simulate(&plan, &manner);
     if let Some(path) = &asked.trace {
         let checkpoints = trace.checkpoints.iter().map(|c| serde_json::json!([c.events, c.digest]));
-        let text =
-            serde_json::json!({ "checkpoints": checkpoints.collect::<Vec<_>>(), "lines": trace.lines });
+        let lines: Vec<String> = trace.lines.iter().map(|line| line.to_string()).collect();
+        let text = serde_json::json!({ "checkpoints": checkpoints.collect::<Vec<_>>(), "lines": lines });
         std::fs::write(path, text.to_string()).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    if let (Some(path), Some(story)) = (&asked.story, &trace.story) {
+        crate::story::file::save(story, path)?;
     }
     trace.writes.iter().for_each(|line| println!("{line}"));
     if asked.snapshot {

@@ -304,7 +304,7 @@ pub struct ApiEvent {
 }
 
 /// What a client of the API server did, for the report.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KubeOperation {
     pub client: String,
     pub call: Nanos,

@@ -32,6 +32,8 @@ pub struct State {
     /// Where a panic happened, and what it said.
     pub panic: Option<String>,
     pub harms: Vec<Effect>,
+    /// Every note with the number of its event in the record, if the whole story is wanted.
+    pub all_notes: Option<Vec<(u64, Note)>>,
     pub phase: &'static str,
     /// Users whose wishes are not all granted yet.
     pub busy: BTreeMap<String, String>,
@@ -41,6 +43,9 @@ pub struct State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effect {
     pub at: Nanos,
+    pub until: Nanos,
+    /// The processes it was meant for.
+    pub of: Vec<String>,
     pub line: u64,
     /// The scenario's timeline says so; it did not come by chance.
     pub required: bool,
@@ -63,6 +68,7 @@ impl Seen {
             deaths: vec![],
             panic: None,
             harms: vec![],
+            all_notes: None,
             phase: "boot",
             busy: BTreeMap::new(),
         })))
@@ -76,6 +82,10 @@ impl Seen {
     pub fn note(&self, at: Nanos, process: &str, note: Note) {
         let mut state = self.lock();
         state.raft.see(at, &note);
+        if let Some(all) = &mut state.all_notes {
+            // a note is told right after it went into the record
+            all.push((world::record::events() - 1, note.clone()));
+        }
         match &note {
             Note::Leader { member, term } if state.leader.is_none_or(|(known, _)| known <= *term) => {
                 state.leader = Some((*term, *member));

@@ -142,7 +142,8 @@ impl Nemesis {
             }
             Blow::Disk(disk) => self.disk(&hit, disk, harm.until, &meter).await,
         };
-        self.seen.lock().harms.push(Effect { at, line: harm.line, required: harm.required, what, did });
+        let (line, required, until) = (harm.line, harm.required, now());
+        self.seen.lock().harms.push(Effect { at, until, of: hit, line, required, what, did });
     }
 
     fn resolve(&self, aim: &Aim) -> Option<String> {

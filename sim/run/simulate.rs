@@ -5,6 +5,7 @@ use crate::check::{Finding, Verdict, raft::Breach};
 use crate::history::seen::{Seen, State};
 use crate::nemesis::{Nemesis, now, until};
 use crate::plan::Plan;
+use crate::story::Story;
 use crate::workload::{Ground, apiwatch, kube, kv, watch};
 use std::{collections::BTreeMap, future::Future, panic, time::Duration};
 use world::{World, process, record};
@@ -22,14 +23,17 @@ pub struct Manner {
     pub twin: Option<Vec<String>>,
     /// Gives every write to keys that contain this.
     pub writes: Option<String>,
+    /// Keeps everything that happened.
+    pub story: bool,
 }
 
 /// What a run gives beside its outcome.
 #[derive(Default)]
 pub struct Trace {
     pub checkpoints: Vec<record::Checkpoint>,
-    pub lines: Vec<String>,
+    pub lines: Vec<record::Line>,
     pub writes: Vec<String>,
+    pub story: Option<Story>,
 }
 
 /// What is taken out of the world at the end.
@@ -93,7 +97,9 @@ pub fn simulate(plan: &Plan, manner: &Manner) -> (Outcome, Trace) {
         wall_ms: began.elapsed().as_millis() as u64,
     };
     let writes = manner.writes.as_ref().map_or(vec![], |part| writes(&state, part));
-    (outcome, Trace { writes, ..taken.trace })
+    let lines = taken.trace.lines;
+    let story = manner.story.then(|| Story::tell(plan, &outcome, &lines, &mut state));
+    (outcome, Trace { writes, story, lines, checkpoints: taken.trace.checkpoints })
 }
 
 /// What the observer saw of these keys: revision, time, key, value.
@@ -125,6 +131,12 @@ async fn run(world: World, plan: Plan, manner: Manner, seen: Seen) -> Taken {
     }
     if let Some((from, to)) = manner.capture {
         record::capture(from..to);
+        record::describe_with(member::describe);
+    }
+    if manner.story {
+        record::capture(0..u64::MAX);
+        record::describe_with(member::describe);
+        seen.lock().all_notes = Some(vec![]);
     }
     let sink = seen.clone();
     world::set_note_sink(Box::new(move |at, process, note| sink.note(at.as_nanos() as u64, process, note)));
@@ -138,7 +150,7 @@ async fn run(world: World, plan: Plan, manner: Manner, seen: Seen) -> Taken {
             .into_iter()
             .map(|(mark, count)| (mark.to_string(), count))
             .collect(),
-        trace: Trace { checkpoints: record::checkpoints(), lines: record::take_lines(), writes: vec![] },
+        trace: Trace { checkpoints: record::checkpoints(), lines: record::take_lines(), ..Trace::default() },
         end,
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     net::{State, with, with_if_there},
-    record,
+    process, record,
 };
 use bytes::Bytes;
 use madsim::{plugin, task::NodeId};
@@ -93,7 +93,7 @@ impl Drop for DatagramSocket {
 }
 
 impl State {
-    pub(crate) fn datagram(&mut self, host: NodeId, port: u16, frame: Bytes) {
+    pub(crate) fn datagram(&mut self, host: NodeId, from: NodeId, port: u16, frame: Bytes) {
         let socket = self.sockets.get_mut(&(host, port));
         let Some(socket) = socket.filter(|one| one.inbox.len() < FRAMES && one.bytes + frame.len() <= BYTES)
         else {
@@ -101,7 +101,8 @@ impl State {
             return;
         };
         record::event(host, "datagram", record::hash(&frame), || {
-            format!("port {port}, {} bytes", frame.len())
+            let said = record::describe(&frame).unwrap_or_else(|| format!("{} bytes", frame.len()));
+            format!("from {}: {said}", process::name_of(from))
         });
         socket.bytes += frame.len();
         socket.inbox.push_back(frame);

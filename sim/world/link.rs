@@ -92,6 +92,7 @@ add_fields! {
 const LOOPBACK: Range<u64> = 15_000..40_000;
 
 pub(crate) struct Link {
+    pub from: NodeId,
     pub to: NodeId,
     loopback: bool,
     pub cut: bool,
@@ -129,6 +130,7 @@ impl Link {
     pub fn new(from: NodeId, to: NodeId) -> Self {
         let name = format!("link {}->{}", process::name_of(from), process::name_of(to));
         Self {
+            from,
             to,
             loopback: from == to,
             cut: false,

@@ -239,7 +239,7 @@ impl State {
                     tcp::reset(&mut self.wire, link, host, (to, from), from_host, (tries, 0));
                 }
             }
-            Event::Datagram { host, port, frame } => self.datagram(host, port, frame),
+            Event::Datagram { host, from, port, frame } => self.datagram(host, from, port, frame),
         }
     }
 
@@ -291,7 +291,9 @@ impl State {
             self.wire.links[link].counters.unpowered += 1;
             return;
         }
-        record::event(host, "tcp syn", from.serial, || format!("{from_addr} -> {addr}"));
+        record::event(host, "tcp syn", from.serial, || {
+            format!("from {}, at {addr}", process::named(from_addr))
+        });
         let Some(listening) = self.listeners.get_mut(&(host, addr.port())).filter(|one| one.is_for(addr))
         else {
             let link = self.wire.link(host, from_host);

@@ -15,7 +15,14 @@ use madsim::{
     time::TimeHandle,
 };
 use rand::{Rng, RngCore};
-use std::{cell::RefCell, collections::BTreeMap, future::Future, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 /// The way a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -268,6 +275,14 @@ pub fn resume(name: &str) -> bool {
 /// The node of a process.
 pub fn node_of(name: &str) -> Option<NodeId> {
     TABLE.with_borrow(|table| table.names.get(name).copied())
+}
+
+/// Who has this address, in words.
+pub(crate) fn named(address: SocketAddr) -> String {
+    TABLE.with_borrow(|table| {
+        let there = table.processes.values().find(|process| process.ip == Some(address.ip()));
+        there.map_or_else(|| address.to_string(), |process| process.name.to_string())
+    })
 }
 
 /// The name of a node's process.

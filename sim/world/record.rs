@@ -10,6 +10,7 @@ use std::{
     cell::{Cell, RefCell},
     fmt::{self, Write},
     ops::Range,
+    sync::Arc,
     time::Duration,
 };
 
@@ -23,6 +24,27 @@ pub struct Checkpoint {
     pub at: Duration,
     pub digest: String,
 }
+
+/// One event of the record, as it was captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Counts from 0.
+    pub number: u64,
+    pub at: Duration,
+    pub process: Arc<str>,
+    pub kind: &'static str,
+    pub detail: String,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Line { number, at, process, kind, detail } = self;
+        write!(f, "{number} {:.9} {process} {kind} {detail}", at.as_secs_f64())
+    }
+}
+
+/// Says in words what a frame means, if it is one that is known.
+pub type Describe = fn(&[u8]) -> Option<String>;
 
 type NoteSink = Box<dyn FnMut(Duration, &str, Note)>;
 
@@ -43,7 +65,8 @@ thread_local! {
     static ROLLING: Cell<Rolling> = const { Cell::new(Rolling::START) };
     static EVERY: Cell<u64> = const { Cell::new(CHECKPOINT_EVERY) };
     static CHECKPOINTS: RefCell<Vec<Checkpoint>> = const { RefCell::new(Vec::new()) };
-    static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static LINES: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+    static DESCRIBE: Cell<Option<Describe>> = const { Cell::new(None) };
     static SINK: RefCell<Option<NoteSink>> = const { RefCell::new(None) };
 }
 
@@ -54,6 +77,7 @@ pub(crate) fn reset() {
     CHECKPOINTS.take();
     LINES.take();
     SINK.take();
+    DESCRIBE.take();
 }
 
 const SALT: [u64; 3] = [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f, 0x1656_67b1_9e37_79f9];
@@ -111,7 +135,7 @@ pub fn event(node: NodeId, kind: &'static str, payload: u64, detail: impl FnOnce
     }
     ROLLING.set(rolling);
     if (rolling.capture.0..rolling.capture.1).contains(&number) {
-        let line = format!("{number} {:.9} {} {kind} {}", at.as_secs_f64(), process::name_of(node), detail());
+        let line = Line { number, at, process: process::name_of(node), kind, detail: detail() };
         LINES.with_borrow_mut(|lines| lines.push(line));
     }
 }
@@ -143,14 +167,23 @@ pub fn checkpoints() -> Vec<Checkpoint> {
     CHECKPOINTS.with_borrow(Clone::clone)
 }
 
-/// Captures the events of these numbers (from 0) as lines.
+/// Captures the events of these numbers as lines.
 pub fn capture(range: Range<u64>) {
     ROLLING.set(Rolling { capture: (range.start, range.end), ..ROLLING.get() });
 }
 
-/// The lines captured since the last call: number, simulated second, process, kind, detail.
-pub fn take_lines() -> Vec<String> {
+/// The lines captured since the last call.
+pub fn take_lines() -> Vec<Line> {
     LINES.take()
+}
+
+/// Datagrams that are captured are described by this.
+pub fn describe_with(describe: Describe) {
+    DESCRIBE.set(Some(describe));
+}
+
+pub(crate) fn describe(frame: &[u8]) -> Option<String> {
+    DESCRIBE.get().and_then(|describe| describe(frame))
 }
 
 /// Who is told each note. A sink that itself causes notes is not told those.

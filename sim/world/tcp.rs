@@ -391,7 +391,7 @@ impl End {
 
     pub fn arrived(&mut self, wire: &mut Wire, segment: Segment) {
         let words = [self.id.serial, segment.seq, segment.ack, u64::from(segment.fin)];
-        wire.record(self.host, "tcp", &words, &segment.data);
+        wire.record(self.host, self.remote, &words, &segment.data);
         self.acked_to(wire, &segment);
         if !segment.data.is_empty() || segment.fin {
             self.received(wire, segment);

@@ -57,6 +57,7 @@ pub(crate) enum Event {
     },
     Datagram {
         host: NodeId,
+        from: NodeId,
         port: u16,
         frame: Bytes,
     },
@@ -173,8 +174,8 @@ impl Wire {
     /// Sends a datagram.
     pub fn datagram(&mut self, link: usize, port: u16, frame: Bytes) {
         let fate = self.fate(link, frame.len());
-        let Link { counters, to: host, last_datagram, .. } = &mut self.links[link];
-        let host = *host;
+        let Link { counters, from, to: host, last_datagram, .. } = &mut self.links[link];
+        let (from, host) = (*from, *host);
         counters.datagrams += 1;
         if fate.cut || fate.lost {
             counters.datagrams_cut += u64::from(fate.cut);
@@ -190,14 +191,16 @@ impl Wire {
             *last_datagram
         };
         if let Some(again) = fate.again {
-            self.schedule(again.max(at), Event::Datagram { host, port, frame: frame.clone() });
+            self.schedule(again.max(at), Event::Datagram { host, from, port, frame: frame.clone() });
         }
-        self.schedule(at, Event::Datagram { host, port, frame });
+        self.schedule(at, Event::Datagram { host, from, port, frame });
     }
 
-    /// Something arrived: into the record.
-    pub fn record(&self, host: NodeId, kind: &'static str, words: &[u64], data: &[u8]) {
+    /// A segment arrived: into the record.
+    pub fn record(&self, host: NodeId, remote: SocketAddr, words: &[u64], data: &[u8]) {
         let payload = record::hash_words(words) ^ record::hash(data);
-        record::event(host, kind, payload, || format!("{words:?} {} bytes", data.len()));
+        record::event(host, "tcp", payload, || {
+            format!("from {}, {} bytes, {words:?}", process::named(remote), data.len())
+        });
     }
 }

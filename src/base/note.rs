@@ -2,9 +2,10 @@
 //! checks in the simulation, nobody in the real build. A note states a fact; it never asks for anything.
 
 use crate::{Index, MemberId, Revision, Term};
+use serde::{Deserialize, Serialize};
 
 /// One fact. Byte strings are digests where content would be too much.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Note {
     /// A member (re)started and recovered this from its disk.
     MemberStarted { member: MemberId, term: Term, last: Index, applied: Index },

@@ -64,6 +64,17 @@ pub fn open(cluster: u64, bytes: &[u8]) -> Result<Frame, Dropped> {
     codec::decode(body).map_err(|_| Dropped::Damaged)
 }
 
+/// What a sealed frame of any cluster says, for who looks at a record; None if it is none of ours.
+pub fn describe(bytes: &[u8]) -> Option<String> {
+    let cluster = bytes.strip_prefix(MAGIC)?.get(2..10)?;
+    match open(u64::from_le_bytes(cluster.try_into().ok()?), bytes).ok()? {
+        Frame::Raft(message) => Some(message.to_string()),
+        Frame::Propose { term, proposals } => {
+            Some(format!("{} proposals for the leader of term {}", proposals.len(), term.0))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

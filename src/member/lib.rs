@@ -31,6 +31,7 @@ mod snapshots;
 
 pub use config::{Config, MemberAddr};
 pub use error::Error;
+pub use frame::describe;
 pub use handle::{Applied, Handle, ProposeError, ReadError, Request, Requests, View};
 
 use std::convert::Infallible;

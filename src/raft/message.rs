@@ -4,6 +4,7 @@
 use crate::{Data, Entry, SnapshotMeta};
 use base::{Index, MemberId, Term};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A message on its way. `term` is the sender's term, but for pre-votes: see [`Body`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,4 +87,47 @@ pub enum Body {
     },
     /// "Your term is over": the answer to a leader of an older term.
     Stale,
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (term {})", self.body, self.term.0)
+    }
+}
+
+impl fmt::Display for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let yes = |granted: &bool| if *granted { "yes" } else { "no" };
+        match self {
+            Body::PreVote { last_index, last_term } => {
+                write!(f, "would you vote for me? my log ends at {}@{}", last_index.0, last_term.0)
+            }
+            Body::PreVoteAnswer { granted } => write!(f, "I would vote for you: {}", yes(granted)),
+            Body::Vote { last_index, last_term } => {
+                write!(f, "vote for me; my log ends at {}@{}", last_index.0, last_term.0)
+            }
+            Body::VoteAnswer { granted } => write!(f, "you have my vote: {}", yes(granted)),
+            Body::Append { prev_index, prev_term, entries, commit } => {
+                let (count, index, term) = (entries.len(), prev_index.0, prev_term.0);
+                write!(f, "append {count} behind {index}@{term}, commit {}", commit.0)
+            }
+            Body::Appended { index } => write!(f, "appended up to {}", index.0),
+            Body::AppendRefused { prev_index, hint_index, hint_term } => {
+                let (prev, index, term) = (prev_index.0, hint_index.0, hint_term.0);
+                write!(f, "append refused: I have no such {prev}; try {index}@{term}")
+            }
+            Body::Heartbeat { commit, round } => write!(f, "heartbeat {round}, commit {}", commit.0),
+            Body::HeartbeatAnswer { round } => write!(f, "heartbeat {round} heard"),
+            Body::Commit { index } => write!(f, "commit {}", index.0),
+            Body::SnapshotChunk { meta, total, offset, data } => {
+                write!(f, "snapshot {}: {} bytes at {offset} of {total}", meta.index.0, data.len())
+            }
+            Body::SnapshotAnswer { index, received } => {
+                write!(f, "snapshot {}: {received} bytes received", index.0)
+            }
+            Body::ReadRequest { context } => write!(f, "read {context}?"),
+            Body::ReadAnswer { context, index } => write!(f, "read {context}: from {} on", index.0),
+            Body::Stale => f.write_str("your term is over"),
+        }
+    }
 }
