@@ -17,13 +17,14 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Connections a listener holds that were not accepted yet.
-const BACKLOG: usize = 1_024;
+pub const BACKLOG: usize = 1_024;
 
 /// A port that is listened on, as the kernel has it.
 pub(crate) struct Listening {
     id: u64,
     addr: SocketAddr,
-    /// Handshakes, by the number of the client's end: a SYN that comes twice opens one connection.
+    /// Handshakes until they are accepted, by the number of the client's end: a SYN that comes twice opens one
+    /// connection.
     pub pending: BTreeMap<u64, EndId>,
     pub backlog: VecDeque<EndId>,
     pub waiting: Vec<Waker>,
@@ -40,8 +41,9 @@ impl Listening {
             self.backlog.retain(|waiting| *waiting != id);
         }
     }
+    /// What waits in the backlog is still among the handshakes.
     pub fn is_full(&self) -> bool {
-        self.pending.len() + self.backlog.len() >= BACKLOG
+        self.pending.len() >= BACKLOG
     }
 }
 

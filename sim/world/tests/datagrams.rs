@@ -64,14 +64,19 @@ fn a_good_link_delivers_all_in_order() {
 fn loss_takes_its_share_and_says_so() {
     let (got, counters) = simulate(1, Profile { loss: 0.2, ..Profile::default() }, 1_000, async |_| {});
     assert_eq!(got.len() as u64, 1_000 - counters.datagrams_lost);
+    assert!(got.windows(2).all(|pair| pair[0] < pair[1]), "what is not lost is in order and comes once");
     assert!((150..250).contains(&counters.datagrams_lost), "{counters:?}");
 }
 
 #[test]
 fn duplicates_come_twice() {
     let (got, counters) = simulate(1, Profile { duplicate: 0.2, ..Profile::default() }, 1_000, async |_| {});
-    assert_eq!(got.len() as u64, 1_000 + counters.datagrams_duplicated);
-    assert!(counters.datagrams_duplicated > 100);
+    let mut times = vec![0u64; 1_000];
+    got.iter().for_each(|number| times[*number as usize] += 1);
+    assert!(times.iter().all(|times| *times == 1 || *times == 2), "each comes, and none more than twice");
+    assert_eq!(times.iter().filter(|times| **times == 2).count() as u64, counters.datagrams_duplicated);
+    assert!((150..250).contains(&counters.datagrams_duplicated), "{counters:?}");
+    assert!(got.windows(2).any(|pair| pair[0] > pair[1]), "a copy may come behind later ones");
 }
 
 #[test]
@@ -148,4 +153,37 @@ fn one_link_is_harmed_without_moving_another() {
     let (calm, harmed) = (arrivals(false), arrivals(true));
     assert_eq!(calm.0, harmed.0, "the link to p3 behaves as if nothing had happened to p2's");
     assert!(harmed.1.datagrams_lost > 50);
+}
+
+#[test]
+fn a_socket_nobody_reads_holds_so_many_and_drops_the_rest() {
+    const SENT: u32 = 10_000;
+    let (read, unread) = World::run(1, |world| async move {
+        let read: Arc<Mutex<Vec<u32>>> = Arc::default();
+        let log = read.clone();
+        world.create("b", addr(2).ip(), move || {
+            let log = log.clone();
+            async move {
+                let socket = DatagramSocket::bind(addr(2)).await.map_err(|error| error.to_string())?;
+                timers::wait(MS(1_000)).await;
+                loop {
+                    let frame = socket.recv().await.map_err(|error| error.to_string())?;
+                    log.lock().unwrap().push(u32::from_le_bytes(frame[..4].try_into().unwrap()));
+                }
+            }
+        });
+        world.create("a", addr(1).ip(), || async {
+            let socket = DatagramSocket::bind(addr(1)).await.map_err(|error| error.to_string())?;
+            timers::wait(MS(10)).await;
+            for number in 0..SENT {
+                socket.send(addr(2), Bytes::copy_from_slice(&number.to_le_bytes()));
+            }
+            std::future::pending().await
+        });
+        timers::wait(MS(2_000)).await;
+        let read = read.lock().unwrap().clone();
+        (read, world.net().counters().datagrams_unread)
+    });
+    assert_eq!(read, (0..read.len() as u32).collect::<Vec<_>>(), "the first ones are kept");
+    assert!(unread > 0 && read.len() as u64 + unread == SENT.into(), "{} read, {unread} dropped", read.len());
 }

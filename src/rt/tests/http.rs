@@ -131,6 +131,26 @@ fn many_requests_share_connections() {
     });
 }
 
+/// hyper flushes whenever it is polled; on the tank's wire that must not become a storm of empty segments.
+#[cfg(madsim)]
+#[test]
+fn a_request_is_a_few_segments_on_the_wire() {
+    const REQUESTS: u64 = 100;
+    for http2 in [false, true] {
+        let segments = rt::testing::run(8, move || async move {
+            let (addr, _server) = start(router(Arc::default())).await;
+            let client = client(http2);
+            for _ in 0..REQUESTS {
+                let response = client.request(addr, request("POST", "/echo/x")).await.unwrap();
+                assert_eq!(response.into_body().collect().await.unwrap(), "x body");
+            }
+            world::net().counters().segments
+        });
+        // Head and body each way, and what HTTP/2 says besides.
+        assert!((2 * REQUESTS..=6 * REQUESTS).contains(&segments), "{segments} segments, http2: {http2}");
+    }
+}
+
 #[test]
 fn nobody_there_is_an_error_that_says_so() {
     rt::testing::run(4, || async {

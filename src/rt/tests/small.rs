@@ -24,6 +24,42 @@ fn waiting_takes_its_time() {
     });
 }
 
+/// In the tank the clocks are the process's own, and every way of waiting follows the monotonic one.
+#[cfg(madsim)]
+#[test]
+fn waits_and_readings_follow_the_clock_of_the_process() {
+    use world::clock;
+    async fn takes(wait: impl Future) -> u128 {
+        let begun = clock::elapsed();
+        wait.await;
+        (clock::elapsed() - begun).as_millis()
+    }
+    rt::testing::run(1, || async {
+        clock::drift("test", -500_000); // half the pace
+        let start = rt::now();
+        assert_eq!(takes(rt::sleep(MS(100))).await, 200);
+        assert_eq!(takes(rt::timeout(MS(100), std::future::pending::<()>())).await, 200);
+        let mut ticks = rt::interval(MS(100));
+        ticks.tick().await;
+        assert_eq!(takes(ticks.tick()).await, 200);
+        assert_eq!(start.elapsed().as_millis(), 300, "by its own clock nothing was late");
+        clock::drift("test", 0);
+
+        let (mono, wall) = (rt::now(), rt::wall());
+        clock::step("test", -3_600_000_000_000);
+        assert_eq!(wall.since(rt::wall()).as_secs(), 3_600);
+        assert!(mono.elapsed() < MS(1), "a step does not touch the monotonic clock");
+
+        clock::freeze("test");
+        let (mono, wall) = (rt::now(), rt::wall());
+        let asleep = rt::spawn(rt::sleep(MS(10)));
+        world::timers::wait(Duration::from_secs(60)).await;
+        assert!(!asleep.is_finished() && mono == rt::now() && wall == rt::wall());
+        clock::thaw("test", false);
+        assert_eq!(takes(asleep).await, 10);
+    });
+}
+
 #[test]
 fn the_first_ready_arm_wins() {
     rt::testing::run(2, || async {

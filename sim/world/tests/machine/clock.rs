@@ -84,11 +84,12 @@ fn a_frozen_clock_wakes_nobody() {
         let (sleeps, other) = (sleeper("a", 1_000), sleeper("b", 1_000));
         pass(400).await;
         clock::freeze("a");
-        let shown = clock::mono_of(process::node_of("a").unwrap());
+        let a = process::node_of("a").unwrap();
+        let shown = (clock::mono_of(a), clock::wall_of(a));
         pass(5_000).await;
         assert_eq!(*sleeps.lock().unwrap(), None);
-        assert!(other.lock().unwrap().is_some());
-        assert_eq!(clock::mono_of(process::node_of("a").unwrap()), shown);
+        assert_eq!(*other.lock().unwrap(), Some(1_000), "b's clock is b's");
+        assert_eq!((clock::mono_of(a), clock::wall_of(a)), shown, "both clocks stand still");
         clock::moved("a");
         clock::thaw("a", false);
         pass(1_000).await;
@@ -159,4 +160,64 @@ fn waits_end_in_order_and_on_time() {
         pass(100).await;
         assert_eq!(*order.lock().unwrap(), [5, 10, 10, 20, 30]);
     });
+}
+
+#[test]
+fn what_is_wrong_with_a_clock_outlives_crash_and_reboot() {
+    run(9, || async {
+        let a = idle("a");
+        clock::drift("a", 100_000);
+        for death in [process::Death::Process, process::Death::Power] {
+            process::kill("a", death);
+            process::restart("a");
+            let (mono, wall, at) = (clock::mono_of(a), clock::wall_of(a), clock::elapsed());
+            pass(1_000).await;
+            let passed = (clock::elapsed() - at).as_nanos() as u64;
+            assert!((clock::mono_of(a) - mono).abs_diff(passed * 11 / 10) < 10, "after {death:?}");
+            assert!((clock::wall_of(a) - wall).abs_diff(passed * 11 / 10) < 10, "after {death:?}");
+        }
+    });
+}
+
+/// Whatever is done to a clock: its monotonic side never goes back, never runs by the time of another process,
+/// and nobody who sleeps wakes before it shows the time he asked for, nor long after.
+#[test]
+fn whatever_is_done_to_a_clock_waits_end_by_it() {
+    use rand::Rng;
+    for seed in 0..20 {
+        run(seed, move || async move {
+            let mut draws = base::stream::stream(seed, "harm to clocks");
+            let naps = Arc::new(Mutex::new(0u64));
+            let count = naps.clone();
+            start("a", move || {
+                let (count, mut draws) = (count.clone(), base::stream::stream(seed, "naps"));
+                async move {
+                    loop {
+                        let until = clock::mono() + draws.gen_range(1..400) * MS;
+                        timers::sleep_until(until).await;
+                        let late = clock::mono().checked_sub(until).expect("nobody wakes too early");
+                        assert!(late < 2 * MS, "{late} ns too late");
+                        *count.lock().unwrap() += 1;
+                    }
+                }
+            });
+            let (a, b) = (process::node_of("a").unwrap(), idle("b"));
+            let (mut last, begun) = (clock::mono_of(a), (clock::mono_of(b), clock::elapsed()));
+            for _ in 0..300 {
+                match draws.gen_range(0..5) {
+                    0 => clock::step("a", draws.gen_range(-5_000_000_000..5_000_000_000)),
+                    1 => clock::drift("a", draws.gen_range(-clock::MAX_DRIFT_PPM..=clock::MAX_DRIFT_PPM)),
+                    2 => clock::freeze("a"),
+                    3 => clock::thaw("a", false),
+                    _ => clock::heal("a"),
+                };
+                pass(draws.gen_range(1..100)).await;
+                let shown = clock::mono_of(a);
+                assert!(shown >= last, "it went back from {last} to {shown}");
+                last = shown;
+            }
+            assert!(*naps.lock().unwrap() > 10);
+            assert_eq!(clock::mono_of(b) - begun.0, (clock::elapsed() - begun.1).as_nanos() as u64);
+        });
+    }
 }

@@ -246,6 +246,81 @@ fn folders_and_errors_are_as_on_a_real_disk() {
 }
 
 #[test]
+fn a_lost_rename_brings_back_what_it_replaced() {
+    /// What stands in /f after a new version of it was written aside, renamed over it, and the power lost.
+    fn left(loss: Loss, folder_synced: bool) -> Vec<u8> {
+        run(1, move || async move {
+            let found: Arc<Mutex<Vec<u8>>> = Arc::default();
+            let told = found.clone();
+            lives(move |first| {
+                let told = told.clone();
+                async move {
+                    if first > 1 {
+                        *told.lock().unwrap() = disk::read(path("/f")).await.unwrap();
+                        return;
+                    }
+                    for (name, content) in [("/f", &b"old"[..]), ("/aside", b"newer")] {
+                        let file = File::create(path(name)).await.unwrap();
+                        file.append(content).await.unwrap();
+                        file.sync().await.unwrap();
+                        disk::sync_dir(path("/")).await.unwrap();
+                    }
+                    disk::rename(path("/aside"), path("/f")).await.unwrap();
+                    assert_eq!(disk::read(path("/f")).await.unwrap(), b"newer");
+                    if folder_synced {
+                        disk::sync_dir(path("/")).await.unwrap();
+                    }
+                }
+            });
+            pass(100).await;
+            control("a").unwrap().losing(loss);
+            process::kill("a", Death::Power);
+            process::restart("a");
+            pass(100).await;
+            let found = found.lock().unwrap();
+            found.clone()
+        })
+    }
+    assert_eq!(left(Loss::Unsynced, false), b"old");
+    assert_eq!(left(Loss::Unsynced, true), b"newer");
+    assert_eq!(left(Loss::Nothing, false), b"newer");
+}
+
+#[test]
+fn a_folder_that_was_not_synced_is_lost_with_all_that_is_in_it() {
+    fn change() -> futures::future::BoxFuture<'static, ()> {
+        Box::pin(async {
+            disk::create_dir_all(path("/x/y")).await.unwrap();
+            let file = File::create(path("/x/y/f")).await.unwrap();
+            file.append(b"synced").await.unwrap();
+            file.sync().await.unwrap();
+            disk::sync_dir(path("/x/y")).await.unwrap();
+            disk::sync_dir(path("/x")).await.unwrap();
+        })
+    }
+    assert_eq!(names_after(1, Loss::Unsynced, change), ["old"], "nobody synced the root");
+    assert_eq!(names_after(1, Loss::Nothing, change), ["old", "x"]);
+}
+
+#[test]
+fn a_sync_covers_what_was_written_before_it_began() {
+    fn write(file: File) -> futures::future::BoxFuture<'static, ()> {
+        Box::pin(async move {
+            file.append(b"before").await.unwrap();
+            // A sync takes a millisecond at the least, an append none.
+            let (synced, appended) = futures::join!(file.sync(), async {
+                pass(0).await;
+                file.append(b" meanwhile").await
+            });
+            synced.and(appended).unwrap();
+            assert_eq!(file.len().await.unwrap(), 16);
+        })
+    }
+    assert_eq!(after(1, Death::Power, Loss::Unsynced, write), b"before");
+    assert_eq!(after(1, Death::Power, Loss::Nothing, write), b"before meanwhile");
+}
+
+#[test]
 fn destructors_of_a_dead_process_cannot_touch_its_disk() {
     struct LastWords(Option<File>);
     impl Drop for LastWords {
@@ -253,24 +328,63 @@ fn destructors_of_a_dead_process_cannot_touch_its_disk() {
             let file = self.0.take().unwrap();
             // As far as a destructor can get: polling once, and leaving tasks behind.
             futures::FutureExt::now_or_never(file.append(b"from the grave"));
+            futures::FutureExt::now_or_never(file.sync());
             futures::FutureExt::now_or_never(disk::remove(Path::new("/f")));
-            madsim::task::spawn(async move { file.append(b"still from the grave").await });
+            futures::FutureExt::now_or_never(disk::rename(Path::new("/f"), Path::new("/g")));
+            futures::FutureExt::now_or_never(disk::sync_dir(Path::new("/")));
+            madsim::task::spawn(async move {
+                let _ = file.append(b"still from the grave").await;
+                let _ = file.sync().await;
+                let _ = File::create(Path::new("/f")).await;
+                let _ = File::create(Path::new("/g")).await;
+            });
         }
     }
+    for (death, left) in [(Death::Process, 13), (Death::Power, 6)] {
+        run(1, move || async move {
+            lives(|first| async move {
+                if first == 1 {
+                    let words = LastWords(Some(File::create(path("/f")).await.unwrap()));
+                    let file = words.0.as_ref().unwrap();
+                    file.append(b"synced").await.unwrap();
+                    file.sync().await.unwrap();
+                    disk::sync_dir(path("/")).await.unwrap();
+                    file.append(b", alive").await.unwrap();
+                    std::future::pending::<()>().await;
+                }
+            });
+            control("a").unwrap().losing(Loss::Unsynced);
+            for _ in 0..2 {
+                pass(50).await;
+                process::kill("a", death);
+                process::restart("a");
+                pass(50).await;
+                assert_eq!(control("a").unwrap().files(), [("/f".to_string(), left)]);
+            }
+        });
+    }
+}
+
+/// A process that is killed in the midst of an operation: it never takes effect, however long it takes.
+#[test]
+fn an_operation_under_way_dies_with_its_process() {
     run(1, || async {
         lives(|first| async move {
             if first == 1 {
-                let words = LastWords(Some(File::create(path("/f")).await.unwrap()));
-                words.0.as_ref().unwrap().append(b"alive").await.unwrap();
-                std::future::pending::<()>().await;
+                File::create(path("/f")).await.unwrap().append(b"x").await.unwrap();
+                control("a").unwrap().slow(Some(millis(100)..millis(101)));
+                File::open_append(path("/f")).await.unwrap().append(b"never").await.unwrap();
             }
         });
-        for _ in 0..2 {
-            pass(50).await;
-            process::kill("a", Death::Process);
-            process::restart("a");
-            pass(50).await;
-            assert_eq!(control("a").unwrap().files(), [("/f".to_string(), 5)]);
-        }
+        pass(150).await; // opened, and appending
+        process::kill("a", Death::Process);
+        process::restart("a");
+        pass(1_000).await;
+        assert_eq!(control("a").unwrap().files(), [("/f".to_string(), 1)]);
+        assert_eq!(control("a").unwrap().ops(), 4, "create, append, open, append");
     });
+}
+
+const fn millis(count: u64) -> std::time::Duration {
+    std::time::Duration::from_millis(count)
 }

@@ -103,6 +103,10 @@ fn stalls_and_slowness_take_their_time() {
         control.stall(Duration::from_secs(2));
         file.append(b"x").await.unwrap();
         assert_eq!((clock::elapsed() - begun).as_millis(), 2_000);
+        control.stall(Duration::from_secs(2));
+        let begun = clock::elapsed();
+        file.sync().await.unwrap();
+        assert!((2_000..2_004).contains(&(clock::elapsed() - begun).as_millis()), "a stalled sync");
         control.stall(Duration::from_secs(100));
         control.heal();
         let begun = clock::elapsed();
@@ -118,7 +122,7 @@ fn stalls_and_slowness_take_their_time() {
         file.sync().await.unwrap();
         assert!((50..53).contains(&(clock::elapsed() - begun).as_millis()));
         let counters = control.counters();
-        assert!(counters.stalled == 1 && counters.slowed >= Duration::from_millis(200), "{counters:?}");
+        assert!(counters.stalled == 2 && counters.slowed >= Duration::from_millis(200), "{counters:?}");
     });
 }
 
@@ -172,6 +176,25 @@ fn syncs_that_lie_lose_everything() {
 #[test]
 fn what_failed_to_sync_is_not_made_durable_by_trying_again() {
     assert_eq!(left_after_power_cut(|control| control.fail_next(Op::Sync, 1), true), 0);
+}
+
+#[test]
+fn a_folder_that_failed_to_sync_is_not_durable() {
+    run(1, || async {
+        start("a", || async {
+            if !disk::exists(Path::new("/f")).await.unwrap() {
+                file().await.sync().await.unwrap();
+                control("a").unwrap().fail_next(Op::Sync, 1);
+                assert_eq!(code(disk::sync_dir(Path::new("/")).await), Some(5));
+            }
+            std::future::pending::<()>().await;
+        });
+        pass(1_000).await;
+        let control = control("a").unwrap();
+        control.losing(Loss::Unsynced);
+        process::kill("a", Death::Power);
+        assert_eq!((control.files().len(), control.counters().failed_syncs), (0, 1));
+    });
 }
 
 #[test]

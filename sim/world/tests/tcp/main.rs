@@ -1,6 +1,9 @@
 //! What the two ends of a TCP connection see. Each test is one behaviour; each simulation has its own thread.
 #![cfg(madsim)]
 
+mod handshakes;
+mod links;
+
 use futures::future::{Either, select};
 use std::{
     io::{ErrorKind, Result},
@@ -416,25 +419,46 @@ fn a_partition_holds_what_is_sent_and_delivers_it_after_the_heal() {
 }
 
 #[test]
-fn a_long_partition_ends_the_connection_on_both_sides() {
-    simulate(
-        1,
-        echo,
-        |log| async move {
-            let mut stream = TcpStream::connect(addr()).await?;
-            timers::wait(MS(2_000)).await;
-            let outcome = ping(&mut stream).await;
-            log.say("gave up");
-            outcome
-        },
-        async |world, log| {
-            until(1_000).await;
-            world.net().cut("client", "server");
-            until(50_000).await;
-            log.said_within("client: TimedOut", 32_000..45_000);
-            assert_eq!(world.net().counters().timeouts, 1);
-        },
-    );
+fn a_long_partition_ends_the_connection_on_each_side_that_waits_for_an_answer() {
+    let ends = |server_speaks: bool| {
+        simulate(
+            1,
+            if server_speaks { speak_late } else { listen_only },
+            |log| async move {
+                let mut stream = TcpStream::connect(addr()).await?;
+                timers::wait(MS(2_000)).await;
+                let outcome = ping(&mut stream).await;
+                log.say("gave up");
+                outcome
+            },
+            async move |world, log| {
+                until(1_000).await;
+                world.net().cut("client", "server");
+                world.net().cut("server", "client");
+                until(50_000).await;
+                log.said_within("client: TimedOut", 32_000..45_000);
+                assert_eq!(world.net().counters().timeouts, 1 + u64::from(server_speaks));
+                world.net().heal_all();
+                until(200_000).await;
+            },
+        )
+    };
+    ends(true).said_within("server: TimedOut", 32_000..45_000);
+    let silent = ends(false);
+    assert!(!silent.heard("server: TimedOut"), "who has nothing to send never learns, also after the heal");
+}
+
+type Serving = futures::future::BoxFuture<'static, Result<()>>;
+
+fn speak_late(mut stream: TcpStream, _: Log) -> Serving {
+    Box::pin(async move {
+        timers::wait(MS(2_000)).await;
+        ping(&mut stream).await
+    })
+}
+
+fn listen_only(stream: TcpStream, log: Log) -> Serving {
+    Box::pin(silent(stream, log))
 }
 
 #[test]
