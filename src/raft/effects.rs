@@ -1,6 +1,42 @@
 //! What goes into the machine and what comes out. A promise to others (a vote, an acknowledged entry) leaves
 //! the machine inside an [`AfterSync`], which only a [`Synced`] opens, and a [`Synced`] is made only of a
 //! [`Ticket`] and the outcome of a sync.
+//!
+//! ```
+//! fn after(held: raft::AfterSync<u8>, ticket: raft::Ticket, outcome: Result<(), ()>) -> Option<u8> {
+//!     let synced = ticket.redeem(outcome).ok()?;
+//!     held.open(&synced).ok()
+//! }
+//! ```
+//!
+//! Nobody else comes to a proof: not by making one, not by a ticket used twice or copied, and what waits for it
+//! cannot be reached around it.
+//!
+//! ```compile_fail
+//! fn before(held: raft::AfterSync<u8>) -> Option<u8> {
+//!     held.open(&raft::Synced(1)).ok()
+//! }
+//! ```
+//! ```compile_fail
+//! fn twice(ticket: raft::Ticket, outcome: Result<(), ()>) -> Option<raft::Synced> {
+//!     ticket.redeem(outcome).ok().or_else(|| ticket.redeem(Ok::<(), ()>(())).ok())
+//! }
+//! ```
+//! ```compile_fail
+//! fn copied(ticket: &raft::Ticket) -> Option<raft::Synced> {
+//!     ticket.clone().redeem(Ok::<(), ()>(())).ok()
+//! }
+//! ```
+//! ```compile_fail
+//! fn copied(synced: &raft::Synced) -> raft::Synced {
+//!     synced.clone()
+//! }
+//! ```
+//! ```compile_fail
+//! fn around(held: raft::AfterSync<u8>) -> u8 {
+//!     held.value
+//! }
+//! ```
 
 use crate::{Data, Entry, Message, Role, Snapshot};
 use base::{Index, MemberId, Term};

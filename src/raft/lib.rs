@@ -21,6 +21,8 @@ mod election;
 mod entry;
 mod follow;
 pub mod invariants;
+#[cfg(test)]
+mod invariants_tests;
 mod lead;
 mod log;
 mod membership;

@@ -2,5 +2,6 @@
 //! planted bug).
 
 mod cluster;
+mod configuration;
 mod script;
 mod walk;

@@ -452,8 +452,10 @@ claims! {
     a_candidate_asks_for_votes_only_after_its_own_is_on_the_disk,
     a_deposed_leader_does_not_answer_a_read,
     a_follower_reads_through_its_leader,
+    a_follower_says_how_far_back_the_logs_may_agree,
     a_joint_configuration_counts_both_halves,
     a_lagging_follower_gets_a_snapshot,
+    a_late_answer_to_a_read_does_not_serve_its_retry,
     a_leader_counts_its_own_log_only_after_its_sync,
     a_leader_goes_back_by_terms_not_by_single_entries,
     a_leader_of_an_older_term_learns_of_the_newer_one,
@@ -473,6 +475,7 @@ claims! {
     learners_get_the_log_but_have_no_say,
     nobody_votes_against_a_leader_that_is_alive,
     old_and_doubled_appends_undo_nothing,
+    the_window_bounds_bytes_as_well,
     the_window_bounds_what_is_on_its_way,
     too_much_uncommitted_is_refused,
 }

@@ -9,7 +9,8 @@ use rand::Rng;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Steps of the walk in one suite, over all episodes.
+/// Steps of the walk in one suite, over all episodes of plain clusters of three and of five; those with learners and
+/// joint configurations come on top.
 const STEPS: u64 = 1_000_000;
 const EPISODE: u64 = 2_000;
 /// Ticks a cluster left in peace may take to agree.
@@ -85,8 +86,42 @@ fn knobs(chance: &mut Stream) -> Knobs {
     }
 }
 
+/// What was done to the clusters.
+#[derive(Clone, Copy, Debug, Default)]
+struct Harm {
+    lost: u64,
+    doubled: u64,
+    overtaken: u64,
+    cut: u64,
+    /// Crashes with nothing un-synced, with all of it lost, and with some or all of it kept.
+    crashes_synced: u64,
+    crashes_losing: u64,
+    crashes_keeping: u64,
+}
+
+impl Harm {
+    fn kinds(&mut self) -> [(&'static str, &mut u64); 7] {
+        [
+            ("lost", &mut self.lost),
+            ("doubled", &mut self.doubled),
+            ("overtaken", &mut self.overtaken),
+            ("cut", &mut self.cut),
+            ("crashes with nothing un-synced", &mut self.crashes_synced),
+            ("crashes that lose the un-synced", &mut self.crashes_losing),
+            ("crashes that keep some of it", &mut self.crashes_keeping),
+        ]
+    }
+
+    fn add(&mut self, mut other: Harm) {
+        for ((_, sum), (_, more)) in self.kinds().into_iter().zip(other.kinds()) {
+            *sum += *more;
+        }
+    }
+}
+
 struct Walk {
     cluster: Cluster,
+    harm: Harm,
     habits: Habits,
     chance: Stream,
     /// Members cut off from the others.
@@ -98,9 +133,21 @@ struct Walk {
 impl Walk {
     fn new(seed: u64) -> Outcome<Self> {
         let mut chance = stream(seed, "walk");
-        let cluster = Cluster::new(membership(&mut chance), knobs(&mut chance), seed)?;
+        let (membership, mut knobs) = (membership(&mut chance), knobs(&mut chance));
+        // From a stream of its own: it came later, and moves no walk that was there before.
+        let bytes = stream(seed, "bytes on their way").gen_range(0..8);
+        knobs.raft_inflight_bytes = [1, 30].get(bytes).copied().unwrap_or(knobs.raft_inflight_bytes);
+        let cluster = Cluster::new(membership, knobs, seed)?;
         let habits = Habits::draw(&mut chance);
-        Ok(Self { cluster, habits, chance, apart: BTreeSet::new(), proposals: 0, reads: 0 })
+        Ok(Self {
+            cluster,
+            harm: Harm::default(),
+            habits,
+            chance,
+            apart: BTreeSet::new(),
+            proposals: 0,
+            reads: 0,
+        })
     }
 
     fn someone(&mut self) -> MemberId {
@@ -166,8 +213,11 @@ impl Walk {
         }
         let at = if self.percent(self.habits.in_order) { 0 } else { self.chance.gen_range(0..len) };
         let doubled = self.percent(self.habits.double);
+        self.harm.doubled += u64::from(doubled);
+        self.harm.overtaken += u64::from(at > 0);
         let message = if doubled { self.cluster.wire[at].clone() } else { self.cluster.wire.remove(at) };
         if self.apart.contains(&message.from) != self.apart.contains(&message.to) {
+            self.harm.cut += 1;
             return Ok(());
         }
         self.cluster.step(message.to, Input::Message(message)).map(drop)
@@ -178,6 +228,7 @@ impl Walk {
         if len > 0 {
             let at = self.chance.gen_range(0..len);
             self.cluster.wire.remove(at);
+            self.harm.lost += 1;
         }
     }
 
@@ -216,6 +267,14 @@ impl Walk {
         let writing = self.cluster.members[&id].writing.len();
         let kept =
             if self.percent(self.habits.keep_unsynced) { self.chance.gen_range(0..=writing) } else { 0 };
+        if self.cluster.node(id).is_some() {
+            let kind = match (writing, kept) {
+                (0, _) => &mut self.harm.crashes_synced,
+                (_, 0) => &mut self.harm.crashes_losing,
+                _ => &mut self.harm.crashes_keeping,
+            };
+            *kind += 1;
+        }
         self.cluster.crash(id, kept);
         Ok(())
     }
@@ -236,8 +295,8 @@ impl Walk {
     }
 }
 
-/// One episode: how it ended, and its steps.
-fn episode(seed: u64) -> (Result<(), String>, Cluster) {
+/// One episode: how it ended, where, and what was done to it.
+fn episode(seed: u64) -> (Result<(), String>, Cluster, Harm) {
     let mut walk = match Walk::new(seed) {
         Ok(walk) => walk,
         Err(violation) => panic!("seed {seed}: {violation}"),
@@ -246,7 +305,7 @@ fn episode(seed: u64) -> (Result<(), String>, Cluster) {
         Ok(outcome) => outcome.map_err(|violation| violation.to_string()),
         Err(panic) => Err(panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic".into())),
     };
-    (outcome, walk.cluster)
+    (outcome, walk.cluster, walk.harm)
 }
 
 /// What the walks must have been through (nothing is counted in the real build).
@@ -271,18 +330,35 @@ const SITUATIONS: &[&str] = &[
 #[test]
 fn random_walks_hold_every_promise() {
     let _ = marks::take_reached();
-    let (mut steps, mut commits, mut seed) = (0, 0, 0);
-    while steps < STEPS {
-        let (outcome, cluster) = episode(seed);
+    let (mut of_three, mut of_five, mut others) = (0, 0, 0);
+    let (mut commits, mut seed, mut harm) = (0, 0, Harm::default());
+    while of_three + of_five < STEPS {
+        let (outcome, cluster, done) = episode(seed);
         if let Err(violation) = outcome {
             panic!("seed {seed}: {violation}\n{}", cluster.summary());
         }
-        steps += cluster.steps;
+        let Membership { voters, learners, outgoing } = &cluster.membership;
+        let plain = learners.is_empty() && outgoing.is_empty();
+        let kind = match voters.len() {
+            3 if plain => &mut of_three,
+            5 if plain => &mut of_five,
+            _ => &mut others,
+        };
+        *kind += cluster.steps;
+        harm.add(done);
         commits += cluster.check.last_committed().0;
         seed += 1;
     }
     let reached = marks::take_reached();
-    println!("{steps} steps in {seed} episodes, {commits} commits; reached: {reached:#?}");
+    println!("{of_three} steps of three, {of_five} of five, {others} of others in {seed} episodes");
+    println!("{commits} commits; {harm:?}; reached: {reached:#?}");
+    assert!(
+        of_three > STEPS / 4 && of_five > STEPS / 4 && others > STEPS / 4,
+        "a part of the walk is missing"
+    );
+    for (kind, count) in harm.kinds() {
+        assert!(*count > 500, "{kind}: {count} times only");
+    }
     let missed: Vec<_> = SITUATIONS.iter().filter(|name| !reached.contains_key(**name)).collect();
     assert!(missed.is_empty() || reached.is_empty(), "situations that no walk reached: {missed:?}");
     assert!(commits > seed * 20, "expected walks that commit, got {commits} commits in {seed} episodes");
@@ -362,7 +438,7 @@ fn logs_that_are_newer_but_shorter_win() -> Outcome {
 #[test]
 fn a_walk_is_a_function_of_its_seed() {
     let state = |seed| {
-        let (_, cluster) = episode(seed);
+        let (_, cluster, _) = episode(seed);
         (
             cluster.summary(),
             cluster.steps,
