@@ -237,6 +237,7 @@ const BANS: &[Ban] = &[
         except: &[],
         why: "judged or served from outside",
     },
+    Ban { word: "{:p}", folders: ALL, except: &["src/tidy.rs"], why: "addresses differ from run to run" },
     Ban { word: "todo!(", folders: ALL, except: &["src/tidy.rs"], why: "what lands works" },
     Ban { word: "unimplemented!(", folders: ALL, except: &["src/tidy.rs"], why: "what lands works" },
 ];
@@ -262,6 +263,54 @@ fn nothing_names_what_it_must_not() {
                 if names(line, ban.word) {
                     faults.push(format!("{shown}:{}: names `{}`: {}", number + 1, ban.word, ban.why));
                 }
+            }
+        }
+    }
+    complain(&faults);
+}
+
+/// What differs from run to run of one seed (measured), and by which name clippy forbids it. What no name can be
+/// given for stands in `BANS`: macros that draw, locks and threads in pure crates.
+const UNSEEDED: &[&str] = &[
+    "futures::select",
+    "madsim::task::JoinHandle::id",
+    "rand::SeedableRng::from_entropy",
+    "rand::random",
+    "rand::rngs::OsRng",
+    "rand::rngs::ThreadRng",
+    "rand::thread_rng",
+    "std::collections::HashMap",
+    "std::collections::HashSet",
+    "std::hash::RandomState",
+    "std::thread::Builder::spawn",
+    "std::thread::Scope::spawn",
+    "std::thread::ThreadId",
+    "std::thread::current",
+    "std::thread::spawn",
+    "std::time::Instant::now",
+    "std::time::SystemTime::now",
+    "tokio::sync::broadcast::Sender::new",
+    "tokio::sync::broadcast::channel",
+    "tokio::sync::watch::Sender::new",
+    "tokio::sync::watch::channel",
+    "tokio_stream::StreamMap",
+];
+
+/// Crates that ask the operating system, an address or a counter of the whole process for chance.
+const UNSEEDED_CRATES: &[&str] =
+    &["ahash", "dashmap", "fastrand", "foldhash", "getrandom", "ring", "tempfile", "uuid"];
+
+#[test]
+fn no_randomness_is_there_but_the_seeds() {
+    let lints = read(&root().join(".clippy.toml"));
+    let unnamed = UNSEEDED.iter().filter(|name| !lints.contains(&format!("path = \"{name}\"")));
+    let mut faults: Vec<String> =
+        unnamed.map(|name| format!(".clippy.toml: does not forbid {name}")).collect();
+    for path in manifests() {
+        for line in read(&path).lines() {
+            let name = line.split(['.', ' ', '=']).next().unwrap_or_default();
+            if UNSEEDED_CRATES.contains(&name) {
+                faults.push(format!("{}: depends on {name}, whose chance comes from no seed", shown(&path)));
             }
         }
     }

@@ -17,6 +17,7 @@ const TWINS: u64 = 10;
 pub type Result1 = (String, u64, Result<Outcome, String>);
 
 /// Runs jobs in child processes, `jobs` at once, until `stop` says so after a result.
+#[allow(clippy::disallowed_methods)] // threads that wait for child processes, outside of any simulation
 pub fn pool(jobs: usize, work: impl Iterator<Item = Run> + Send, mut done: impl FnMut(Result1) -> bool) {
     let work = Mutex::new(work);
     let stopped = std::sync::atomic::AtomicBool::new(false);

@@ -9,6 +9,7 @@ fn rounds() -> u64 {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods)] // real clients, real threads
 fn nothing_acknowledged_is_lost_to_kill_9() {
     let folder = crate::harness::Folder::new("survival");
     let first = free_ports(2);

@@ -21,8 +21,6 @@ mod election;
 mod entry;
 mod follow;
 pub mod invariants;
-#[cfg(test)]
-mod invariants_tests;
 mod lead;
 mod log;
 mod membership;
@@ -40,3 +38,6 @@ pub use log::Log;
 pub use membership::Membership;
 pub use message::{Body, Message};
 pub use node::{Config, Node, Recovered, Role};
+
+#[cfg(test)]
+mod invariants_tests;

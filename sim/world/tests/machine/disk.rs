@@ -365,6 +365,40 @@ fn destructors_of_a_dead_process_cannot_touch_its_disk() {
     }
 }
 
+#[test]
+fn a_handle_of_an_earlier_life_is_void() {
+    thread_local! {
+        static SMUGGLED: std::cell::RefCell<Option<File>> = const { std::cell::RefCell::new(None) };
+    }
+    run(1, || async {
+        let tried: Arc<Mutex<bool>> = Arc::default();
+        let told = tried.clone();
+        lives(move |first| {
+            let told = told.clone();
+            async move {
+                if first == 1 {
+                    let file = File::create(path("/f")).await.unwrap();
+                    file.append(b"mine").await.unwrap();
+                    SMUGGLED.set(Some(file));
+                    return;
+                }
+                let file = SMUGGLED.take().expect("left by the first life");
+                file.append(b"yours").await.unwrap_err();
+                file.sync().await.unwrap_err();
+                file.set_len(0).await.unwrap_err();
+                file.read_at(0, 4).await.unwrap_err();
+                *told.lock().unwrap() = true;
+            }
+        });
+        pass(50).await;
+        process::kill("a", Death::Process);
+        process::restart("a");
+        pass(50).await;
+        assert!(*tried.lock().unwrap());
+        assert_eq!(control("a").unwrap().files(), [("/f".to_string(), 4)]);
+    });
+}
+
 /// A process that is killed in the midst of an operation: it never takes effect, however long it takes.
 #[test]
 fn an_operation_under_way_dies_with_its_process() {
