@@ -51,17 +51,17 @@ pub async fn serve(handle: Handle, listener: rt::net::TcpListener) {
 /// Everything served on the client port.
 pub fn router(handle: &Handle) -> rt::http::Router {
     let limit = handle.knobs().request_bytes as usize + OVERHEAD;
-    let kv = pb::kv_server::KvServer::new(kv::Kv::new(handle.clone())).max_decoding_message_size(limit);
+    let kv = pb::kv_server::KvServer::new(kv::Kv::new(handle.clone()));
     let watch = pb::watch_server::WatchServer::new(watch::Watch::new(handle.clone()));
     let lease = pb::lease_server::LeaseServer::new(lease::Lease::new(handle.clone()));
     let cluster = pb::cluster_server::ClusterServer::new(cluster::Cluster::new(handle.clone()));
     let maintenance =
         pb::maintenance_server::MaintenanceServer::new(maintenance::Maintenance::new(handle.clone()));
-    let grpc = Routes::new(kv)
-        .add_service(watch)
-        .add_service(lease)
-        .add_service(cluster)
-        .add_service(maintenance)
+    let grpc = Routes::new(kv.max_decoding_message_size(limit))
+        .add_service(watch.max_decoding_message_size(limit))
+        .add_service(lease.max_decoding_message_size(limit))
+        .add_service(cluster.max_decoding_message_size(limit))
+        .add_service(maintenance.max_decoding_message_size(limit))
         .prepare()
         .into_axum_router();
     grpc.merge(http::router(handle.clone()))

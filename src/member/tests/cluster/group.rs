@@ -19,6 +19,7 @@ pub struct Seen {
     pub synced: BTreeMap<MemberId, Index>,
     pub acknowledged: Index,
     pub restored: u64,
+    pub syncs: u64,
     pub members: usize,
     pub faults: Vec<String>,
 }
@@ -42,6 +43,7 @@ impl Seen {
                 *synced = (*synced).min(Index(first.0 - 1));
             }
             Note::Synced { member, last, .. } => {
+                self.syncs += 1;
                 self.synced.insert(*member, *last);
             }
             Note::Acknowledged { member, index } => {

@@ -215,6 +215,53 @@ fn a_failed_sync_stops_the_member_and_loses_nothing() {
     verdict.assert(800);
 }
 
+/// Writes that come while a sync is running share the next one.
+#[test]
+fn many_writes_share_a_sync() {
+    World::run(9, |world| async move {
+        let group = Group::start(world, 1, knobs());
+        disk::control(&name(1)).expect("a disk").sync_latency(ms(5)..ms(6));
+        group.client(1, |client| async move { client.put(put("first", "1")).await.expect("a put") }).await;
+        let before = group.seen.lock().unwrap().syncs;
+        group
+            .client(2, |client| async move {
+                let one = |key: u32| client.put(put(format!("key-{key}"), "1"));
+                let done = futures::future::join_all((0..300).map(one)).await;
+                assert!(done.iter().all(Result::is_ok), "{done:?}");
+            })
+            .await;
+        let syncs = group.seen.lock().unwrap().syncs - before;
+        assert!(syncs <= 30, "{syncs} syncs for 300 writes at once");
+        group.assert_no_faults();
+    });
+}
+
+#[test]
+fn a_log_does_not_grow_for_ever() {
+    let knobs = Knobs { wal_segment_bytes: 4_096, ..knobs() };
+    World::run(10, move |world| async move {
+        let group = Group::start(world, 1, knobs);
+        let (done, _) = group.client(1, |client| put_for(client, "key".into(), 20 * SECOND)).await;
+        let files = disk::control(&name(1)).expect("a disk").files();
+        let of = |kind: &str| files.iter().filter(|(path, _)| path.ends_with(kind)).collect::<Vec<_>>();
+        let logged: u64 = of(".wal").iter().map(|(_, bytes)| bytes).sum();
+        assert!(done.len() > 1_000 && of(".snap").len() == 2, "{} writes, {files:?}", done.len());
+        assert!(
+            !of(".wal")[0].0.ends_with("0000000000000001.wal"),
+            "the first segment is still there: {files:?}"
+        );
+        assert!(
+            logged < 100 * done.len() as u64,
+            "{logged} bytes of log for {} writes: {files:?}",
+            done.len()
+        );
+        group.bounce(&name(1), Death::Power, SECOND).await;
+        let found = group.client(2, read_all).await;
+        assert!(done.iter().all(|key| found.contains_key(key)));
+        group.assert_no_faults();
+    });
+}
+
 #[test]
 fn a_folder_of_another_member_or_cluster_is_refused() {
     World::run(7, |world| async move {

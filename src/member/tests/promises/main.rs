@@ -5,6 +5,7 @@
 #[path = "../cluster/group.rs"]
 #[allow(dead_code)]
 mod group;
+mod reads;
 
 use base::{Knobs, knobs::ms};
 use etcd::{Client, pb};

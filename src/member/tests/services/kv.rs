@@ -103,6 +103,30 @@ fn a_client_moves_on_from_a_member_without_a_leader() {
 }
 
 #[test]
+fn only_what_is_serializable_is_answered_without_a_leader() {
+    let knobs = Knobs { client_timeout_ms: 1_000, ..Knobs::default() };
+    with_member(knobs, async |member: Core| {
+        let client = member.client();
+        client.put(pb::PutRequest::of("a", "1")).await.unwrap();
+        member.lead(false);
+        let range = |serializable| pb::RangeRequest { serializable, ..pb::RangeRequest::of_key("a") };
+        assert_eq!(client.range(range(true)).await.unwrap().count, 1);
+        assert_eq!(error(client.range(range(false)).await), Some(Error::NoLeader));
+        let txn = |kinds: &[bool]| pb::TxnRequest {
+            success: kinds.iter().map(|serializable| op(Op::RequestRange(range(*serializable)))).collect(),
+            ..Default::default()
+        };
+        assert_eq!(client.txn(txn(&[true, true])).await.unwrap().responses.len(), 2);
+        assert_eq!(error(client.txn(txn(&[true, false])).await), Some(Error::NoLeader));
+        let inner = pb::TxnRequest { success: vec![op(Op::RequestTxn(txn(&[false])))], ..Default::default() };
+        assert_eq!(error(client.txn(inner).await), Some(Error::NoLeader));
+        let list = |linearizable| pb::MemberListRequest { linearizable };
+        assert_eq!(client.member_list(list(false)).await.unwrap().members.len(), 1);
+        assert_eq!(error(client.member_list(list(true)).await), Some(Error::NoLeader));
+    });
+}
+
+#[test]
 fn a_call_ends_at_its_deadline() {
     let knobs = Knobs { client_timeout_ms: 1_000, ..Knobs::default() };
     with_member(knobs, async |member: Core| {

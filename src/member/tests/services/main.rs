@@ -3,6 +3,7 @@
 mod core;
 mod kv;
 mod lease;
+mod limits;
 mod watch;
 
 use base::Knobs;
