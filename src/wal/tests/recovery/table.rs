@@ -428,3 +428,51 @@ fn a_call_cut_short_is_the_end() {
     assert!(error.contains("a call was cut short before its end"), "{error}");
     assert!(kept.len() >= 5);
 }
+
+/// The first segment there is after a loss of power before the disk operation `at` of a release, of which
+/// nothing outlives it but what was synced; and whether the release came to its end.
+fn first_left(at: u64) -> (String, bool) {
+    World::run(1, move |world| async move {
+        let done: Arc<Mutex<bool>> = Arc::default();
+        let told = done.clone();
+        let life = move |_| {
+            let told = told.clone();
+            async move {
+                let (mut wal, _) = open().await?;
+                fill(&mut wal, 1, 30).await;
+                for index in [20, 25] {
+                    wal.snapshots().write(&snapshot(index, 1)).await?;
+                }
+                disk().losing(Loss::Unsynced);
+                disk().crash_at(disk().ops() + at, Death::Power);
+                wal.release(Index(25)).await?;
+                *told.lock().unwrap() = true;
+                Ok(())
+            }
+        };
+        lives(&world, 1, life, |_| {}).await;
+        process::kill("m", Death::Power);
+        let first = disk().files().into_iter().map(|(path, _)| path).find(|path| path.ends_with(".wal"));
+        let done = *done.lock().unwrap();
+        (first.expect("a segment"), done)
+    })
+}
+
+/// One segment after the other: each is gone for good before the next is removed, so that a loss of power never
+/// leaves a hole, in whatever order a disk keeps the names that were removed.
+#[test]
+fn segments_are_released_one_after_the_other() {
+    let mut left = Vec::new();
+    for at in 0.. {
+        let (first, done) = first_left(at);
+        left.push(first);
+        if done {
+            break;
+        }
+    }
+    left.dedup();
+    assert!(left.len() >= 3, "several segments are released: {left:?}");
+    let expected: Vec<String> =
+        (1..=left.len() as u64).map(|sequence| segment(sequence).display().to_string()).collect();
+    assert_eq!(left, expected);
+}
