@@ -55,8 +55,10 @@ fn range(from: usize, to: usize, revision: i64) -> RangeRequest {
     RangeRequest { key: key(from), range_end: key(to), revision, ..RangeRequest::default() }
 }
 
+type Act = (&'static str, fn(&mut Store));
+
 /// Each is about one key, or ten, whatever the number of keys there are.
-const ACTS: [(&str, fn(&mut Store)); 11] = [
+const ACTS: [Act; 11] = [
     ("a put of a key there is", |store| apply(store, &Command::Put(put(25)))),
     ("a put of a new key, and its deletion", |store| {
         apply(store, &Command::Put(put(999_999)));
