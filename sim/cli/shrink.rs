@@ -111,6 +111,7 @@ impl Trial for Children {
         let (this, mut broke) = (&*self, vec![false; plans.len()]);
         std::thread::scope(|scope| {
             for (n, (plan, broke)) in plans.iter().zip(&mut broke).enumerate() {
+                #[allow(clippy::disallowed_methods)] // threads that wait for child processes
                 scope.spawn(move || *broke = this.breaks(plan, number * this.jobs + n));
             }
         });

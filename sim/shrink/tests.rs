@@ -1,3 +1,5 @@
+//! A judge with a rule instead of a simulation: what the rule needs is all that may be left.
+
 use super::*;
 use crate::plan::{self, Aim, Blow, KvDeed};
 use crate::scenario::read;

@@ -1,3 +1,5 @@
+//! A run of a few hundred events, told, saved, damaged and walked through.
+
 use super::walk::Walk;
 use super::*;
 use crate::plan;

@@ -17,7 +17,8 @@ fn small(seed: u64, odd: bool) -> (String, Vec<Checkpoint>, Vec<String>) {
             record::event(node, "count", payload, || format!("to {payload}"));
         }
         assert_eq!(record::events(), 30);
-        (record::digest(), record::checkpoints(), record::take_lines())
+        let lines = record::take_lines().iter().map(|line| line.to_string()).collect();
+        (record::digest(), record::checkpoints(), lines)
     })
 }
 
