@@ -1,77 +1,23 @@
 //! A world of members of the store and API servers, and a client of these that speaks HTTP and nothing more.
 
-use base::{Knobs, MemberId};
+use crate::stack::{self, server_addr};
+use base::Knobs;
 use bytes::Bytes;
-use http::Request;
-use member::MemberAddr;
+use http::{HeaderMap, Request};
 use rt::http::{Body, ClientOptions};
 use serde_json::Value;
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex},
-};
+use std::net::SocketAddr;
 use world::World;
 
 pub struct Cluster {
     pub world: World,
-    knobs: Knobs,
-    members: u64,
     servers: u8,
-}
-
-pub fn server(id: u8) -> String {
-    format!("api-{id}")
-}
-
-fn member_addr(id: u64, port: u16) -> SocketAddr {
-    SocketAddr::new(IpAddr::from([10, 0, 0, id as u8]), port)
-}
-
-fn server_addr(id: u8) -> SocketAddr {
-    SocketAddr::new(IpAddr::from([10, 0, 1, id]), 8080)
 }
 
 impl Cluster {
     pub fn start(world: World, members: u64, servers: u8, knobs: Knobs) -> Self {
-        let cluster = Cluster { world, knobs, members, servers };
-        (1..=members).for_each(|id| cluster.start_member(id));
-        (1..=servers).for_each(|id| cluster.start_server(id));
-        cluster
-    }
-
-    fn start_member(&self, id: u64) {
-        let member = |id| MemberAddr {
-            name: format!("member-{id}"),
-            peer: member_addr(id, 2380),
-            client: member_addr(id, 2379),
-        };
-        let config = member::Config {
-            id: MemberId(id),
-            name: format!("member-{id}"),
-            cluster_id: 1,
-            data_dir: "/data".into(),
-            client_listen: member_addr(id, 2379),
-            peer_listen: member_addr(id, 2380),
-            members: (1..=self.members).map(|id| (MemberId(id), member(id))).collect(),
-            knobs: self.knobs.clone(),
-        };
-        self.world.create(&config.name.clone(), member_addr(id, 0).ip(), move || {
-            let config = config.clone();
-            async move { member::run(config).await.map_err(|error| error.to_string()) }
-        });
-    }
-
-    fn start_server(&self, id: u8) {
-        let config = api::Config {
-            name: server(id),
-            listen: server_addr(id),
-            etcd: (1..=self.members).map(|id| member_addr(id, 2379)).collect(),
-            knobs: self.knobs.clone(),
-        };
-        self.world.create(&server(id), server_addr(id).ip(), move || {
-            let config = config.clone();
-            async move { api::run(config).await.map_err(|error| error.to_string()) }
-        });
+        stack::start(&world, members, servers, &knobs);
+        Cluster { world, servers }
     }
 
     /// Runs a future in a process of its own, once all API servers are ready, and gives what it gave.
@@ -80,23 +26,15 @@ impl Cluster {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        let (answer, result) = rt::sync::oneshot::channel();
-        let once = Arc::new(Mutex::new(Some((act, answer))));
         let servers = self.servers;
-        self.world.create("client", [10, 0, 2, 1].into(), move || {
-            let once = once.lock().unwrap().take();
-            async move {
-                if let Some((act, answer)) = once {
-                    let clients: Vec<Client> = (1..=servers).map(Client::new).collect();
-                    for client in &clients {
-                        client.ready().await;
-                    }
-                    let _ = answer.send(act(clients).await);
-                }
-                Ok(())
+        let act = move || async move {
+            let clients: Vec<Client> = (1..=servers).map(Client::new).collect();
+            for client in &clients {
+                client.ready().await;
             }
-        });
-        result.await.expect("a client that runs to its end")
+            act(clients).await
+        };
+        stack::process(&self.world, "client", act).await
     }
 }
 
@@ -130,9 +68,28 @@ impl Client {
     }
 
     async fn open(&self, method: &str, path: &str, form: &str, body: Bytes) -> Option<http::Response<Body>> {
-        let request = Request::builder().method(method).uri(path).header("host", "api");
-        let request = if form.is_empty() { request } else { request.header("content-type", form) };
-        self.http.request(self.addr, request.body(body).unwrap()).await.ok()
+        let form = if form.is_empty() { vec![] } else { vec![("content-type", form)] };
+        self.http.request(self.addr, request(method, path, &form, body)).await.ok()
+    }
+
+    /// A request with headers of its own; gives the code, the headers and the text of the answer.
+    pub async fn full(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, HeaderMap, String) {
+        let request = request(method, path, headers, Bytes::copy_from_slice(body.as_bytes()));
+        let response = self.http.request(self.addr, request).await.expect("an answer");
+        let (code, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.into_body().collect().await.expect("the whole answer");
+        (code, headers, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    /// A patch in the language that its media type names.
+    pub async fn patch(&self, path: &str, media: &str, body: &Value) -> Answer {
+        self.call("PATCH", path, media, body.to_string().into()).await.expect("an answer")
     }
 
     pub async fn try_get(&self, path: &str) -> Option<Answer> {
@@ -161,6 +118,12 @@ impl Client {
         let response = self.open("GET", path, "", Bytes::new()).await?;
         (response.status() == 200).then(|| Watch { body: response.into_body(), buffer: vec![] })
     }
+}
+
+fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Bytes) -> Request<Bytes> {
+    let request = Request::builder().method(method).uri(path).header("host", "api");
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    request.body(body).unwrap()
 }
 
 pub struct Watch {

@@ -3,7 +3,10 @@
 
 mod cluster;
 mod objects;
+mod reads;
+mod stack;
 mod watches;
+mod writes;
 
 use base::Knobs;
 use cluster::{Client, Cluster};
@@ -27,6 +30,19 @@ fn pod(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": { "name": name } },
         "spec": { "containers": [{ "name": "c", "image": "i" }] },
+    })
+}
+
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
+
+fn deployment(name: &str) -> Value {
+    let template = json!({
+        "metadata": { "labels": { "app": name } },
+        "spec": { "containers": [{ "name": "c", "image": "i" }] },
+    });
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name },
+        "spec": { "replicas": 2, "selector": { "matchLabels": { "app": name } }, "template": template },
     })
 }
 

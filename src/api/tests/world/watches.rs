@@ -1,10 +1,6 @@
 //! What watchers are told, also when servers, members and connections come and go.
 
-use crate::{
-    Cluster, PODS,
-    cluster::{Client, server},
-    config_map, names, pod, with_servers,
-};
+use crate::{Cluster, PODS, cluster::Client, config_map, names, pod, stack::server, with_servers};
 use base::{Knobs, knobs::ms};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -71,6 +67,54 @@ fn bookmarks_move_on_a_quiet_kind_and_old_versions_expire() {
         assert_eq!((event.word.as_str(), &event.object["code"]), ("ERROR", &json!(410)));
         assert!(event.object["message"].as_str().unwrap().starts_with("too old resource version: 2 ("));
         assert!(old.next().await.is_none());
+    });
+}
+
+/// A watcher that does not read loses its watch; writers and other watchers never wait for it.
+#[test]
+fn a_watcher_that_does_not_read_is_dropped_and_holds_nobody_up() {
+    let knobs = Knobs { watcher_queue: 8, ..Knobs::default() };
+    with_servers(1, knobs, |clients| async move {
+        let api = &clients[0];
+        let mut version = api.send("POST", MAPS, &config_map("m")).await.1;
+        let from = version["metadata"]["resourceVersion"].as_str().unwrap().to_string();
+        let path = format!("{MAPS}?watch=1&resourceVersion={from}");
+        let (mut slow, mut quick) = (api.watch(&path).await.unwrap(), api.watch(&path).await.unwrap());
+        base::marks::take_reached();
+        for count in 0..80 {
+            let began = rt::now();
+            version["data"] = json!({ "k": format!("{count:060000}") });
+            version = api.send("PUT", &format!("{MAPS}/m"), &version).await.1;
+            assert!(began.elapsed() < ms(100), "a write took {:?}", began.elapsed());
+            let event = quick.next().await.expect("who reads misses nothing");
+            assert_eq!(event.object["metadata"], version["metadata"]);
+        }
+        assert!(base::marks::take_reached().contains_key("a slow watcher was dropped"));
+        let (mut read, began) = (0, rt::now());
+        while let Some(event) = slow.next().await {
+            let text = event.object["data"]["k"].as_str().unwrap();
+            assert_eq!(text.parse::<u32>().unwrap(), read, "what it is told before the end is whole");
+            read += 1;
+        }
+        assert!(read < 80);
+        assert!(began.elapsed() < ms(2_000), "it is told at once that there is no more");
+    });
+}
+
+#[test]
+fn a_watch_of_a_table_describes_its_columns_once() {
+    with_servers(1, Knobs::default(), |clients| async move {
+        let api = &clients[0];
+        let accept = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
+        api.send("POST", PODS, &pod("a")).await;
+        api.send("POST", PODS, &pod("b")).await;
+        let path = format!("{PODS}?watch=1&resourceVersion=0&timeoutSeconds=1");
+        let (_, _, text) = api.full("GET", &path, &accept, "").await;
+        let frames: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let columns = |frame: &Value| frame["object"]["columnDefinitions"].as_array().unwrap().len();
+        assert_eq!(frames.len(), 2, "{text}");
+        assert!(columns(&frames[0]) > 4 && columns(&frames[1]) == 0);
+        assert_eq!(frames[1]["object"]["rows"][0]["cells"][0], "b");
     });
 }
 
