@@ -31,6 +31,39 @@ fn every_row_has_a_cell_for_each_column() {
     }
 }
 
+/// As upstream's printers name them; those in brackets are for `-o wide`.
+#[test]
+fn columns_have_upstreams_names() {
+    let wanted = [
+        ("ConfigMap", "Name, Data, Age"),
+        (
+            "Event",
+            "Last Seen, Type, Reason, Object, (Subobject), (Source), Message, (First Seen), (Count), (Name)",
+        ),
+        ("Namespace", "Name, Status, Age"),
+        (
+            "Node",
+            "Name, Status, Roles, Age, Version, (Internal-IP), (External-IP), (OS-Image), (Kernel-Version), \
+             (Container-Runtime)",
+        ),
+        ("Pod", "Name, Ready, Status, Restarts, Age, (IP), (Node), (Nominated Node), (Readiness Gates)"),
+        ("Service", "Name, Type, Cluster-IP, External-IP, Port(s), Age, (Selector)"),
+        ("ServiceAccount", "Name, Secrets, Age"),
+        ("Lease", "Name, Holder, Age"),
+        ("Deployment", "Name, Ready, Up-to-date, Available, Age, (Containers), (Images), (Selector)"),
+        ("ReplicaSet", "Name, Desired, Current, Ready, Age, (Containers), (Images), (Selector)"),
+    ];
+    let shown = |kind: &crate::kinds::Kind| {
+        let names = kind.columns.iter().map(|column| match column.priority {
+            0 => column.name.to_string(),
+            _ => format!("({})", column.name),
+        });
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let served: Vec<(&str, String)> = KINDS.iter().map(|kind| (kind.kind, shown(kind))).collect();
+    assert_eq!(served, wanted.map(|(kind, columns)| (kind, columns.to_string())));
+}
+
 #[test]
 fn rows_as_people_see_them() {
     let node = json!({"metadata": {"labels": {"node-role.kubernetes.io/worker": ""}}, "spec": {"unschedulable": true},
