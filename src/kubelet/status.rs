@@ -88,3 +88,67 @@ fn containers(pod: &Object, container: Option<&Container>, running: bool, ready:
     };
     pod.get_array(&["spec", "containers"]).iter().map(one).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn pod(status: Value) -> Object {
+        let value = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "p", "uid": "u" },
+            "spec": { "containers": [{ "name": "c", "image": "i" }] }, "status": status });
+        Object::from_value(value).expect("a pod")
+    }
+
+    fn container() -> Container {
+        let text = |text: &str| text.to_string();
+        Container {
+            namespace: text("n"),
+            pod: text("p"),
+            started: text("then"),
+            restarts: 2,
+            ip: text("10.0.0.1"),
+        }
+    }
+
+    fn is(status: &Value, kind: &str) -> String {
+        let all = status["conditions"].as_array().expect("conditions");
+        let found = all.iter().find(|condition| condition["type"] == kind).expect("the condition");
+        format!("{} {}", found["status"].as_str().unwrap(), found["lastTransitionTime"].as_str().unwrap())
+    }
+
+    #[test]
+    fn phase_and_readiness_follow_what_the_containers_do() {
+        let soon = Doing::Starting { until: Duration::from_secs(9) };
+        let starts = of(&pod(json!({})), soon, None, "t1");
+        assert_eq!((&starts["phase"], is(&starts, "Ready")), (&json!("Pending"), "False t1".into()));
+        assert!(starts["containerStatuses"][0]["state"]["waiting"].is_object());
+        let runs = of(&pod(starts.clone()), Doing::Running, Some(&container()), "t2");
+        assert_eq!((&runs["phase"], is(&runs, "Ready")), (&json!("Running"), "True t2".into()));
+        assert_eq!((is(&runs, "Initialized"), &runs["startTime"]), ("True t1".into(), &json!("t1")));
+        let first = &runs["containerStatuses"][0];
+        assert_eq!(
+            (&first["ready"], &first["restartCount"], &runs["podIP"]),
+            (&json!(true), &json!(2), &json!("10.0.0.1"))
+        );
+        let again = of(&pod(runs.clone()), soon, None, "t3");
+        assert_eq!((&again["phase"], is(&again, "Ready")), (&json!("Running"), "False t3".into()));
+        let mut leaving = pod(runs);
+        leaving.set(&["metadata", "deletionTimestamp"], "t4");
+        let ends = of(&leaving, Doing::Running, Some(&container()), "t4");
+        assert_eq!((&ends["phase"], is(&ends, "Ready")), (&json!("Running"), "False t4".into()));
+        let gone = ended(&leaving, "t5");
+        assert_eq!(gone["phase"], "Succeeded");
+        assert_eq!(gone["containerStatuses"][0]["state"]["terminated"]["exitCode"], 0);
+    }
+
+    #[test]
+    fn what_is_said_already_is_not_said_again() {
+        let runs = of(&pod(json!({})), Doing::Running, Some(&container()), "t1");
+        assert!(!says(&pod(json!({})), &runs));
+        assert!(says(&pod(runs.clone()), &of(&pod(runs.clone()), Doing::Running, Some(&container()), "t2")));
+        let mut doubted = runs.clone();
+        doubted["conditions"][2]["status"] = json!("False");
+        assert!(!says(&pod(doubted), &runs), "someone else said that it is not ready");
+    }
+}
