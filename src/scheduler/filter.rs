@@ -161,4 +161,81 @@ mod tests {
         labelled.set(&["spec", "unschedulable"], true);
         assert_eq!(refused(&picky, labelled, &[]).as_deref(), Some("node(s) were unschedulable"));
     }
+
+    #[test]
+    fn memory_counts_and_so_do_init_containers() {
+        let asks = |memory: &str| {
+            let mut asks = pod("p", "1m", "");
+            let container = json!({ "name": "c", "resources": { "requests": { "memory": memory } } });
+            asks.set(&["spec", "containers"], json!([container]));
+            asks
+        };
+        let taken = [pod("a", "1m", "n")]; // and 1Mi
+        assert_eq!(refused(&asks("1023Mi"), plain(), &taken), None);
+        assert_eq!(refused(&asks("1024Mi"), plain(), &taken).as_deref(), Some("Insufficient memory"));
+        let mut hungry = pod("p", "1m", "");
+        let init = json!({ "name": "i", "resources": { "requests": { "cpu": "2" } } });
+        hungry.set(&["spec", "initContainers"], json!([init]));
+        assert_eq!(refused(&hungry, plain(), &[]).as_deref(), Some("Insufficient cpu"));
+    }
+
+    #[test]
+    fn an_affinity_to_nodes_is_honoured() {
+        let wants = |term: Value| {
+            let mut picky = pod("p", "1m", "");
+            let path = ["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"];
+            picky.set(&path, json!({ "nodeSelectorTerms": [term] }));
+            let mut labelled = plain();
+            labelled.set_label("cores", "8");
+            refused(&picky, labelled, &[]).is_none()
+        };
+        let expression = |operator: &str, values: Value| {
+            wants(json!({ "matchExpressions": [{ "key": "cores", "operator": operator, "values": values }] }))
+        };
+        assert!(expression("In", json!(["4", "8"])) && !expression("In", json!(["4"])));
+        assert!(expression("NotIn", json!(["4"])) && !expression("NotIn", json!(["8"])));
+        assert!(expression("Exists", json!([])) && !expression("DoesNotExist", json!([])));
+        assert!(expression("Gt", json!(["7"])) && !expression("Gt", json!(["8"])));
+        assert!(expression("Lt", json!(["9"])) && !expression("Lt", json!(["8"])));
+        let by_name = |name: &str| {
+            wants(json!({ "matchFields": [{ "key": "metadata.name", "operator": "In", "values": [name] }] }))
+        };
+        assert!(by_name("n") && !by_name("m") && !wants(json!({})));
+    }
+
+    #[test]
+    fn a_toleration_must_fit_key_value_and_effect() {
+        let tolerates = |toleration: Value| {
+            let mut tainted = plain();
+            tainted.set(&["spec", "taints"], json!([{ "key": "k", "value": "v", "effect": "NoExecute" }]));
+            let mut tolerant = pod("p", "1m", "");
+            tolerant.set(&["spec", "tolerations"], json!([toleration]));
+            refused(&tolerant, tainted, &[]).is_none()
+        };
+        assert!(
+            tolerates(json!({ "key": "k", "value": "v" })) && !tolerates(json!({ "key": "k", "value": "w" }))
+        );
+        assert!(
+            tolerates(json!({ "operator": "Exists" }))
+                && !tolerates(json!({ "key": "l", "operator": "Exists" }))
+        );
+        assert!(!tolerates(json!({ "key": "k", "operator": "Exists", "effect": "NoSchedule" })));
+        let mut mild = plain();
+        mild.set(&["spec", "taints"], json!([{ "key": "k", "effect": "PreferNoSchedule" }]));
+        assert_eq!(refused(&pod("p", "1m", ""), mild, &[]), None, "a preference refuses nobody");
+        let mut cordoned = plain();
+        cordoned.set(&["spec", "unschedulable"], true);
+        let mut daemon = pod("p", "1m", "");
+        let toleration = json!([{ "key": "node.kubernetes.io/unschedulable", "operator": "Exists" }]);
+        daemon.set(&["spec", "tolerations"], toleration);
+        assert_eq!(refused(&daemon, cordoned, &[]), None);
+    }
+
+    #[test]
+    fn reasons_are_counted_and_told_in_order() {
+        let reasons = BTreeMap::from([("Too many pods".to_string(), 1), ("Insufficient cpu".to_string(), 2)]);
+        let text = "0/3 nodes are available: 1 Too many pods, 2 Insufficient cpu.";
+        assert_eq!(summary(3, &reasons), text);
+        assert_eq!(summary(0, &BTreeMap::new()), "no nodes available to schedule pods");
+    }
 }

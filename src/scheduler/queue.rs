@@ -195,4 +195,30 @@ mod tests {
             assert_eq!(queue.next_due(), Some(now));
         }
     }
+
+    #[test]
+    fn a_pod_that_fits_nowhere_is_tried_again_now_and_then() {
+        let mut queue = queue();
+        queue.add("p", 0);
+        queue.pop(S(0));
+        queue.unschedulable("p", S(0));
+        assert_eq!(queue.next_due(), Some(FLUSH));
+        assert_eq!(queue.pop(FLUSH - S(1)), None);
+        assert_eq!(queue.pop(FLUSH).as_deref(), Some("p"));
+    }
+
+    #[test]
+    fn a_pod_is_there_once_and_gone_when_it_is_removed() {
+        let mut queue = queue();
+        queue.add("p", 0);
+        queue.add("p", 0);
+        queue.add("q", 0);
+        queue.remove("q");
+        assert_eq!(queue.pop(S(0)).as_deref(), Some("p"));
+        queue.add("p", 0);
+        assert_eq!(queue.pop(S(0)), None, "it is with the cycle");
+        queue.remove("p");
+        queue.failed("p", S(0));
+        assert_eq!(queue.next_due(), None);
+    }
 }

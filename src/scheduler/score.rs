@@ -55,4 +55,30 @@ mod tests {
         assert_eq!(best(&nodes, &asks, "", 0), Some("b"));
         assert_eq!(best(&nodes, &asks, "", 1), Some("c"));
     }
+
+    /// Three pods of one owner on three nodes: one each, although the first node stays the emptiest.
+    #[test]
+    fn pods_of_one_owner_are_spread() {
+        let mut view = View::default();
+        view.set_node(&node("a", "100", "100Gi"));
+        view.set_node(&node("b", "1", "1Gi"));
+        view.set_node(&node("c", "1", "1Gi"));
+        let owned = |uid: &str, owner: &str| {
+            let mut owned = pod(uid, "100m", "");
+            let mut set = objects::Object::new("apps/v1", "ReplicaSet");
+            set.set(&["metadata", "uid"], owner);
+            owned.set_owner_refs(&[objects::OwnerRef::controller_of(&set)]);
+            owned
+        };
+        let asks = Resources { cpu_milli: 100, memory: 0, pods: 1 };
+        let mut place = |uid: &str, owner: &str| {
+            let at = best(&view.nodes().collect::<Vec<_>>(), &asks, owner, 0).expect("a node").to_string();
+            view.assume(&owned(uid, owner), &at);
+            at
+        };
+        let mut spread = [place("1", "x"), place("2", "x"), place("3", "x")];
+        spread.sort();
+        assert_eq!(spread, ["a", "b", "c"]);
+        assert_eq!(place("4", "y"), "a", "another owner's pods do not count");
+    }
 }
