@@ -216,3 +216,81 @@ fn too_old(deployment: &Object, sets: &Sets) -> Vec<Arc<Object>> {
     let surplus = sets.old.len() - limit;
     idle.into_iter().take(surplus).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(image: &str, limit: i64) -> Object {
+        let template = json!({ "metadata": { "labels": { "app": "d" } },
+            "spec": { "containers": [{ "name": "c", "image": image }] } });
+        let value = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": "d", "namespace": "n", "uid": "d", "generation": 1 },
+            "spec": { "replicas": 2, "revisionHistoryLimit": limit, "template": template,
+                "strategy": { "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 } }, "selector": { "matchLabels": { "app": "d" } } } });
+        Object::from_value(value).expect("a deployment")
+    }
+
+    /// The set that a plan makes for this image, of this revision, with so many pods that are all available.
+    fn set(image: &str, revision: i64, count: i64) -> Arc<Object> {
+        let mut set = new_set(&deployment(image, 10), count, revision);
+        set.set(&["metadata", "uid"], image);
+        set.set(&["metadata", "creationTimestamp"], format!("2026-01-01T00:00:{revision:02}Z"));
+        set.set(&["metadata", "generation"], 1);
+        set.set(
+            &["status"],
+            json!({ "replicas": count, "availableReplicas": count, "observedGeneration": 1 }),
+        );
+        Arc::new(set)
+    }
+
+    fn dropped(plan: &Plan) -> Vec<&str> {
+        plan.drop.iter().map(|set| set.uid()).collect()
+    }
+
+    #[test]
+    fn a_new_template_is_a_new_set_of_the_next_revision() {
+        let plan = plan(&deployment("v3", 10), &[set("v1", 1, 0), set("v2", 2, 2)], true, 0);
+        let new = plan.create.expect("a set");
+        let hash = new.label(HASH).expect("a hash").to_string();
+        assert_eq!(new.name(), format!("d-{hash}"));
+        assert_eq!(new.get_str(&["spec", "selector", "matchLabels", HASH]), hash);
+        assert_eq!(new.get_str(&["spec", "template", "metadata", "labels", HASH]), hash);
+        assert_eq!((new.annotation(REVISION), plan.revision.as_deref()), (Some("3"), Some("3")));
+        assert!(is_new(&deployment("v3", 10), &new) && !is_new(&deployment("v2", 10), &new));
+        assert_eq!(objects::owner::controller_ref(&new).map(|owner| owner.uid).as_deref(), Some("d"));
+    }
+
+    #[test]
+    fn going_back_takes_the_old_set_again_as_the_newest_revision() {
+        let plan = plan(&deployment("v1", 10), &[set("v1", 1, 0), set("v2", 2, 2)], true, 0);
+        assert!(plan.create.is_none());
+        let update = plan.updates.iter().find(|update| update.old.uid() == "v1").expect("the old set");
+        assert_eq!((update.new.annotation(REVISION), plan.revision.as_deref()), (Some("3"), Some("3")));
+        assert!(replicas(&update.new) > 0);
+    }
+
+    #[test]
+    fn history_is_kept_up_to_its_limit_and_the_oldest_go_first() {
+        let all = [set("v3", 3, 0), set("v1", 1, 0), set("v2", 2, 0), set("v4", 4, 2)];
+        assert_eq!(dropped(&plan(&deployment("v4", 10), &all, false, 0)), [""; 0]);
+        assert_eq!(dropped(&plan(&deployment("v4", 1), &all, false, 0)), ["v1", "v2"]);
+        assert_eq!(dropped(&plan(&deployment("v4", 0), &all, false, 0)), ["v1", "v2", "v3"]);
+        let busy = [set("v1", 1, 1), set("v2", 2, 0), set("v4", 4, 2)];
+        assert_eq!(dropped(&plan(&deployment("v4", 0), &busy, true, 0)), ["v2"], "not one that has pods");
+        let mut unseen = (*set("v1", 1, 0)).clone();
+        unseen.set(&["metadata", "generation"], 2);
+        let all = [Arc::new(unseen), set("v4", 4, 2)];
+        assert_eq!(dropped(&plan(&deployment("v4", 0), &all, true, 0)), [""; 0], "nor one not counted yet");
+    }
+
+    #[test]
+    fn a_paused_deployment_is_scaled_and_not_rolled() {
+        let mut paused = deployment("v2", 10);
+        paused.set(&["spec", "paused"], true);
+        paused.set(&["spec", "replicas"], 5);
+        let plan = plan(&paused, &[set("v1", 1, 2)], true, 0);
+        assert!(plan.create.is_none());
+        assert_eq!(plan.updates.iter().map(|update| replicas(&update.new)).collect::<Vec<_>>(), [5]);
+    }
+}

@@ -265,4 +265,57 @@ mod tests {
             assert!(seen.contains(&((4, 4), (0, 0))), "surge {surge}, unavailable {unavailable}: never ends");
         }
     }
+
+    #[test]
+    fn a_changed_number_is_spread_over_the_sets_in_proportion() {
+        let two =
+            |new: i64, old: i64| Sets { new: Some(set("new", new, new)), old: vec![set("old", old, old)] };
+        let spread = |d: &Object, sets: &Sets| {
+            let targets = scaled(d, sets);
+            (targets.new.expect("there is a new set"), targets.old(&sets.old[0]))
+        };
+        let sets = two(4, 8);
+        assert_eq!(
+            spread(&deployment(20, json!(4), json!(0)), &sets),
+            (8, 16),
+            "20 and a surge of 4, as 1 to 2"
+        );
+        assert_eq!(spread(&deployment(5, json!(1), json!(2)), &sets), (2, 4));
+        assert_eq!(spread(&deployment(0, json!(1), json!(0)), &sets), (0, 0));
+        let lone = Sets { new: Some(set("new", 4, 4)), old: vec![set("old", 0, 0)] };
+        assert_eq!(spread(&deployment(9, json!(1), json!(0)), &lone), (9, 0), "no surge outside a rollout");
+        // Whatever is left over by rounding is given to someone: the sum is what is allowed.
+        for wanted in 0..40 {
+            for (new, old) in [(1, 1), (1, 3), (3, 7), (5, 6)] {
+                if new == wanted {
+                    assert_eq!(
+                        spread(&deployment(wanted, json!(1), json!("100%")), &two(new, old)),
+                        (wanted, 0)
+                    );
+                    continue; // the new set is complete: the rollout is over
+                }
+                let (new, old) = spread(&deployment(wanted, json!(1), json!("100%")), &two(new, old));
+                let allowed = if wanted > 0 { wanted + 1 } else { 0 };
+                assert_eq!(new + old, allowed, "{wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn scaling_is_told_from_rolling_by_what_the_sets_were_planned_for() {
+        let mut annotated = (*set("new", 2, 2)).clone();
+        annotated.set_annotation(DESIRED, "3");
+        let sets = Sets { new: Some(Arc::new(annotated)), old: vec![] };
+        assert!(!is_scaling(&deployment(3, json!(1), json!(0)), &sets));
+        assert!(is_scaling(&deployment(4, json!(1), json!(0)), &sets));
+    }
+
+    #[test]
+    fn recreating_waits_for_the_last_old_pod() {
+        let d = deployment(3, json!(1), json!(0));
+        let sets = Sets { new: None, old: vec![set("old", 3, 3)] };
+        let waits = recreated(&d, &sets, true);
+        assert_eq!((waits.new, waits.old(&sets.old[0])), (None, 0));
+        assert_eq!(recreated(&d, &sets, false).new, Some(3));
+    }
 }

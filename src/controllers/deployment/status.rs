@@ -108,3 +108,82 @@ fn condition(deployment: &Object, kind: &str, fact: (&str, &str, &str), touched:
         "lastUpdateTime": kept("lastUpdateTime", same && !touched),
         "lastTransitionTime": kept("lastTransitionTime", same_status) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn deployment(status: Value) -> Object {
+        let update = json!({ "maxSurge": 1, "maxUnavailable": 1 });
+        let value = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": "d", "uid": "d", "generation": 4 }, "status": status,
+            "spec": { "replicas": 3, "progressDeadlineSeconds": 60,
+                "strategy": { "type": "RollingUpdate", "rollingUpdate": update } } });
+        Object::from_value(value).expect("a deployment")
+    }
+
+    fn set(uid: &str, count: i64, available: i64) -> Arc<Object> {
+        let status = json!({ "replicas": count, "readyReplicas": available, "availableReplicas": available });
+        let value = json!({ "apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": { "name": uid, "uid": uid }, "spec": { "replicas": count }, "status": status });
+        Arc::new(Object::from_value(value).expect("a set"))
+    }
+
+    fn sets(new: (i64, i64), old: (i64, i64)) -> Sets {
+        Sets { new: Some(set("new", new.0, new.1)), old: vec![set("old", old.0, old.1)] }
+    }
+
+    fn said(status: &Value, kind: &str) -> (String, String) {
+        let all = status["conditions"].as_array().expect("conditions");
+        let found = all.iter().find(|condition| condition["type"] == kind).expect("the condition");
+        let text = |name: &str| found[name].as_str().unwrap_or_default().to_string();
+        (text("status"), text("reason"))
+    }
+
+    fn pair(status: &str, reason: &str) -> (String, String) {
+        (status.to_string(), reason.to_string())
+    }
+
+    #[test]
+    fn sets_are_added_up() {
+        let (status, _) = of(&deployment(json!({})), &sets((2, 1), (2, 2)), 0);
+        let wanted =
+            [("replicas", 4), ("updatedReplicas", 2), ("readyReplicas", 3), ("availableReplicas", 3)];
+        for (name, count) in wanted.into_iter().chain([("unavailableReplicas", 1), ("observedGeneration", 4)])
+        {
+            assert_eq!(status[name], count, "{name} in {status}");
+        }
+    }
+
+    #[test]
+    fn it_is_available_up_to_what_may_be_unavailable() {
+        let at = |available: i64| {
+            said(&of(&deployment(json!({})), &sets((3, available), (0, 0)), 0).0, "Available")
+        };
+        assert_eq!(at(2), pair("True", "MinimumReplicasAvailable"));
+        assert_eq!(at(1), pair("False", "MinimumReplicasUnavailable"));
+    }
+
+    #[test]
+    fn a_rollout_progresses_ends_or_takes_too_long() {
+        let begun = of(&deployment(json!({})), &sets((1, 0), (3, 3)), 100 * SECOND);
+        assert_eq!(said(&begun.0, "Progressing"), pair("True", "ReplicaSetUpdated"));
+        assert_eq!(begun.1, Some(Duration::from_secs(60)), "then it is looked at again");
+        let stuck = of(&deployment(begun.0.clone()), &sets((1, 0), (3, 3)), 159 * SECOND);
+        assert_eq!(
+            (said(&stuck.0, "Progressing").0.as_str(), stuck.1),
+            ("True", Some(Duration::from_secs(1)))
+        );
+        let late = of(&deployment(begun.0.clone()), &sets((1, 0), (3, 3)), 160 * SECOND);
+        assert_eq!(said(&late.0, "Progressing"), pair("False", "ProgressDeadlineExceeded"));
+        let moved = of(&deployment(begun.0.clone()), &sets((1, 1), (3, 3)), 159 * SECOND);
+        assert_eq!(moved.1, Some(Duration::from_secs(60)), "a pod more is progress");
+        let done = of(&deployment(begun.0), &sets((3, 3), (0, 0)), 159 * SECOND);
+        assert_eq!((said(&done.0, "Progressing"), done.1), (pair("True", "NewReplicaSetAvailable"), None));
+        let later = of(&deployment(done.0.clone()), &sets((3, 3), (0, 0)), 300 * SECOND);
+        assert_eq!(later.0, done.0, "what stays as it is keeps its times");
+    }
+}

@@ -249,4 +249,114 @@ mod tests {
         let (_, at_once) = run(20, 10, 350);
         assert_eq!(at_once, 1, "one node in ten seconds");
     }
+
+    fn words(actions: &[Action]) -> Vec<&'static str> {
+        let word = |action: &Action| match action {
+            Action::MarkUnknown(_) => "unknown",
+            Action::Taint(_) => "taint",
+            Action::Untaint(_) => "untaint",
+            Action::PodNotReady(_) => "pod not ready",
+            Action::Evict(_) => "evict",
+        };
+        actions.iter().map(word).collect()
+    }
+
+    fn with(object: &Arc<Object>, path: &[&str], value: Value) -> Arc<Object> {
+        let mut changed = (**object).clone();
+        changed.set(path, value);
+        Arc::new(changed)
+    }
+
+    #[test]
+    fn a_silent_node_is_tainted_its_pods_are_not_ready_and_all_that_once() {
+        let mut monitor = Monitor::new(&Knobs::default());
+        let ready = json!([{ "type": "Ready", "status": "True" }]);
+        let runs = with(&pod("p"), &["status", "conditions"], ready);
+        let (quiet, other) = (node("n", 1), node("other", 1));
+        monitor.heard(&quiet, None, S(0));
+        let beats = |monitor: &mut Monitor, second: u64| {
+            monitor.heard(&node("other", second), None, S(second));
+        };
+        beats(&mut monitor, 60);
+        let on = |name: &str| if name == "n" { vec![runs.clone()] } else { vec![] };
+        let first = monitor.plan(&[quiet.clone(), other.clone()], on, S(60));
+        assert_eq!(words(&first), ["unknown", "taint", "pod not ready"]);
+        let unknown = json!([{ "type": "Ready", "status": "Unknown", "lastHeartbeatTime": "1" }]);
+        let taints = json!([{ "key": UNREACHABLE, "effect": "NoSchedule" },
+            { "key": UNREACHABLE, "effect": "NoExecute" }]);
+        let marked =
+            with(&with(&quiet, &["status", "conditions"], unknown), &["spec", "taints"], taints.clone());
+        beats(&mut monitor, 61);
+        assert_eq!(
+            words(&monitor.plan(&[marked.clone(), other.clone()], |_| vec![pod("p")], S(61))),
+            [""; 0]
+        );
+        // It speaks again, and says that it is ready.
+        let back = with(&node("n", 62), &["spec", "taints"], taints);
+        monitor.heard(&back, None, S(62));
+        beats(&mut monitor, 62);
+        assert_eq!(words(&monitor.plan(&[back, other], on, S(62))), ["untaint"]);
+    }
+
+    #[test]
+    fn a_lease_that_is_renewed_is_a_sign_of_life() {
+        let mut monitor = Monitor::new(&Knobs::default());
+        let lease = |renewed: u64| {
+            let value = json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                "metadata": { "name": "n" }, "spec": { "renewTime": renewed.to_string() } });
+            Object::from_value(value).expect("a Lease")
+        };
+        let n = [node("n", 0)];
+        for second in 0..200 {
+            monitor.heard(&n[0], Some(&lease(second)), S(second));
+            assert_eq!(words(&monitor.plan(&n, |_| vec![], S(second))), [""; 0]);
+        }
+        monitor.heard(&n[0], Some(&lease(199)), S(249));
+        assert_eq!(words(&monitor.plan(&n, |_| vec![], S(249))), ["unknown", "taint"]);
+    }
+
+    #[test]
+    fn a_pod_stays_as_long_as_it_tolerates() {
+        let tolerates = |toleration: Value| {
+            let pod = with(&pod("p"), &["spec", "tolerations"], json!([toleration]));
+            stays_for(&pod, S(300))
+        };
+        let seconds =
+            |seconds: u64| json!({ "key": UNREACHABLE, "operator": "Exists", "tolerationSeconds": seconds });
+        assert_eq!(tolerates(seconds(20)), Some(S(20)));
+        assert_eq!(tolerates(seconds(900)), Some(S(300)), "no longer than the knob says");
+        assert_eq!(tolerates(json!({ "operator": "Exists" })), None, "for ever");
+        assert_eq!(tolerates(json!({ "key": "other", "operator": "Exists" })), Some(S(0)), "not at all");
+        let effect = json!({ "key": UNREACHABLE, "operator": "Exists", "effect": "NoSchedule" });
+        assert_eq!(tolerates(effect), Some(S(0)));
+    }
+
+    #[test]
+    fn the_next_node_waits_for_its_turn_and_the_share_of_silent_nodes_decides() {
+        let mut monitor = Monitor::new(&Knobs::default());
+        // Whose pods were evicted up to this second, when so many of twenty nodes beat until then.
+        let mut evicted_by = |from: u64, to: u64, alive: usize| {
+            let mut whose = BTreeSet::new();
+            for second in from..to {
+                let beat = |i: usize| if i < alive { second } else { 0 };
+                let nodes: Vec<_> = (0..20).map(|i| node(&format!("n{i:02}"), beat(i))).collect();
+                nodes.iter().for_each(|node| monitor.heard(node, None, S(second)));
+                for action in monitor.plan(&nodes, |name| vec![pod(name)], S(second)) {
+                    if let Action::Evict(pod) = action {
+                        whose.insert(pod.name().to_string());
+                    }
+                }
+            }
+            whose.len()
+        };
+        assert_eq!(evicted_by(0, 350, 10), 0);
+        assert_eq!(evicted_by(350, 360, 10), 1, "one node in ten seconds");
+        assert_eq!(evicted_by(360, 361, 10), 2, "then the next");
+        assert_eq!(evicted_by(361, 400, 10), 5);
+        // Two more fall silent: 60 of 100 are too many, and it stops.
+        assert!(evicted_by(400, 449, 8) > 5, "as long as they are not missed");
+        assert_eq!(evicted_by(450, 1_000, 8), 0);
+        assert!(evicted_by(1_000, 1_010, 12) > 0, "when they are back, it goes on");
+        assert!(run(3, 1, 400).1 > 0, "two of three may be two failures");
+    }
 }

@@ -223,4 +223,67 @@ mod tests {
         let plan = plan(&set(1), &[Arc::new(orphan), Arc::new(stranger)], 0);
         assert_eq!((names(&plan.adopt), names(&plan.release), plan.create), (vec!["a"], vec!["b"], 0));
     }
+
+    /// One pair for each step of the ranking; of each the first goes first, whatever the steps after it say.
+    #[test]
+    fn whom_to_delete_first_is_ranked_as_upstream_ranks() {
+        let at = |second: u8| format!("2026-01-01T00:00:{second:02}Z");
+        let ready = |name: &str, node: &str| (*pod(name, node, &at(10))).clone();
+        let set_in = |mut pod: Object, path: &[&str], value: serde_json::Value| {
+            pod.set(path, value);
+            pod
+        };
+        let cost = |pod: Object, cost: &str| {
+            let annotation = ["metadata", "annotations", "controller.kubernetes.io/pod-deletion-cost"];
+            set_in(pod, &annotation, json!(cost))
+        };
+        let restarted = |pod: Object, count: u64| {
+            set_in(pod, &["status", "containerStatuses"], json!([{ "restartCount": count }]))
+        };
+        let made =
+            |pod: Object, second: u8| set_in(pod, &["metadata", "creationTimestamp"], json!(at(second)));
+        let pending =
+            |name: &str| set_in((*pod(name, "n", "")).clone(), &["status", "phase"], json!("Pending"));
+        let pairs = [
+            ("not bound", (*pod("z", "", "")).clone(), pending("a")),
+            ("pending", pending("z"), (*pod("a", "n", "")).clone()),
+            ("not ready", cost((*pod("z", "n", "")).clone(), "9"), ready("a", "n")),
+            ("cheap", cost(made(ready("z", "n"), 1), "-5"), cost(made(ready("a", "n"), 2), "5")),
+            (
+                "ready for a short time",
+                restarted((*pod("z", "n", &at(20))).clone(), 0),
+                restarted(ready("a", "n"), 5),
+            ),
+            (
+                "restarted often",
+                made(restarted(ready("z", "n"), 5), 1),
+                made(restarted(ready("a", "n"), 1), 2),
+            ),
+            ("young", made(ready("z", "n"), 2), made(ready("a", "n"), 1)),
+            ("by name", ready("a", "n"), ready("z", "n")),
+        ];
+        for (why, first, second) in pairs {
+            let goes = first.name().to_string();
+            for pods in [[first.clone(), second.clone()], [second, first]] {
+                let pods = pods.map(Arc::new);
+                assert_eq!(names(&plan(&set(1), &pods, 0).delete), [goes.as_str()], "{why}");
+            }
+        }
+        let crowd =
+            [made(ready("a", "x"), 1), made(ready("b", "y"), 1), made(ready("c", "y"), 1)].map(Arc::new);
+        assert_eq!(names(&plan(&set(2), &crowd, 0).delete), ["b"], "of many on one node");
+    }
+
+    #[test]
+    fn a_pod_is_available_when_it_was_ready_for_long_enough() {
+        let mut set = set(2);
+        set.set(&["spec", "minReadySeconds"], 10);
+        let pods = [pod("a", "n", "2026-01-01T00:00:00Z"), pod("b", "n", "2026-01-01T00:00:07Z")];
+        let now = time::parse_rfc3339("2026-01-01T00:00:12Z").unwrap();
+        let early = plan(&set, &pods, now);
+        let status = early.status(&set);
+        assert_eq!((&status["readyReplicas"], &status["availableReplicas"]), (&json!(2), &json!(1)));
+        assert_eq!(early.look_again, Some(Duration::from_secs(5)));
+        assert_eq!(plan(&set, &pods, now + 5_000_000_000).status(&set)["availableReplicas"], 2);
+    }
 }
