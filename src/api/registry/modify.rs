@@ -11,9 +11,6 @@ use base::reached;
 use objects::{FieldError, Kind, Object, status::Status};
 use std::sync::Arc;
 
-/// Changes lost to others before the client is told to try again itself.
-const ATTEMPTS: u32 = 16;
-
 /// Which part of an object a change is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -24,7 +21,9 @@ pub enum Part {
 }
 
 /// Applies `change` to the object and gives what is stored then. A change that makes no difference is not
-/// written. An object whose last finalizer goes while it is being deleted is gone with it.
+/// written. One that names a version is refused once that is not the present one; one that names none has no
+/// conflict to solve, so that it is done again until it stands, as upstream does, or until the request's deadline.
+/// An object whose last finalizer goes while it is being deleted is gone with it.
 pub async fn modify(
     server: &Server,
     target: &Target,
@@ -34,7 +33,6 @@ pub async fn modify(
 ) -> Result<Arc<Item>, Refusal> {
     let (kind, key) = (target.kind, target.key());
     let mut cached = server.cache(kind).peek(&key);
-    let mut attempts = 0;
     let mut known: Option<Arc<Item>> = None;
     loop {
         let trusted = cached.is_none();
@@ -66,10 +64,6 @@ pub async fn modify(
             Written::Changed(Some(item)) => known = Some(item),
         }
         reached!("a write lost a race and was done again");
-        attempts += 1;
-        if attempts >= ATTEMPTS {
-            return Err(Status::modified(kind, &target.name).into());
-        }
     }
 }
 

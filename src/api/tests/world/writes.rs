@@ -260,6 +260,25 @@ fn an_update_without_a_version_stands_and_one_with_an_old_version_does_not() {
     });
 }
 
+/// Who names no version has no conflict to solve, however many write at the same time.
+#[test]
+fn writes_without_a_version_all_stand() {
+    with_servers(2, Knobs::default(), |clients| async move {
+        let one = format!("{MAPS}/m");
+        clients[0].send("POST", MAPS, &config_map("m")).await;
+        let writer = async |number: usize| {
+            for count in 0..40 {
+                let mut map = config_map("m");
+                map["data"] = json!({ "k": format!("{number} {count}") });
+                let method = if number % 2 == 0 { "PUT" } else { "PATCH" };
+                let (code, answer) = clients[number % 2].send(method, &one, &map).await;
+                assert_eq!((code, &answer["data"]), (200, &map["data"]), "{answer}");
+            }
+        };
+        futures::future::join_all((0..8).map(writer)).await;
+    });
+}
+
 #[test]
 fn what_is_wrong_is_told_as_upstream_tells_it() {
     with_servers(1, Knobs::default(), |clients| async move {
