@@ -117,7 +117,9 @@ fn a_silent_node_is_marked_tainted_and_emptied_and_welcomed_back() {
 fn nothing_is_evicted_when_all_nodes_fall_silent() {
     with_managers(1, 2, |api, _| async move {
         deployed(&api, "web", 4).await;
-        ["node-1", "node-2"].map(|node| world::process::kill(node, Death::Power));
+        for node in ["node-1", "node-2"] {
+            assert!(world::process::kill(node, Death::Power));
+        }
         rt::sleep(ms(60_000)).await;
         let pods = all(&api, &pod::KIND).await;
         assert_eq!(pods.iter().filter(|pod| pod.deletion_timestamp().is_none()).count(), 4);
