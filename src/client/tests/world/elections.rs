@@ -46,11 +46,10 @@ fn start(world: &World) -> Seen {
 
 /// Who holds the lock now, by what was said.
 fn holder(seen: &Seen) -> Option<String> {
-    let last = seen.borrow().iter().rev().find_map(|(_, note)| match note {
+    seen.borrow().iter().rev().find_map(|(_, note)| match note {
         Note::Elected { identity, held: true, .. } => Some(identity.clone()),
         _ => None,
-    });
-    last
+    })
 }
 
 /// Writes of anyone but the one who won the lock last; and how many writes there are in all.
