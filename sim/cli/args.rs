@@ -73,6 +73,9 @@ pub struct Run {
     /// Writes checkpoints and captured events of the record
     #[arg(long, hide = true, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+    /// Tells in JSON when each planned operation began
+    #[arg(long, hide = true)]
+    pub starts: bool,
     /// Events between two checkpoints
     #[arg(long, hide = true)]
     pub checkpoints: Option<u64>,

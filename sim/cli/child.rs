@@ -19,11 +19,13 @@ pub fn arguments(asked: &Run) -> Vec<String> {
     option("--trace", asked.trace.as_ref().map(|path| path.display().to_string()));
     option("--checkpoints", asked.checkpoints.map(|every| every.to_string()));
     option("--capture", asked.capture.as_ref().map(|range| format!("{}..{}", range.start(), range.end())));
-    for (on, name) in
-        [(asked.json, "--json"), (asked.without_harm, "--without-harm"), (asked.no_twin, "--no-twin")]
-    {
-        words.extend(on.then(|| name.to_string()));
-    }
+    let flags = [
+        (asked.json, "--json"),
+        (asked.without_harm, "--without-harm"),
+        (asked.no_twin, "--no-twin"),
+        (asked.starts, "--starts"),
+    ];
+    words.extend(flags.iter().filter(|(on, _)| *on).map(|(_, name)| name.to_string()));
     words
 }
 

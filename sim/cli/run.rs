@@ -25,6 +25,7 @@ pub fn run(asked: &Run) -> Result<i32, String> {
         twin,
         writes: asked.writes.clone(),
         story: asked.story.is_some(),
+        starts: asked.starts,
     };
     let (outcome, trace) = simulate::simulate(&plan, &manner);
     if let Some(path) = &asked.trace {

@@ -3,9 +3,10 @@
 use super::{args::Run, args::Shrink, child, load, sweep};
 use crate::check::promise;
 use crate::plan::{self, Plan};
-use crate::run::watchdog::wall;
+use crate::run::{Outcome, watchdog::wall};
 use crate::shrink::{self, Size, Trial};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -118,6 +119,12 @@ impl Trial for Children {
         broke.iter().position(|broke| *broke)
     }
 
+    fn starts(&mut self, plan: &Plan) -> BTreeMap<String, Vec<u64>> {
+        self.tries += 1;
+        let outcome = self.outcome(plan, self.tries * self.jobs, true);
+        outcome.map(|outcome| outcome.starts).unwrap_or_default()
+    }
+
     fn at_once(&self) -> usize {
         self.jobs
     }
@@ -129,20 +136,24 @@ impl Trial for Children {
 
 impl Children {
     fn breaks(&self, plan: &Plan, number: usize) -> bool {
+        let outcome = self.outcome(plan, number, false);
+        outcome.is_ok_and(|outcome| outcome.broken().any(|finding| finding.promise == self.promise))
+    }
+
+    fn outcome(&self, plan: &Plan, number: usize, starts: bool) -> Result<Outcome, String> {
         let path: PathBuf =
             std::env::temp_dir().join(format!("tank-shrink-{}-{number}.json", std::process::id()));
-        if std::fs::write(&path, plan.to_text()).is_err() {
-            return false;
-        }
+        std::fs::write(&path, plan.to_text()).map_err(|error| error.to_string())?;
         let run = Run {
             scenario: path.display().to_string(),
             bug: self.bug.clone(),
             no_twin: self.promise != "twin run",
+            starts,
             ..Run::default()
         };
         let outcome = child::outcome(&run);
         let _ = std::fs::remove_file(&path);
-        outcome.is_ok_and(|outcome| outcome.broken().any(|finding| finding.promise == self.promise))
+        outcome
     }
 }
 

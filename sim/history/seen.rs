@@ -34,6 +34,8 @@ pub struct State {
     pub harms: Vec<Effect>,
     /// Every note with the number of its event in the record, if the whole story is wanted.
     pub all_notes: Option<Vec<(u64, Note)>>,
+    /// When each planned operation of a client began.
+    pub starts: BTreeMap<String, Vec<Nanos>>,
     pub phase: &'static str,
     /// Users whose wishes are not all granted yet.
     pub busy: BTreeMap<String, String>,
@@ -69,6 +71,7 @@ impl Seen {
             panic: None,
             harms: vec![],
             all_notes: None,
+            starts: BTreeMap::new(),
             phase: "boot",
             busy: BTreeMap::new(),
         })))
@@ -127,6 +130,11 @@ impl Seen {
         // an unknown outcome may take effect later than the client gave up
         operation.ret = if matches!(outcome, Outcome::Unknown(_)) { u64::MAX } else { at };
         operation.outcome = outcome;
+    }
+
+    /// The next planned operation of a client begins.
+    pub fn start(&self, client: &str, at: Nanos) {
+        self.lock().starts.entry(client.to_string()).or_default().push(at);
     }
 
     pub fn open(&self, watch: Watch) -> usize {

@@ -38,6 +38,9 @@ pub struct Outcome {
     pub finals: Vec<String>,
     /// Nanoseconds it took to settle; None when it did not.
     pub settled: Option<u64>,
+    /// When each planned operation of a client began, in microseconds, if that was asked for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub starts: BTreeMap<String, Vec<u64>>,
     pub digest: String,
     pub events: u64,
     pub simulated_ns: u64,

@@ -23,6 +23,8 @@ pub struct Manner {
     pub twin: Option<Vec<String>>,
     /// Gives every write to keys that contain this.
     pub writes: Option<String>,
+    /// Tells when each planned operation began.
+    pub starts: bool,
     /// Keeps everything that happened.
     pub story: bool,
 }
@@ -91,6 +93,7 @@ pub fn simulate(plan: &Plan, manner: &Manner) -> (Outcome, Trace) {
         reached: taken.reached,
         finals: finals::finals(&state),
         settled: taken.end.settled,
+        starts: if manner.starts { starts(&state) } else { BTreeMap::new() },
         digest: taken.digest,
         events: taken.events,
         simulated_ns: taken.simulated_ns,
@@ -100,6 +103,11 @@ pub fn simulate(plan: &Plan, manner: &Manner) -> (Outcome, Trace) {
     let lines = taken.trace.lines;
     let story = manner.story.then(|| Story::tell(plan, &outcome, &lines, &mut state));
     (outcome, Trace { writes, story, lines, checkpoints: taken.trace.checkpoints })
+}
+
+fn starts(state: &State) -> BTreeMap<String, Vec<u64>> {
+    let us = |times: &Vec<u64>| times.iter().map(|ns| ns / 1_000).collect();
+    state.starts.iter().map(|(client, times)| (client.clone(), us(times))).collect()
 }
 
 /// What the observer saw of these keys: revision, time, key, value.

@@ -4,16 +4,23 @@
 //!
 //! | module | promise |
 //! |---|---|
+//! | `operations` | fewer operations of a client, at the times they had |
 //! | `steps` | every way to make a plan smaller or plainer |
 
+mod operations;
 mod steps;
 
 use crate::plan::Plan;
+use operations::Of;
+use std::collections::BTreeMap;
 
 /// Says whether plans still break the promise.
 pub trait Trial {
     /// The first of these, in their order, that still breaks the promise. May answer with None when time is up.
     fn first(&mut self, plans: &[Plan]) -> Option<usize>;
+
+    /// When each operation of each client began when this plan was run, in microseconds; as far as is known.
+    fn starts(&mut self, plan: &Plan) -> BTreeMap<String, Vec<u64>>;
 
     /// How many plans are best asked about at once.
     fn at_once(&self) -> usize;
@@ -49,41 +56,41 @@ impl Size {
     }
 }
 
-/// Chance moves with every change; from the second round on, a smaller plan may have this many seeds to break the
-/// promise with.
-const SEEDS: u64 = 4;
+/// Chance and time move with every change: when a round has helped nothing, a smaller plan gets twice as many
+/// variations to break the promise with, and at most this many.
+const VARIATIONS: u64 = 16;
 /// A failure that hangs on chance does not survive one small cut after another: then a few drastic ones, which make
-/// runs short, get many seeds.
-const SEEDS_OF_DRASTIC: u64 = 24;
-const ROUNDS: usize = 4;
+/// runs short, get many variations.
+const DRASTIC_VARIATIONS: u64 = 24;
 
 /// The smallest plan found until nothing helps any more, or time is up.
 pub fn shrink(plan: Plan, trial: &mut dyn Trial) -> Plan {
-    let mut work = Work { plan, trial, seeds: 1 };
+    let mut work = Work { plan, trial, variations: 1 };
     if !steps::drastic(&mut work) {
-        work.seeds = SEEDS_OF_DRASTIC;
+        work.variations = DRASTIC_VARIATIONS;
         steps::drastic(&mut work);
-        work.seeds = 1;
+        work.variations = 1;
     }
-    for round in 0..ROUNDS {
+    while !work.trial.out_of_time() {
         let before = work.plan.clone();
         steps::all(&mut work);
-        if work.trial.out_of_time()
-            || (round > 0 && Plan { seed: before.seed, ..work.plan.clone() } == before)
-        {
+        let helped = Size::of(&work.plan) != Size::of(&before) || work.plan.heal != before.heal;
+        if !helped {
+            work.variations *= 2;
+        }
+        if work.variations > VARIATIONS {
             break;
         }
-        work.seeds = SEEDS;
     }
-    work.seeds = 1;
-    steps::round(&mut work);
+    work.variations = 2;
+    steps::finish(&mut work);
     work.plan
 }
 
 struct Work<'a> {
     plan: Plan,
     trial: &'a mut dyn Trial,
-    seeds: u64,
+    variations: u64,
 }
 
 impl Work<'_> {
@@ -103,15 +110,41 @@ impl Work<'_> {
         if changed.is_empty() || self.trial.out_of_time() {
             return None;
         }
-        for more in 0..self.seeds {
-            let seeded = changed.iter().map(|plan| Plan { seed: plan.seed + more, ..plan.clone() });
-            let seeded: Vec<Plan> = seeded.collect();
-            if let Some(taken) = self.trial.first(&seeded) {
-                self.plan = seeded[taken].clone();
+        for more in 0..self.variations {
+            let varied: Vec<Plan> = changed.iter().map(|plan| varied(plan, more)).collect();
+            if let Some(taken) = self.trial.first(&varied) {
+                self.plan = varied[taken].clone();
                 return plans.iter().position(|plan| *plan == changed[taken]);
             }
         }
         None
+    }
+
+    /// Takes away as many operations of one client as can be spared; those that stay begin when they did.
+    fn fewer_operations(&mut self, of: Of) {
+        let mut starts = self.starts(of);
+        let mut size = of.count(&self.plan);
+        while size > 0 {
+            let mut at = 0;
+            while at < of.count(&self.plan) {
+                let places = (0..self.trial.at_once().max(1)).map(|n| at + n * size);
+                let places: Vec<usize> = places.filter(|place| *place < of.count(&self.plan)).collect();
+                let plans = places.iter().map(|place| of.without(&self.plan, *place, place + size, &starts));
+                let plans: Vec<Plan> = plans.collect();
+                match self.first(&plans) {
+                    Some(taken) => (at, starts) = (places[taken], self.starts(of)),
+                    None => at += size * places.len(),
+                }
+            }
+            size = if size == 1 { 0 } else { size.div_ceil(2) };
+        }
+    }
+
+    fn starts(&mut self, of: Of) -> Vec<u64> {
+        if self.trial.out_of_time() {
+            return vec![];
+        }
+        self.trial.starts(&self.plan).remove(of.name(&self.plan)).unwrap_or_default()
     }
 
     /// Takes away as many of the parts as can be spared: all, halves, quarters, and so on to single ones.
@@ -136,6 +169,19 @@ impl Work<'_> {
             size = if size == 1 { 0 } else { size.div_ceil(2) };
         }
     }
+}
+
+/// The same plan with other chance, and with its harms a little earlier or later: operations that were taken away
+/// took time, which the others no longer wait for.
+fn varied(plan: &Plan, variation: u64) -> Plan {
+    const STEP: u64 = 25_000;
+    let mut plan = Plan { seed: plan.seed + variation, ..plan.clone() };
+    let by = variation.div_ceil(2) * STEP;
+    for harm in &mut plan.harms {
+        let moved = |time: u64| if variation % 2 == 1 { time.saturating_sub(by) } else { time + by };
+        (harm.at, harm.until) = (moved(harm.at).min(plan.heal), moved(harm.until).min(plan.heal));
+    }
+    plan
 }
 
 #[cfg(test)]

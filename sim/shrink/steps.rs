@@ -1,6 +1,6 @@
 //! Every way to make a plan smaller or plainer, the largest cuts first.
 
-use super::{Size, Work};
+use super::{Size, Work, operations::Of};
 use crate::plan::{Aim, Blow, Plan, PlannedHarm};
 use crate::scenario::{Role, Way};
 use std::collections::BTreeMap;
@@ -11,8 +11,14 @@ pub fn all(work: &mut Work<'_>) {
     cluster(work);
     operations(work);
     time(work);
-    harms(work);
+    targets(work);
     knobs(work);
+}
+
+/// What makes a plan plainer, but a failure that hangs on a moment harder to hit: last, and once.
+pub fn finish(work: &mut Work<'_>) {
+    harms(work);
+    round(work);
 }
 
 /// Whole kinds of things at once, until none can be spared. True when anything could.
@@ -107,27 +113,9 @@ fn lists(work: &mut Work<'_>) {
     work.fewer(|plan| plan.api_watchers as usize, |plan, from, to| plan.api_watchers -= (to - from) as u64);
 }
 
-/// The pause before an operation that goes is added to the next one's, so that the others keep their time.
 fn operations(work: &mut Work<'_>) {
-    for n in 0..work.plan.kube.len() {
-        work.fewer(
-            |plan| plan.kube[n].ops.len(),
-            |plan, from, to| {
-                let ops = &mut plan.kube[n].ops;
-                let gone: u64 = ops.drain(from..to).map(|op| op.pause).sum();
-                ops.get_mut(from).into_iter().for_each(|op| op.pause += gone);
-            },
-        );
-    }
-    for n in 0..work.plan.kv.len() {
-        work.fewer(
-            |plan| plan.kv[n].ops.len(),
-            |plan, from, to| {
-                let ops = &mut plan.kv[n].ops;
-                let gone: u64 = ops.drain(from..to).map(|op| op.pause).sum();
-                ops.get_mut(from).into_iter().for_each(|op| op.pause += gone);
-            },
-        );
+    for of in Of::all(&work.plan) {
+        work.fewer_operations(of);
     }
 }
 
@@ -185,14 +173,25 @@ fn knobs(work: &mut Work<'_>) {
             plan.knobs = kept.map(|(_, (name, value))| (name.clone(), *value)).collect();
         },
     );
-    let plain = Plan { latency: (500, 5_000), loss: 0, ..work.plan.clone() };
-    let lossless = Plan { loss: 0, ..work.plan.clone() };
-    let steady = Plan { latency: (1_000, 1_000), loss: 0, ..work.plan.clone() };
-    work.offer(vec![steady, plain, lossless]);
+    network(work);
 }
 
-/// Plainer harms: fewer hit, for a shorter time, without frills.
-fn harms(work: &mut Work<'_>) {
+/// From any network to a plainer one, and never back.
+fn network(work: &mut Work<'_>) {
+    let of = |latency, loss| Plan { latency, loss, ..work.plan.clone() };
+    let (steady, plain, now) = ((1_000, 1_000), (500, 5_000), (work.plan.latency, work.plan.loss));
+    if now == (steady, 0) {
+        return;
+    }
+    let mut plans = vec![of(steady, 0)];
+    if now != (plain, 0) {
+        plans.extend([of(plain, 0), of(now.0, 0)]);
+    }
+    work.offer(plans);
+}
+
+/// Fewer that are hit.
+fn targets(work: &mut Work<'_>) {
     for n in 0..work.plan.harms.len() {
         work.fewer(
             |plan| plan.harms[n].of.len(),
@@ -203,6 +202,12 @@ fn harms(work: &mut Work<'_>) {
                 }
             },
         );
+    }
+}
+
+/// Plainer harms: for a shorter time, without frills.
+fn harms(work: &mut Work<'_>) {
+    for n in 0..work.plan.harms.len() {
         let harm = work.plan.harms[n].clone();
         let mut plainer = vec![PlannedHarm { upon_election: None, ..harm.clone() }];
         if let Blow::Partition { from, way, flapping } = &harm.blow {
@@ -231,7 +236,7 @@ fn with(plan: &Plan, n: usize, harm: PlannedHarm) -> Plan {
 }
 
 /// Times with fewer digits, the roundest first: of everything, then of each harm.
-pub fn round(work: &mut Work<'_>) {
+fn round(work: &mut Work<'_>) {
     let units = [1_000_000, 500_000, 100_000, 10_000, 1_000];
     work.offer(units.map(|unit| rounded(&work.plan, unit)).to_vec());
     for n in 0..work.plan.harms.len() {

@@ -32,6 +32,10 @@ impl<F: FnMut(&Plan) -> bool> Trial for Rule<F> {
         plans.iter().position(&mut self.breaks)
     }
 
+    fn starts(&mut self, _plan: &Plan) -> std::collections::BTreeMap<String, Vec<u64>> {
+        std::collections::BTreeMap::new()
+    }
+
     fn at_once(&self) -> usize {
         2
     }

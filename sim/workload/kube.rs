@@ -20,6 +20,7 @@ pub async fn run(plan: KubeClient, ground: Ground) -> Result<(), String> {
     until(plan.from).await;
     for op in &plan.ops {
         rt::sleep(Duration::from_micros(op.pause)).await;
+        ground.seen.start(&plan.name, now());
         user.wish(&op.deed).await;
     }
     user.done();

@@ -34,6 +34,7 @@ pub async fn run(plan: KvClient, ground: Ground) -> Result<(), String> {
         if now() / 1_000 >= plan.until {
             break;
         }
+        kv.ground.seen.start(&plan.name, now());
         kv.perform(&op.deed).await;
     }
     // leases go on to be renewed after the last operation
