@@ -23,6 +23,8 @@ pub enum Command {
     Replay(Run),
     /// Many seeds, each in a process of its own
     Sweep(Sweep),
+    /// The results of several sweeps, or shards of one, as one
+    Merge(Merge),
     /// Determinism: every seed in two processes, digests compared
     Same(Same),
     /// Makes a failure small: the harms and operations that still break the same promise, as a scenario
@@ -103,13 +105,41 @@ pub struct Sweep {
     /// Writes the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    /// Writes each result as it comes, a line of JSON a run, for `--resume` and `merge`
+    #[arg(long, value_name = "FILE")]
+    pub results: Option<PathBuf>,
+    /// Goes on with the file of `--results`: what is in it is not run again
+    #[arg(long, requires = "results")]
+    pub resume: bool,
+    /// Prints failures as annotations for GitHub
+    #[arg(long)]
+    pub github: bool,
     /// One line of JSON a run instead of text
     #[arg(long)]
     pub json: bool,
     /// Plants a bug of the museum
     #[arg(long, value_name = "ID")]
     pub bug: Option<String>,
-    /// Lists situations of the product that no run reached
+    /// Lists the situations that runs reached, the rarest first
+    #[arg(long)]
+    pub reached: bool,
+    /// Stops when so many runs in a row reached no situation that none before them had reached
+    #[arg(long, value_name = "RUNS")]
+    pub until_quiet: Option<usize>,
+}
+
+#[derive(clap::Args)]
+pub struct Merge {
+    /// What `cargo tank sweep --results` wrote
+    #[arg(required = true)]
+    pub results: Vec<PathBuf>,
+    /// Writes the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Prints failures as annotations for GitHub
+    #[arg(long)]
+    pub github: bool,
+    /// Lists the situations that runs reached, the rarest first
     #[arg(long)]
     pub reached: bool,
 }

@@ -6,7 +6,9 @@
 //! | `load` | scenarios and plans from files, or what is wrong with them |
 //! | `child` | one run in a process of its own |
 //! | `run` | one run and its verdict; `replay` |
-//! | `sweep` | many seeds, many processes |
+//! | `sweep` | many seeds, many processes; `merge` |
+//! | `results` | what a sweep came to, on disk and summed up |
+//! | `junit` | results of a sweep as JUnit XML |
 //! | `same` | determinism: two processes, and the first event that differs |
 //! | `shrink` | a failure made small |
 //! | `step` | a walk over a run |
@@ -16,8 +18,10 @@
 pub mod args;
 mod bench;
 mod child;
+mod junit;
 mod load;
 mod museum;
+pub mod results;
 mod run;
 mod same;
 mod shrink;
@@ -38,6 +42,7 @@ pub fn main(args: Args) -> i32 {
         Command::Run(asked) => run::run(&asked),
         Command::Replay(asked) => run::replay(&asked),
         Command::Sweep(asked) => sweep::sweep(&asked),
+        Command::Merge(asked) => sweep::merge(&asked),
         Command::Same(asked) => same::same(&asked),
         Command::Shrink(asked) => shrink::shrink(&asked),
         Command::Step(asked) => step::step(&asked),

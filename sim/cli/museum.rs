@@ -1,7 +1,7 @@
 //! Every historical bug, planted, must be found by the ordinary swarm: by a promise it is known to break, within
 //! its budget. No check is trusted until a planted bug has made it fail.
 
-use super::{args::Museum, args::Run, load, sweep};
+use super::{args::Museum, args::Run, load, results::Ran, sweep};
 use crate::run::Outcome;
 
 /// A bug, the swarms that look for it in turn, and the promises it is known to break.
@@ -122,22 +122,26 @@ fn hunt(piece: &Piece, asked: &Museum) -> Result<bool, String> {
     let (mut count, mut wall_ms, mut by_others) = (0, 0, 0);
     let mut found: Option<(String, u64, String)> = None;
     let budget = asked.budget.as_millis() as u64;
-    sweep::pool(asked.jobs.unwrap_or_else(sweep::cores), runs, |(scenario, seed, result)| {
-        if found.is_some() {
-            return true;
-        }
-        count += 1;
-        if let Ok(outcome) = &result {
-            wall_ms += outcome.wall_ms;
-            match broken_as_known(outcome, piece) {
-                Some(promise) => found = Some((scenario, seed, promise)),
-                None => by_others += usize::from(outcome.broken().next().is_some()),
+    sweep::pool(
+        asked.jobs.unwrap_or_else(sweep::cores),
+        runs,
+        |Ran { scenario, seed, outcome: result, .. }| {
+            if found.is_some() {
+                return true;
             }
-        } else {
-            wall_ms += 1_000;
-        }
-        found.is_some() || wall_ms > budget
-    });
+            count += 1;
+            if let Ok(outcome) = &result {
+                wall_ms += outcome.wall_ms;
+                match broken_as_known(outcome, piece) {
+                    Some(promise) => found = Some((scenario, seed, promise)),
+                    None => by_others += usize::from(outcome.broken().next().is_some()),
+                }
+            } else {
+                wall_ms += 1_000;
+            }
+            found.is_some() || wall_ms > budget
+        },
+    );
     let wall = wall_ms as f64 / 1e3;
     match &found {
         Some((scenario, seed, promise)) => {

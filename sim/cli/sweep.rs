@@ -1,27 +1,30 @@
 //! Many seeds, each in a process of its own; failures by signature, so that a sweep reports ten distinct failures
 //! and not ten thousand.
 
-use super::{FAILED, args::Run, args::Sweep, child, load};
-use crate::report::junit;
-use crate::run::{Outcome, Sum, watchdog::wall};
+use super::{
+    args::{Merge, Run, Sweep},
+    child, junit, load,
+    results::{self, Ran, Results},
+};
+use crate::run::watchdog::wall;
+use crate::story::file::whole;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::sync::{Mutex, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Every so many seeds are also run without harm, and compared.
 const TWINS: u64 = 10;
-
-/// One run of a sweep.
-pub type Result1 = (String, u64, Result<Outcome, String>);
+const SWARMS: [&str; 3] = ["swarm", "kv-swarm", "elections-swarm"];
 
 /// Runs jobs in child processes, `jobs` at once, until `stop` says so after a result.
 #[allow(clippy::disallowed_methods)] // threads that wait for child processes, outside of any simulation
-pub fn pool(jobs: usize, work: impl Iterator<Item = Run> + Send, mut done: impl FnMut(Result1) -> bool) {
+pub fn pool(jobs: usize, work: impl Iterator<Item = Run> + Send, mut done: impl FnMut(Ran) -> bool) {
     let work = Mutex::new(work);
     let stopped = std::sync::atomic::AtomicBool::new(false);
-    let (tell, told) = mpsc::channel::<Result1>();
+    let (tell, told) = mpsc::channel::<Ran>();
     std::thread::scope(|scope| {
         for _ in 0..jobs.max(1) {
             let (tell, work, stopped) = (tell.clone(), &work, &stopped);
@@ -30,7 +33,8 @@ pub fn pool(jobs: usize, work: impl Iterator<Item = Run> + Send, mut done: impl 
                     let next = work.lock().map(|mut work| work.next()).unwrap_or(None);
                     let Some(run) = next else { return };
                     let outcome = child::outcome(&run);
-                    if tell.send((run.scenario.clone(), run.seed.unwrap_or(0), outcome)).is_err() {
+                    let Run { scenario, seed, bug, .. } = run;
+                    if tell.send(Ran { scenario, seed: seed.unwrap_or(0), bug, outcome }).is_err() {
                         return;
                     }
                 }
@@ -50,154 +54,147 @@ pub fn cores() -> usize {
 }
 
 pub fn sweep(asked: &Sweep) -> Result<i32, String> {
-    let scenarios: Vec<String> = match asked.scenarios.is_empty() {
-        true => ["swarm", "kv-swarm", "elections-swarm"]
-            .iter()
-            .filter(|name| load::find(name).is_ok())
-            .map(|n| n.to_string())
-            .collect(),
-        false => asked.scenarios.clone(),
+    let scenarios = scenarios(asked)?;
+    let (mut book, mut results) = match &asked.results {
+        Some(path) => results::Book::open(path, asked.resume).map(|(book, there)| (Some(book), there))?,
+        None => (None, Results::default()),
     };
+    let began = wall();
+    let bar = bar(asked, scenarios.len() as u64);
+    let (mut known, mut quiet, mut wrong): (BTreeSet<String>, usize, Option<String>) = Default::default();
+    let work = work(asked, scenarios, results.done(), began);
+    pool(asked.jobs.unwrap_or_else(cores), work, |ran| {
+        bar.inc(1);
+        if asked.json {
+            println!("{}", serde_json::to_string(&ran).unwrap_or_default());
+        }
+        if let Some(Err(error)) = book.as_mut().map(|book| book.write(&ran)) {
+            wrong = Some(error);
+        }
+        let marks = ran.outcome.iter().flat_map(|outcome| outcome.reached.keys().cloned());
+        let before = known.len();
+        known.extend(marks);
+        quiet = if known.len() > before { 0 } else { quiet + 1 };
+        let again = ran.again();
+        for signature in results.add(ran).iter().filter(|_| !asked.json) {
+            bar.suspend(|| println!("{}: {}\n  again: {again}", signature.what, signature.evidence));
+        }
+        wrong.is_some() || asked.until_quiet.is_some_and(|most| quiet >= most)
+    });
+    bar.finish_and_clear();
+    if let Some(wrong) = wrong {
+        return Err(wrong);
+    }
+    if !asked.json {
+        println!();
+    }
+    let manner = Telling { junit: asked.junit.as_deref(), github: asked.github, reached: asked.reached };
+    tell(&results, &manner, (!asked.json).then(|| began.elapsed()))?;
+    if !asked.json {
+        println!("again: {}", again(asked));
+    }
+    Ok(results.code())
+}
+
+fn again(asked: &Sweep) -> String {
+    let mut words = vec!["cargo tank sweep".to_string()];
+    words.extend(asked.scenarios.iter().cloned());
+    words.push(format!("--seeds {}..{}", asked.seeds.start(), asked.seeds.end()));
+    words.extend(asked.shard.map(|(part, of)| format!("--shard {part}/{of}")));
+    words.extend(asked.bug.as_ref().map(|bug| format!("--bug {bug}")));
+    words.join(" ")
+}
+
+/// Those asked for, or every swarm there is; each can be read.
+fn scenarios(asked: &Sweep) -> Result<Vec<String>, String> {
+    let swarms = || SWARMS.iter().filter(|name| load::find(name).is_ok()).map(|name| name.to_string());
+    let scenarios: Vec<String> =
+        if asked.scenarios.is_empty() { swarms().collect() } else { asked.scenarios.clone() };
     for scenario in &scenarios {
         load::scenario(&load::find(scenario)?)?;
     }
+    Ok(scenarios)
+}
+
+/// What is to be run, without what has been.
+fn work(
+    asked: &Sweep,
+    scenarios: Vec<String>,
+    done: BTreeSet<(String, u64)>,
+    began: Instant,
+) -> impl Iterator<Item = Run> + Send + use<> {
     let (part, of) = asked.shard.unwrap_or((0, 1));
     let last = if asked.lasting.is_some() { u64::MAX - 1 } else { *asked.seeds.end() };
-    let seeds = (*asked.seeds.start()..=last).filter(move |seed| seed % of == part);
-    let began = wall();
-    let in_time = move || asked.lasting.is_none_or(|lasting| began.elapsed() < lasting);
-    let work = seeds.take_while(move |_| in_time()).flat_map(|seed| {
-        scenarios.clone().into_iter().map(move |scenario| Run {
-            scenario,
-            seed: Some(seed),
-            bug: asked.bug.clone(),
-            no_twin: !seed.is_multiple_of(TWINS),
-            ..Run::default()
-        })
-    });
-    let total = (asked.seeds.end() - asked.seeds.start() + 1) * asked.scenarios.len().max(1) as u64 / of;
-    let bar = bar(total, asked.lasting);
-    let mut results: Vec<Result1> = vec![];
-    let mut failures: BTreeMap<String, Vec<(String, u64)>> = BTreeMap::new();
-    pool(asked.jobs.unwrap_or_else(cores), work, |result| {
-        bar.inc(1);
-        if asked.json {
-            let (scenario, seed, outcome) = &result;
-            let outcome = outcome.as_ref().map_err(String::clone);
-            println!(
-                "{}",
-                serde_json::json!({ "scenario": scenario, "seed": seed, "outcome": outcome.ok() })
-            );
-        }
-        for signature in signatures(&result.2) {
-            if !failures.contains_key(&signature) && !asked.json {
-                bar.suspend(|| {
-                    println!(
-                        "{signature}\n  again: {}",
-                        child::again(&Run {
-                            scenario: result.0.clone(),
-                            seed: Some(result.1),
-                            bug: asked.bug.clone(),
-                            ..Run::default()
-                        })
-                    )
-                });
+    let (first, bug, lasting) = (*asked.seeds.start(), asked.bug.clone(), asked.lasting);
+    let seeds = (first..=last).filter(move |seed| seed % of == part);
+    let in_time = move || lasting.is_none_or(|lasting| began.elapsed() < lasting);
+    let pairs = seeds
+        .take_while(move |_| in_time())
+        .flat_map(move |seed| scenarios.clone().into_iter().map(move |scenario| (scenario, seed)));
+    pairs.filter(move |pair| !done.contains(pair)).map(move |(scenario, seed)| Run {
+        scenario,
+        seed: Some(seed),
+        bug: bug.clone(),
+        no_twin: !seed.is_multiple_of(TWINS),
+        ..Run::default()
+    })
+}
+
+/// How results are told, beside the summary.
+struct Telling<'a> {
+    junit: Option<&'a Path>,
+    github: bool,
+    reached: bool,
+}
+
+fn tell(results: &Results, manner: &Telling<'_>, took: Option<Duration>) -> Result<(), String> {
+    if let Some(path) = manner.junit {
+        whole(path, junit::xml(&results.runs).as_bytes())?;
+    }
+    if manner.github {
+        results.github().iter().for_each(|line| println!("{line}"));
+    }
+    let Some(took) = took else { return Ok(()) };
+    println!("{}", results.summary(took.as_secs_f64()));
+    let reached = results.reached();
+    println!("{} situations reached", reached.len());
+    if manner.reached {
+        reached.iter().for_each(|(mark, runs)| println!("  {runs:>6} runs  {mark}"));
+    }
+    Ok(())
+}
+
+/// Several results as one.
+pub fn merge(asked: &Merge) -> Result<i32, String> {
+    let (mut all, mut twice, mut done) = (Results::default(), 0, BTreeSet::new());
+    for path in &asked.results {
+        for ran in results::read(path)?.0.runs {
+            if done.insert((ran.scenario.clone(), ran.seed, ran.bug.clone())) {
+                all.add(ran);
+            } else {
+                twice += 1;
             }
-            failures.entry(signature).or_default().push((result.0.clone(), result.1));
-        }
-        results.push(result);
-        false
-    });
-    bar.finish_and_clear();
-    if let Some(path) = &asked.junit {
-        std::fs::write(path, junit::xml(&results)).map_err(|error| format!("{}: {error}", path.display()))?;
-    }
-    if !asked.json {
-        summary(&results, &failures, began.elapsed(), asked);
-    }
-    Ok(code(&results))
-}
-
-fn code(results: &[Result1]) -> i32 {
-    let codes = results.iter().map(|(_, _, result)| match result {
-        Err(_) => FAILED,
-        Ok(outcome) => outcome.sum() as i32,
-    });
-    let codes: BTreeSet<i32> = codes.collect();
-    [1, FAILED, 3].into_iter().find(|code| codes.contains(code)).unwrap_or(0)
-}
-
-/// What failed, without what differs from seed to seed.
-pub fn signatures(result: &Result<Outcome, String>) -> Vec<String> {
-    match result {
-        Err(why) => vec![format!("the run failed: {why}")],
-        Ok(outcome) if outcome.sum() == Sum::Vacuous => {
-            vec![format!("vacuous: {}", outcome.vacuous.join("; "))]
-        }
-        Ok(outcome) => {
-            let scenario = &outcome.scenario;
-            outcome.broken().map(|finding| format!("{} broke in “{scenario}”", finding.promise)).collect()
         }
     }
+    let manner = Telling { junit: asked.junit.as_deref(), github: asked.github, reached: asked.reached };
+    let wall: u64 = all.runs.iter().filter_map(|ran| ran.outcome.as_ref().ok()).map(|one| one.wall_ms).sum();
+    tell(&all, &manner, Some(Duration::from_millis(wall)))?;
+    if twice > 0 {
+        println!("{twice} runs stood in more than one file and count once");
+    }
+    let names: Vec<String> = asked.results.iter().map(|path| path.display().to_string()).collect();
+    println!("again: cargo tank merge {}", names.join(" "));
+    Ok(all.code())
 }
 
-fn bar(total: u64, lasting: Option<Duration>) -> ProgressBar {
+fn bar(asked: &Sweep, scenarios: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bar = if lasting.is_some() { ProgressBar::new_spinner() } else { ProgressBar::new(total) };
+    let total =
+        (asked.seeds.end() - asked.seeds.start() + 1) * scenarios / asked.shard.map_or(1, |(_, of)| of);
+    let bar = if asked.lasting.is_some() { ProgressBar::new_spinner() } else { ProgressBar::new(total) };
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs  {per_sec}  {eta}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
-}
-
-fn summary(
-    results: &[Result1],
-    failures: &BTreeMap<String, Vec<(String, u64)>>,
-    took: Duration,
-    asked: &Sweep,
-) {
-    let outcomes: Vec<&Outcome> = results.iter().filter_map(|(_, _, result)| result.as_ref().ok()).collect();
-    let simulated = outcomes.iter().map(|outcome| outcome.simulated_ns).sum::<u64>() as f64 / 1e9;
-    let cpu = outcomes.iter().map(|outcome| outcome.wall_ms).sum::<u64>().max(1) as f64 / 1e3;
-    let count = |wanted: Sum| outcomes.iter().filter(|outcome| outcome.sum() == wanted).count();
-    println!();
-    println!(
-        "{} runs: {} held, {} broke, {} vacuous, {} failed to run",
-        results.len(),
-        count(Sum::Held),
-        count(Sum::Broke),
-        count(Sum::Vacuous),
-        results.len() - outcomes.len()
-    );
-    for (signature, seeds) in failures {
-        let shown: Vec<String> = seeds.iter().take(5).map(|(_, seed)| seed.to_string()).collect();
-        println!(
-            "  {:>5}  {signature} (seeds {}{})",
-            seeds.len(),
-            shown.join(", "),
-            if seeds.len() > 5 { ", .." } else { "" }
-        );
-    }
-    let operations: usize = outcomes.iter().map(|outcome| outcome.operations.0).sum();
-    let harms: usize =
-        outcomes.iter().map(|o| o.harms.iter().filter(|harm| !harm.did.is_empty()).count()).sum();
-    println!(
-        "{operations} operations done under {harms} harms; {simulated:.0} s simulated in {:.0} s ({:.0}x a core, {:.0} runs a core-hour)",
-        took.as_secs_f64(),
-        simulated / cpu,
-        outcomes.len() as f64 * 3_600.0 / cpu
-    );
-    let mut reached: BTreeMap<&str, usize> = BTreeMap::new();
-    for mark in outcomes.iter().flat_map(|outcome| outcome.reached.keys()) {
-        *reached.entry(mark).or_insert(0) += 1;
-    }
-    println!("{} situations reached", reached.len());
-    if asked.reached {
-        let mut rare: Vec<_> = reached.into_iter().collect();
-        rare.sort_by_key(|(mark, runs)| (*runs, *mark));
-        rare.iter().for_each(|(mark, runs)| println!("  {runs:>6} runs  {mark}"));
-    }
-    let (from, to) = (asked.seeds.start(), asked.seeds.end());
-    println!("again: cargo tank sweep {} --seeds {from}..{to}", asked.scenarios.join(" "));
 }

@@ -1,6 +1,5 @@
 //! A run for a person at a terminal. The last line is always how to see it again.
 
-pub mod junit;
 pub mod style;
 
 use crate::check::{Finding, Verdict, promise};

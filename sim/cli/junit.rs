@@ -1,21 +1,22 @@
 //! The results of a sweep as JUnit XML, which every CI system reads.
 
+use super::results::Ran;
 use crate::check::Verdict;
 use crate::run::{Outcome, Sum};
 
 /// One test case a run. Runs that failed to run at all have a reason instead of an outcome.
-pub fn xml(results: &[(String, u64, Result<Outcome, String>)]) -> String {
+pub fn xml(results: &[Ran]) -> String {
     let failed =
-        results.iter().filter(|(_, _, result)| !matches!(result, Ok(outcome) if outcome.sum() == Sum::Held));
+        results.iter().filter(|ran| !matches!(&ran.outcome, Ok(outcome) if outcome.sum() == Sum::Held));
     let mut out = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"tank\" tests=\"{}\" failures=\"{}\">\n",
         results.len(),
         failed.count()
     );
-    for (scenario, seed, result) in results {
-        let time = result.as_ref().map_or(0, |outcome| outcome.wall_ms) as f64 / 1e3;
+    for Ran { scenario, seed, outcome, .. } in results {
+        let time = outcome.as_ref().map_or(0, |outcome| outcome.wall_ms) as f64 / 1e3;
         let (scenario, name) = (escape(scenario), format!("seed {seed}"));
-        let failure = match result {
+        let failure = match outcome {
             Err(why) => format!("<error message=\"{}\"/>", escape(why)),
             Ok(outcome) => failure(outcome),
         };
