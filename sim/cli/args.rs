@@ -31,6 +31,8 @@ pub enum Command {
     Shrink(Shrink),
     /// A walk over a run: forward, back, to a broken promise; what was known of each process there
     Step(Step),
+    /// A run as one page of HTML: every process over time, harms, operations, the broken promise in its place
+    Report(Report),
     /// Every historical bug, planted, must be found by a promise it is known to break
     Museum(Museum),
     /// Simulated seconds per wall second, runs per core-hour, events per second
@@ -69,6 +71,9 @@ pub struct Run {
     /// Saves everything that happened, for `step` and `report`
     #[arg(long, value_name = "FILE")]
     pub story: Option<PathBuf>,
+    /// Writes the run as one page of HTML
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
     /// Prints what a snapshot of this run holds
     #[arg(long, hide = true)]
     pub snapshot: bool,
@@ -201,6 +206,19 @@ pub struct Step {
     /// Saves the story, so that the next walk need not run it again
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub struct Report {
+    #[command(flatten)]
+    pub run: Look,
+    /// Where the page is written; without it, into target/reports
+    #[arg(long, short, value_name = "FILE.html")]
+    pub output: Option<PathBuf>,
+    /// What is shown beside it: a scenario, perhaps a shrunk one, or a saved story; without it, the same seed
+    /// without harm
+    #[arg(long, value_name = "FILE")]
+    pub beside: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]

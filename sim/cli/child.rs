@@ -17,6 +17,7 @@ pub fn arguments(asked: &Run) -> Vec<String> {
     option("--seed", asked.seed.map(|seed| seed.to_string()));
     option("--bug", asked.bug.clone());
     option("--trace", asked.trace.as_ref().map(|path| path.display().to_string()));
+    option("--story", asked.story.as_ref().map(|path| path.display().to_string()));
     option("--checkpoints", asked.checkpoints.map(|every| every.to_string()));
     option("--capture", asked.capture.as_ref().map(|range| format!("{}..{}", range.start(), range.end())));
     let flags = [
@@ -59,6 +60,14 @@ pub fn outcome_of(build: &Path, asked: &Run) -> Result<Outcome, String> {
 
 /// The command that a person types to see this run again.
 pub fn again(asked: &Run) -> String {
-    let shown = Run { json: false, trace: None, capture: None, checkpoints: None, ..asked.clone() };
+    let shown = Run {
+        json: false,
+        trace: None,
+        story: None,
+        report: None,
+        capture: None,
+        checkpoints: None,
+        ..asked.clone()
+    };
     format!("cargo tank {}", arguments(&shown).join(" "))
 }

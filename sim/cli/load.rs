@@ -71,11 +71,20 @@ pub fn plan(asked: &Run) -> Result<Plan, String> {
     Ok(if asked.without_harm { plan.without_harm() } else { plan })
 }
 
+pub fn is_story(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "story")
+}
+
+/// The story that is asked for, if it is a saved one.
+pub fn saved(asked: &Look) -> Result<Option<Story>, String> {
+    let path = find(&asked.scenario)?;
+    if is_story(&path) { file::load(&path).map(Some) } else { Ok(None) }
+}
+
 /// The story that is asked for: from its file, or by running it.
 pub fn story(asked: &Look) -> Result<Story, String> {
-    let path = find(&asked.scenario)?;
-    if path.extension().is_some_and(|extension| extension == "story") {
-        return file::load(&path);
+    if let Some(story) = saved(asked)? {
+        return Ok(story);
     }
     let run =
         Run { scenario: asked.scenario.clone(), seed: asked.seed, bug: asked.bug.clone(), ..Run::default() };

@@ -12,6 +12,7 @@
 //! | `same` | determinism: two processes, and the first event that differs |
 //! | `shrink` | a failure made small |
 //! | `step` | a walk over a run |
+//! | `report` | a run as one page of HTML |
 //! | `museum` | every historical bug, found again |
 //! | `bench` | how far: one table |
 
@@ -21,6 +22,7 @@ mod child;
 mod junit;
 mod load;
 mod museum;
+mod report;
 pub mod results;
 mod run;
 mod same;
@@ -46,6 +48,7 @@ pub fn main(args: Args) -> i32 {
         Command::Same(asked) => same::same(&asked),
         Command::Shrink(asked) => shrink::shrink(&asked),
         Command::Step(asked) => step::step(&asked),
+        Command::Report(asked) => report::report(&asked),
         Command::Museum(asked) => museum::museum(&asked),
         Command::Bench(asked) => bench::bench(&asked),
         Command::List => load::list(),

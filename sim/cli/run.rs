@@ -1,6 +1,6 @@
 //! One run and its verdict, and a run again in two new processes.
 
-use super::{DIFFERENT, args::Run, child, load};
+use super::{DIFFERENT, args::Run, child, load, report as page};
 use crate::report::{self, style::Style};
 use crate::run::{simulate, watchdog};
 
@@ -12,10 +12,15 @@ pub fn run(asked: &Run) -> Result<i32, String> {
     }
     let again = child::again(&asked);
     watchdog::start(again.clone());
+    // the page shows the whole run without harm beside; a verdict needs only what it ended in
+    let beside = asked.report.as_ref().filter(|_| !asked.no_twin);
+    let beside = beside.and_then(|_| page::twin(&plan, asked.bug.as_deref()));
     let twin = if asked.no_twin || asked.without_harm || !plan.has_kube() || plan.harms.is_empty() {
         None
+    } else if beside.is_some() {
+        page::finals(&plan, beside.as_ref())
     } else {
-        let calm = Run { without_harm: true, no_twin: true, ..asked.clone() };
+        let calm = Run { without_harm: true, no_twin: true, story: None, report: None, ..asked.clone() };
         child::outcome(&calm).ok().filter(|twin| twin.settled.is_some()).map(|twin| twin.finals)
     };
     let manner = simulate::Manner {
@@ -24,7 +29,7 @@ pub fn run(asked: &Run) -> Result<i32, String> {
         checkpoints: asked.checkpoints,
         twin,
         writes: asked.writes.clone(),
-        story: asked.story.is_some(),
+        story: asked.story.is_some() || asked.report.is_some(),
         starts: asked.starts,
     };
     let (outcome, trace) = simulate::simulate(&plan, &manner);
@@ -36,6 +41,9 @@ pub fn run(asked: &Run) -> Result<i32, String> {
     }
     if let (Some(path), Some(story)) = (&asked.story, &trace.story) {
         crate::story::file::save(story, path)?;
+    }
+    if let (Some(path), Some(story)) = (&asked.report, &trace.story) {
+        page::of_run(&asked, path, story, beside.as_ref())?;
     }
     trace.writes.iter().for_each(|line| println!("{line}"));
     if asked.snapshot {
