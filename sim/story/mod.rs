@@ -97,4 +97,4 @@ impl Story {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -28,7 +28,7 @@ settle: 10s
 /// A process runs one simulation at a time: planted bugs and marks are its own.
 static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
-fn story(bug: Option<&str>) -> Story {
+pub(crate) fn story(bug: Option<&str>) -> Story {
     let scenario = read::scenario(TEXT, &|_| Err(String::new())).unwrap();
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let manner = Manner { bug: bug.map(str::to_string), story: true, ..Manner::default() };

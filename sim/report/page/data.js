@@ -80,10 +80,29 @@ function readRun(raw) {
     return own;
   });
   const writes = { at: Float64Array.from(raw.writes, (write) => write[0]), list: raw.writes };
+  const events = readEvents(raw.events, lanes.length);
   return {
     title: raw.title, end: raw.end, healed: raw.healed, places: raw.places,
-    lanes, writes, events: readEvents(raw.events, lanes.length),
+    lanes, writes, events, threads: threadsOf(lanes, events),
   };
+}
+
+/** The message that asked and the one that answered, of each operation that evidence names. */
+function threadsOf(lanes, events) {
+  const threads = [];
+  const carries = (event) => !events.texts[events.text[event]].endsWith(", 0 bytes");
+  const add = (event) => threads.push({ at: events.at[event], from: events.from[event], to: events.lane[event] });
+  for (const lane of lanes) for (const work of lane.works.filter((one) => one.evidence)) {
+    let first = lower(events.messageAt, work.from), last = lower(events.messageAt, work.to + 1) - 1;
+    const end = last, begin = first;
+    const asks = (event) => events.from[event] === lane.index && carries(event);
+    const answers = (event) => events.lane[event] === lane.index && carries(event);
+    while (first <= end && !asks(events.messages[first])) first++;
+    while (last >= begin && !answers(events.messages[last])) last--;
+    if (first <= end) add(events.messages[first]);
+    if (last >= begin && work.outcome === "done") add(events.messages[last]);
+  }
+  return threads;
 }
 
 /** Positions of events whose line contains the text, in all and by lane; null without a text. */

@@ -33,8 +33,9 @@ function label(ctx, text, x, y, room) {
   ctx.fillText(shown, x, y);
 }
 
+/** A filled span, on whole pixels so that neighbours leave no seam; gives where it can be seen. */
 function box(ctx, view, from, to, y, height, least = 1) {
-  const left = Math.max(-2, view.x(from)), right = Math.min(view.width + 2, view.x(to));
+  const left = Math.round(Math.max(-2, view.x(from))), right = Math.round(Math.min(view.width + 2, view.x(to)));
   const width = Math.max(least, right - left);
   ctx.fillRect(left, y, width, height);
   return { left: Math.max(0, left), width: Math.max(0, Math.min(view.width, left + width) - Math.max(0, left)), end: left + width };
@@ -50,9 +51,12 @@ function drawHarms(ctx, view, lane, y, height, colours) {
   for (const harm of lane.harms) {
     const top = y + PAD + harm.row * HARM_ROW;
     if (!visible(view, harm)) continue;
-    ctx.globalAlpha = 0.1;
     ctx.fillStyle = colours[harm.kind];
-    box(ctx, view, harm.from, harm.to, y, height, 2);
+    // who is dead or stands still is drawn so: a tint would say it twice
+    if (harm.kind !== "death" && harm.kind !== "pause") {
+      ctx.globalAlpha = 0.08;
+      box(ctx, view, harm.from, harm.to, y, height, 2);
+    }
     ctx.globalAlpha = 0.85;
     const drawn = box(ctx, view, harm.from, harm.to, top, 3, 3);
     ctx.globalAlpha = 1;
@@ -62,7 +66,7 @@ function drawHarms(ctx, view, lane, y, height, colours) {
   ends.forEach((row) => row.forEach(({ harm, drawn, top }, i) => {
     // a short harm may say what it is as far as the next one
     const next = row[i + 1] ? row[i + 1].drawn.left : view.width;
-    label(ctx, harm.what, drawn.left + 2, top, next - drawn.left - 6);
+    if (next - drawn.left > 46) label(ctx, harm.what, drawn.left + 2, top, next - drawn.left - 6);
   }));
 }
 
@@ -83,10 +87,14 @@ function drawReigns(ctx, view, lane, y, height, colours) {
   for (const reign of lane.reigns) {
     if (!visible(view, reign)) continue;
     ctx.fillStyle = reign.term ? colours.leader : colours.lock;
-    const drawn = box(ctx, view, reign.from, reign.to, y, height, 2);
+    const drawn = box(ctx, view, reign.from, reign.to, y, height, 3);
     ctx.fillStyle = colours.onLeader;
     if (drawn.width > 24) label(ctx, reign.what, drawn.left + 5, y + height / 2 + 4, drawn.width - 8);
   }
+}
+
+function leads(lane, time) {
+  return lane.reigns.some((reign) => reign.from <= time + 1e6 && reign.to > time);
 }
 
 /** A member's term, where it changes: a thin line through its lane while it does not lead. */
@@ -102,7 +110,7 @@ function drawTerms(ctx, view, lane, y, height, colours) {
     ctx.fillStyle = colours.member;
     if (x >= 0) ctx.fillRect(x, y, 1, height);
     const left = Math.max(0, x) + 3, room = ctx.measureText(text).width + 3;
-    if (left < free) continue;
+    if (left < free || leads(lane, lane.terms[i].at)) continue;
     ctx.fillText(text, left, y + height / 2 - 2);
     free = left + room;
   }
@@ -213,25 +221,23 @@ function drawNumbers(ctx, view, lane, level, end, colours) {
 
 /** Which set was asked for how many pods, where there is room to say so; a tick where there is none. */
 function drawScalings(ctx, view, lane, y, height, colours) {
+  const seen = lane.scalings.filter((one) => one.at >= view.from && one.at <= view.to);
+  const isMarked = (one) => lane.marks.some((mark) => Math.abs(mark - one.at) < 2e6);
+  const textOf = (one) => `${one.set.slice(0, 5)}… ${one.from}→${one.to}`;
+  // what a broken promise points at has its place whatever else there is
+  const taken = seen.filter(isMarked).map((one) => [view.x(one.at), view.x(one.at) + ctx.measureText(textOf(one)).width + 16]);
   let free = -Infinity;
-  for (const one of lane.scalings) {
-    if (one.at < view.from || one.at > view.to) continue;
-    const x = view.x(one.at), text = `${one.set.slice(0, 5)}… ${one.from}→${one.to}`;
-    const near = lane.marks.some((mark) => Math.abs(mark - one.at) < 2e6);
-    ctx.fillStyle = near ? colours.bad : colours.dim;
-    ctx.fillRect(x, y + 2, near ? 2 : 1, near ? height - 2 : 9);
-    if (near) ctx.font = colours.bold;
-    const size = ctx.measureText(text).width;
-    if (near) {
-      ctx.fillStyle = colours.paper;
-      ctx.fillRect(x + 2, y, size + 4, 12);
-      ctx.fillStyle = colours.bad;
-    }
-    if (x > free || near) {
-      ctx.fillText(text, x + 4, y + 10);
-      free = x + size + 10;
-    }
+  for (const one of seen) {
+    const x = view.x(one.at), marked = isMarked(one), text = textOf(one);
+    const end = x + ctx.measureText(text).width + 10;
+    const covered = taken.some(([from, to]) => from < end && to > x);
+    ctx.fillStyle = marked ? colours.bad : colours.dim;
+    ctx.fillRect(x, y + (covered && !marked ? 11 : 2), marked ? 2 : 1, marked ? height - 2 : 9);
+    if (!marked && (x < free || covered)) continue;
+    if (marked) ctx.font = colours.bold;
+    ctx.fillText(text, x + 4, y + 10);
     ctx.font = colours.font;
+    free = end;
   }
 }
 

@@ -141,8 +141,7 @@ pub fn harms(story: &Story, lanes: &Lanes) -> Vec<Harm> {
     let of = |names: &[String]| names.iter().filter_map(|name| lanes.get(name)).collect();
     let done = story.outcome.harms.iter().map(|effect| Harm {
         from: effect.at,
-        // what strikes once is over at once
-        to: effect.until.min(end),
+        to: lasted(story, effect).min(end),
         lanes: of(&effect.of),
         kind: kind_of(story, effect),
         what: effect.what.clone(),
@@ -159,6 +158,28 @@ pub fn harms(story: &Story, lanes: &Lanes) -> Vec<Harm> {
     }));
     harms.sort_by_key(|harm| harm.from);
     harms
+}
+
+/// A clock that jumps is off until it is put right; all else lasts as long as was written down.
+fn lasted(story: &Story, effect: &Effect) -> Nanos {
+    if effect.until > effect.at || kind_of(story, effect) != "clock" {
+        return effect.until;
+    }
+    let steps =
+        story.events.iter().filter(|event| event.kind == "clock step" && effect.of.contains(&event.process));
+    let steps = steps.filter(|event| event.at >= effect.at);
+    let mut off: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut end = story.end();
+    for event in steps {
+        let off = off.entry(&event.process).or_default();
+        *off += event.detail.parse::<i64>().unwrap_or(0);
+        // clocks are put right to the microsecond
+        if off.abs() < 1_000 {
+            end = event.at;
+            break;
+        }
+    }
+    end
 }
 
 /// Effects are written down when a harm ends: one that a broken promise interrupted has none.

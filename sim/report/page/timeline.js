@@ -1,7 +1,7 @@
 // One run as a timeline: names at the left, an axis that stays in sight, and the lanes. It draws only the time and
 // the lanes that can be seen.
 
-const AXIS = 40;
+const AXIS = 46;
 
 function element(tag, className, text) {
   const made = document.createElement(tag);
@@ -91,7 +91,7 @@ function drawAxis(timeline, state, view, colours) {
     ctx.fillStyle = colours.ready;
     const x = view.x(timeline.run.healed);
     ctx.fillRect(x, AXIS - 14, 2, 14);
-    ctx.fillText("heal", x + 4, AXIS - 24);
+    ctx.fillText("heal", x + 4, 26);
   }
   drawFlags(ctx, timeline.run, state, view, colours);
 }
@@ -150,6 +150,28 @@ function drawMessages(ctx, timeline, view, colours) {
   return { seen: last - first, drawn: Math.ceil((last - first) / stride) };
 }
 
+/** Who was asked and who answered, of the operations that evidence names: arrows whatever else is shown. */
+function drawThreads(ctx, timeline, view, colours) {
+  const { run, shown, tops } = timeline;
+  const middle = new Map(shown.map((lane, i) => [lane.index, tops[i] + laneHeight(timeline, i) / 2]));
+  ctx.strokeStyle = colours.bad;
+  ctx.lineWidth = 1.5;
+  for (const { at, from, to } of run.threads) {
+    if (at < view.from || at > view.to || !middle.has(from) || !middle.has(to)) continue;
+    const x = Math.round(view.x(at)) + 0.5, begin = middle.get(from), end = middle.get(to);
+    const back = end > begin ? -7 : 7;
+    ctx.beginPath();
+    ctx.arc(x, begin, 3, 0, 7);
+    ctx.moveTo(x, begin);
+    ctx.lineTo(x, end);
+    ctx.moveTo(x - 4, end + back);
+    ctx.lineTo(x, end);
+    ctx.lineTo(x + 4, end + back);
+    ctx.stroke();
+  }
+  ctx.lineWidth = 1;
+}
+
 function laneHeight(timeline, i) {
   return (i + 1 < timeline.tops.length ? timeline.tops[i + 1] : timeline.height) - timeline.tops[i];
 }
@@ -171,6 +193,7 @@ function drawTimeline(timeline, state, colours) {
   });
   const messages = state.messages ? drawMessages(ctx, timeline, view, colours) : { seen: 0, drawn: 0 };
   drawLines(ctx, timeline, state, view, colours);
+  drawThreads(ctx, timeline, view, colours);
   drawAxis(timeline, state, view, colours);
   return messages;
 }
