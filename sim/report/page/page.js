@@ -199,7 +199,8 @@ function listen(timeline) {
   let held = null;
   canvas.addEventListener("pointerdown", (event) => {
     held = { x: event.clientX, from: state.from, to: state.to, moved: false };
-    canvas.setPointerCapture(event.pointerId);
+    // the page's own test has no pointer that could be captured
+    if (event.isTrusted) canvas.setPointerCapture(event.pointerId);
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!held) return tip(event, pointed(timeline, event));
@@ -333,15 +334,42 @@ function start() {
   if (location.hash === "#selftest") selfTest();
 }
 
+/** Keys, wheel, drag and click, as a person would use them: whether each did what it should. */
+function selfTestOfHands() {
+  const { canvas } = timelines[0], on = canvas.getBoundingClientRect();
+  const span = () => state.to - state.from;
+  const did = (act) => {
+    const before = { span: span(), from: state.from };
+    act();
+    return { zoomed: span() < before.span, moved: state.from !== before.from && Math.abs(span() - before.span) < 1 };
+  };
+  const point = (type, x, y) => canvas.dispatchEvent(new PointerEvent(type, { clientX: on.left + x, clientY: on.top + y, bubbles: true }));
+  look(0, whole);
+  const done = {
+    key: did(() => $("runs").dispatchEvent(new KeyboardEvent("keydown", { key: "+", bubbles: true }))).zoomed,
+    wheel: did(() => canvas.dispatchEvent(new WheelEvent("wheel", { deltaY: -60, clientX: on.left + 300, cancelable: true }))).zoomed,
+    drag: did(() => { point("pointerdown", 300, 5); point("pointermove", 250, 5); point("pointerup", 250, 5); }).moved,
+  };
+  point("pointermove", 200, 5);
+  done.tip = !$("tip").hidden;
+  point("pointerdown", 200, 5);
+  point("pointerup", 200, 5);
+  done.click = state.lane === timelines[0].shown[0].name && $("item").textContent !== "" && location.hash.startsWith("#t=");
+  choose(0, null);
+  return done;
+}
+
 /** Does what a person would, and writes down what came of it; for the test in a browser. */
 function selfTest() {
   const done = {};
+  const probe = element("canvas").getContext("2d", { willReadFrequently: true });
   const frames = (name) => {
-    // a pixel that is read has been drawn
+    // what is read has been drawn
     const frame = () => {
       const began = performance.now();
       draw();
-      for (const { canvas } of timelines) canvas.getContext("2d").getImageData(0, 0, 1, 1);
+      for (const { canvas } of timelines) probe.drawImage(canvas, 0, 0, 1, 1);
+      probe.getImageData(0, 0, 1, 1);
       return performance.now() - began;
     };
     done[name + " ms"] = Math.round(Math.max(...Array.from({ length: 5 }, frame)) * 10) / 10;
@@ -371,6 +399,7 @@ function selfTest() {
   location.hash = "#t=1.5";
   follow();
   done.fragment = state.cursor === 1.5e9;
+  Object.assign(done, selfTestOfHands());
   done.wrong = wrong;
   const out = element("pre", "", JSON.stringify(done));
   out.id = "selftest";
