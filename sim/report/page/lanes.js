@@ -5,7 +5,7 @@ const HARM_ROW = 13, TICKS = 8, PAD = 3;
 /** The height of a lane's own picture, by its kind; harms above and ticks below come on top. */
 function bodyOf(lane, wide) {
   switch (lane.kind) {
-    case "deployment": return wide ? 62 : 20;
+    case "deployment": return wide ? 70 : 20;
     case "node": return 22;
     case "client": return lane.works.length ? 18 : 4;
     case "store": return 20;
@@ -66,7 +66,7 @@ function drawHarms(ctx, view, lane, y, height, colours) {
   ends.forEach((row) => row.forEach(({ harm, drawn, top }, i) => {
     // a short harm may say what it is as far as the next one
     const next = row[i + 1] ? row[i + 1].drawn.left : view.width;
-    if (next - drawn.left > 46) label(ctx, harm.what, drawn.left + 2, top, next - drawn.left - 6);
+    if (next - drawn.left > 60) label(ctx, harm.what, drawn.left + 2, top, next - drawn.left - 6);
   }));
 }
 
@@ -93,8 +93,9 @@ function drawReigns(ctx, view, lane, y, height, colours) {
   }
 }
 
-function leads(lane, time) {
-  return lane.reigns.some((reign) => reign.from <= time + 1e6 && reign.to > time);
+/** The bar of a leader says its term. */
+function leads(lane, term) {
+  return lane.reigns.some((reign) => reign.term === term);
 }
 
 /** A member's term, where it changes: a thin line through its lane while it does not lead. */
@@ -110,7 +111,7 @@ function drawTerms(ctx, view, lane, y, height, colours) {
     ctx.fillStyle = colours.member;
     if (x >= 0) ctx.fillRect(x, y, 1, height);
     const left = Math.max(0, x) + 3, room = ctx.measureText(text).width + 3;
-    if (left < free || leads(lane, lane.terms[i].at)) continue;
+    if (left < free || leads(lane, lane.terms[i].term)) continue;
     ctx.fillText(text, left, y + height / 2 - 2);
     free = left + room;
   }
@@ -190,7 +191,7 @@ function drawPods(ctx, view, lane, y, height, end, colours) {
 
 /** A deployment: pods that are available, between the bounds of its newest spec; and what its sets ask for. */
 function drawRollout(ctx, view, lane, y, height, end, wide, colours) {
-  const above = wide ? 13 : 0, floor = y + height, room = height - above;
+  const above = wide ? 16 : 0, floor = y + height, room = height - above;
   const most = Math.max(2, ...lane.rollouts.map((one) => Math.max(one.most, one.there, one.asked)));
   const level = (count) => floor - (count / most) * room;
   eachStep(view, lane.rollouts, end, (one, to) => {
@@ -204,6 +205,10 @@ function drawRollout(ctx, view, lane, y, height, end, wide, colours) {
     }
     ctx.fillStyle = colours.ink;
     box(ctx, view, one.at, to, level(one.asked) - 0.5, 1.5, 0);
+    if (one.said === one.available) return;
+    // what a controller goes by is not what is there
+    ctx.fillStyle = colours.here;
+    box(ctx, view, one.at, to, level(one.said) - 1, 2, 2);
   });
   if (wide) drawNumbers(ctx, view, lane, level, end, colours);
   if (wide) drawScalings(ctx, view, lane, y, height, colours);
@@ -231,9 +236,10 @@ function drawScalings(ctx, view, lane, y, height, colours) {
     const x = view.x(one.at), marked = isMarked(one), text = textOf(one);
     const end = x + ctx.measureText(text).width + 10;
     const covered = taken.some(([from, to]) => from < end && to > x);
+    const isSaid = marked || (x >= free && !covered);
     ctx.fillStyle = marked ? colours.bad : colours.dim;
-    ctx.fillRect(x, y + (covered && !marked ? 11 : 2), marked ? 2 : 1, marked ? height - 2 : 9);
-    if (!marked && (x < free || covered)) continue;
+    ctx.fillRect(x, y + (isSaid ? 2 : 12), marked ? 2 : 1, marked ? height - 2 : isSaid ? 13 : 3);
+    if (!isSaid) continue;
     if (marked) ctx.font = colours.bold;
     ctx.fillText(text, x + 4, y + 10);
     ctx.font = colours.font;
@@ -313,7 +319,8 @@ function saidOfObjects(run, lane, time, near) {
   const lines = [];
   const rollout = lane.rollouts[stepAt(lane.rollouts, time)];
   if (rollout) {
-    lines.push(`${rollout.available} pods available; at least ${rollout.least}, by the newest spec`);
+    const said = rollout.said === rollout.available ? "" : `, ${rollout.said} by the status of its sets`;
+    lines.push(`${rollout.available} pods available${said}; at least ${rollout.least}, by the newest spec`);
     lines.push(`${rollout.wanted} wanted, ${rollout.asked} asked for by its sets, ${rollout.there} there; at most ${rollout.most}`);
   }
   for (const one of lane.scalings.filter((one) => Math.abs(one.at - time) <= near).slice(0, 5)) {

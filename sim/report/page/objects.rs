@@ -107,6 +107,8 @@ pub struct Rollout {
     pub asked: i64,
     pub there: i64,
     pub available: i64,
+    /// Available by the status of its sets, which is what its controller goes by.
+    pub said: i64,
     pub least: i64,
     pub most: i64,
 }
@@ -121,13 +123,20 @@ pub struct Scaling {
     pub to: i64,
 }
 
+/// A ReplicaSet: its uid and its deployment's, the pods it was asked for, and those it says are available.
+struct Set {
+    uid: String,
+    owner: String,
+    replicas: i64,
+    said: i64,
+}
+
 /// Objects as the store has them, as far as deployments need them.
 #[derive(Default)]
 struct Objects {
     /// By uid: its lane, and its newest spec.
     deployments: BTreeMap<String, (usize, Value)>,
-    /// By key: uid, the deployment's uid, replicas.
-    sets: BTreeMap<String, (String, String, i64)>,
+    sets: BTreeMap<String, Set>,
     /// By key: the set's uid, and whether it is ready.
     pods: BTreeMap<String, (String, bool)>,
 }
@@ -163,16 +172,17 @@ impl Objects {
             }
             ("replicasets", Some(now)) => {
                 let (owner, to) = (owner(&now)?, now["spec"]["replicas"].as_i64().unwrap_or(1));
-                let before = self.sets.insert(key.clone(), (uid(&now), owner.clone(), to));
-                let from = before.map_or(0, |(_, _, replicas)| replicas);
+                let said = now["status"]["availableReplicas"].as_i64().unwrap_or(0);
+                let set = Set { uid: uid(&now), owner: owner.clone(), replicas: to, said };
+                let from = self.sets.insert(key.clone(), set).map_or(0, |before| before.replicas);
                 if let Some((lane, _)) = self.deployments.get(&owner).filter(|_| from != to) {
                     let name = key.rsplit('/').next().unwrap_or_default();
-                    let set = name.rsplit('-').next().unwrap_or(name).to_string();
-                    scalings.push(Scaling { lane: *lane, at: write.at, set, from, to });
+                    let hash = name.rsplit('-').next().unwrap_or(name).to_string();
+                    scalings.push(Scaling { lane: *lane, at: write.at, set: hash, from, to });
                 }
                 Some(owner)
             }
-            ("replicasets", None) => self.sets.remove(key).map(|(_, owner, _)| owner),
+            ("replicasets", None) => self.sets.remove(key).map(|set| set.owner),
             ("pods", Some(now)) if !has_ended(&now) => {
                 let set = owner(&now)?;
                 self.pods.insert(key.clone(), (set.clone(), is_ready(&now)));
@@ -184,21 +194,22 @@ impl Objects {
     }
 
     fn deployment_of(&self, set: &str) -> Option<String> {
-        self.sets.values().find(|(uid, _, _)| uid == set).map(|(_, owner, _)| owner.clone())
+        self.sets.values().find(|one| one.uid == set).map(|one| one.owner.clone())
     }
 
     fn rollout(&self, deployment: &str, at: Nanos) -> Option<Rollout> {
         let (lane, spec) = self.deployments.get(deployment)?;
         let (wanted, least, most) = bounds(spec);
-        let sets: Vec<_> = self.sets.values().filter(|(_, owner, _)| owner == deployment).collect();
-        let pods = || self.pods.values().filter(|(set, _)| sets.iter().any(|(uid, _, _)| uid == set));
+        let sets: Vec<_> = self.sets.values().filter(|set| set.owner == deployment).collect();
+        let pods = || self.pods.values().filter(|(set, _)| sets.iter().any(|one| one.uid == *set));
         Some(Rollout {
             lane: *lane,
             at,
             wanted,
             least,
             most,
-            asked: sets.iter().map(|(_, _, replicas)| replicas).sum(),
+            asked: sets.iter().map(|set| set.replicas).sum(),
+            said: sets.iter().map(|set| set.said).sum(),
             there: pods().count() as i64,
             available: pods().filter(|(_, ready)| *ready).count() as i64,
         })

@@ -283,7 +283,7 @@ function fillLegend() {
     row.append(patch, text);
     return row;
   });
-  const keys = "Drag pans, the wheel zooms (with shift: pans); over names it scrolls. ← → + − move and zoom, 0 whole run, v violation, n p next and previous place, m messages, / filter. A click on a name shows its lane alone; the line in a deployment is what its sets ask for.";
+  const keys = "Drag pans, the wheel zooms (with shift: pans); over names it scrolls. ← → + − move and zoom, 0 whole run, v violation, n p next and previous place, m messages, / filter. A click on a name shows its lane alone; the dark line in a deployment is what its sets ask for, the blue one what their status says is available where that is not so.";
   $("legend").replaceChildren(element("p", "", keys), ...rows);
 }
 
