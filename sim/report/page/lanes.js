@@ -217,10 +217,16 @@ function drawRollout(ctx, view, lane, y, height, end, wide, colours) {
 function drawNumbers(ctx, view, lane, level, end, colours) {
   eachStep(view, lane.rollouts, end, (one, to) => {
     const left = Math.max(0, view.x(one.at)), room = Math.min(view.width, view.x(to)) - left;
-    if (room < 70) return;
-    ctx.fillStyle = colours.ink;
+    if (room < 80) return;
     const of = one.available < one.least ? `${one.available} of at least ${one.least}` : `${one.available} available`;
-    label(ctx, of, left + 4, Math.min(level(0) - 4, level(one.available) + 11), room - 6);
+    const [x, y] = [left + 4, Math.min(level(0) - 4, level(one.available) + 12)];
+    // lines may cross it: it stands on a halo of paper
+    ctx.strokeStyle = colours.paper;
+    ctx.lineWidth = 3;
+    ctx.strokeText(of, x, y, room - 6);
+    ctx.lineWidth = 1;
+    ctx.fillStyle = colours.ink;
+    ctx.fillText(of, x, y, room - 6);
   });
 }
 

@@ -90,8 +90,9 @@ function jump(number) {
   for (const work of runs[0].lanes.flatMap((lane) => lane.works).filter(isEvidence)) times.push(work.from, work.to);
   const first = Math.min(...times), last = Math.max(...times);
   // one moment alone says little: what led to it belongs to it
-  const span = Math.max(last - first, Math.min(whole, 5e9) / 2);
-  look(first - span * 0.35, last + span * 0.25);
+  const alone = last - first < 1e8;
+  const span = Math.max(last - first, Math.min(alone ? whole / 2 : whole / 4, 1e10));
+  look(first - span * (alone ? 0.45 : 0.35), last + span * (alone ? 0.15 : 0.25));
   $("violation-which").textContent = `${state.place + 1} of ${places.length}`;
   $("item").replaceChildren(element("strong", "bad", place.promise), element("p", "", place.evidence), element("p", "dim", seconds(place.at)));
   stand(place.at);
