@@ -53,8 +53,13 @@ pub fn save(story: &Story, path: &Path) -> Result<(), String> {
     whole(path, &text)
 }
 
-/// Writes a file whole or not at all: what was there before stays until the new one is complete.
+/// Writes a file whole or not at all: what was there before stays until the new one is complete. A device or a
+/// pipe is written to, not replaced.
 pub fn whole(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let written = fs::OpenOptions::new().write(true).open(path).and_then(|mut to| to.write_all(bytes));
+        return written.map_err(|error| format!("{}: {error}", path.display()));
+    }
     let part = path.with_extension("part");
     let written = (|| {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {

@@ -173,5 +173,17 @@ fn a_page_that_cannot_be_written_leaves_what_was_there() {
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("nothing was written, and what was there before is as it was"));
     assert_eq!(std::fs::read_to_string(folder.join("x.html")).expect("still there"), "before");
+    // a device that is full says so, and is still a device: a link, so that a mistake harms the link alone
+    if std::os::unix::fs::symlink("/dev/full", folder.join("device.html")).is_ok()
+        && Path::new("/dev/full").exists()
+    {
+        let output = tank(&folder, &["report", "x.yaml", "-o", "device.html"]);
+        assert!(
+            output.status.code() == Some(2) && said(&output).contains("No space left"),
+            "{}",
+            said(&output)
+        );
+        assert!(folder.join("device.html").is_symlink());
+    }
     std::fs::remove_dir_all(folder).expect("the folder can be removed");
 }

@@ -1,3 +1,5 @@
+//! What a page draws, of runs that were simulated and of events made up one by one.
+
 use super::super::html;
 use super::*;
 use crate::history::{Event, Kv, seen::Effect};
