@@ -3,6 +3,7 @@
 use super::{DIFFERENT, args::Run, child, load, report as page};
 use crate::report::{self, style::Style};
 use crate::run::{simulate, watchdog};
+use crate::story::{Story, file};
 
 pub fn run(asked: &Run) -> Result<i32, String> {
     let plan = load::plan(asked)?;
@@ -39,12 +40,8 @@ pub fn run(asked: &Run) -> Result<i32, String> {
         let text = serde_json::json!({ "checkpoints": checkpoints.collect::<Vec<_>>(), "lines": lines });
         std::fs::write(path, text.to_string()).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    if let (Some(path), Some(story)) = (&asked.story, &trace.story) {
-        crate::story::file::save(story, path)?;
-    }
-    if let (Some(path), Some(story)) = (&asked.report, &trace.story) {
-        page::of_run(&asked, path, story, beside.as_ref())?;
-    }
+    // a disk that is full costs the file, not the verdict
+    let kept = trace.story.as_ref().map_or(Ok(()), |story| keep(&asked, story, beside.as_ref()));
     trace.writes.iter().for_each(|line| println!("{line}"));
     if asked.snapshot {
         println!("{}", report::snapshot(&outcome));
@@ -53,7 +50,14 @@ pub fn run(asked: &Run) -> Result<i32, String> {
     } else {
         print!("{}", report::verdict(&outcome, &again, Style::of_stdout()));
     }
+    kept?;
     Ok(outcome.sum() as i32)
+}
+
+fn keep(asked: &Run, story: &Story, beside: Option<&Story>) -> Result<(), String> {
+    let saved = asked.story.as_ref().map_or(Ok(()), |path| file::save(story, path));
+    let shown = asked.report.as_ref().map_or(Ok(()), |path| page::of_run(asked, path, story, beside));
+    saved.and(shown)
 }
 
 pub fn replay(asked: &Run) -> Result<i32, String> {

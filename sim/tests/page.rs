@@ -184,6 +184,10 @@ fn a_page_that_cannot_be_written_leaves_what_was_there() {
             said(&output)
         );
         assert!(folder.join("device.html").is_symlink());
+        let output = tank(&folder, &["run", "x.yaml", "--report", "device.html"]);
+        let said = said(&output);
+        assert!(output.status.code() == Some(2) && said.contains("No space left"), "{said}");
+        assert!(said.contains("promises held"), "the verdict is not lost: {said}");
     }
     std::fs::remove_dir_all(folder).expect("the folder can be removed");
 }
