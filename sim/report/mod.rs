@@ -3,16 +3,11 @@
 //! | module | promise |
 //! |---|---|
 //! | `style` | colours, on a terminal that wants them |
-//! | `junit` | the results of a sweep for CI systems |
 //! | `html` | a story as one page that needs nothing but itself |
 //! | `page` | what that page draws, computed from the story; its style and script |
 
-<<<<<<< HEAD
-=======
 pub mod html;
-pub mod junit;
 pub mod page;
->>>>>>> bb1b164 (report: a run as one page of HTML, and another beside it)
 pub mod style;
 
 use crate::check::{Finding, Verdict, promise};
