@@ -160,6 +160,9 @@ pub struct Same {
     /// Another build of the tank to compare with
     #[arg(long, value_name = "FILE")]
     pub with: Option<PathBuf>,
+    /// Plants a bug of the museum
+    #[arg(long, value_name = "ID")]
+    pub bug: Option<String>,
 }
 
 #[derive(clap::Args)]
@@ -226,9 +229,15 @@ pub struct Museum {
     /// Only this bug
     #[arg(long, value_name = "ID")]
     pub bug: Option<String>,
-    /// CPU time for each bug at the most
+    /// CPU time for each hunt at the most
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "10m")]
     pub budget: Duration,
+    /// Hunts for each bug, each from a first seed of its own
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub bases: u64,
+    /// Shrinks what the first hunt finds
+    #[arg(long)]
+    pub shrink: bool,
     /// Processes at once; without it, one a core
     #[arg(long, short)]
     pub jobs: Option<usize>,

@@ -1,8 +1,12 @@
 //! Every historical bug, planted, must be found by the ordinary swarm: by a promise it is known to break, within
 //! its budget. No check is trusted until a planted bug has made it fail.
 
-use super::{args::Museum, args::Run, load, results::Ran, sweep};
+use super::{args::Museum, args::Run, load, results::Ran, shrink, sweep};
 use crate::run::Outcome;
+use crate::shrink::Size;
+
+/// Between the first seeds of two hunts.
+const APART: u64 = 1_000_000;
 
 /// A bug, the swarms that look for it in turn, and the promises it is known to break.
 struct Piece {
@@ -95,22 +99,103 @@ pub fn museum(asked: &Museum) -> Result<i32, String> {
         let hint = hint.map_or(String::new(), |id| format!("; did you mean {id}?"));
         return Err(format!("there is no bug {bug} in the museum{hint}\nit holds {}", ids.join(", ")));
     }
-    println!("{:<7} {:>6} {:>9}  {:<40} bug", "", "runs", "wall s", "found by");
-    let mut missed = 0;
+    println!(
+        "{}",
+        row(["bug", "", "found by the promise", "runs", "CPU s", "shrunk to"].map(str::to_string))
+    );
+    println!("|---|---|---|---|---|---|");
+    let (mut missed, mut again) = (0, vec![]);
     for piece in pieces {
-        missed += i32::from(!hunt(piece, asked)?);
+        let (line, found) = exhibit(piece, asked)?;
+        println!("{line}");
+        missed += i32::from(found.is_none());
+        again.extend(found.map(|found| found.again(piece)));
     }
+    again.iter().for_each(|command| println!("{command}"));
     let only = asked.bug.as_ref().map_or(String::new(), |bug| format!(" --bug {bug}"));
     println!("again: cargo tank museum{only}");
     Ok(i32::from(missed > 0))
 }
 
-/// True when the bug was found by a promise it is known to break.
-fn hunt(piece: &Piece, asked: &Museum) -> Result<bool, String> {
+fn row(cells: [String; 6]) -> String {
+    let [id, what, promise, runs, cpu, size] = cells;
+    format!("| {id:<6} | {what:<56} | {promise:<40} | {runs:>9} | {cpu:>11} | {size} |")
+}
+
+/// What a hunt came to.
+struct Found {
+    scenario: String,
+    seed: u64,
+    promise: String,
+}
+
+#[derive(Default)]
+struct Hunt {
+    runs: usize,
+    cpu_ms: u64,
+    found: Option<Found>,
+    /// Runs that broke promises which this bug is not known to break.
+    by_others: usize,
+}
+
+impl Found {
+    fn again(&self, piece: &Piece) -> String {
+        format!("cargo tank run {} --seed {} --bug {}", self.scenario, self.seed, piece.id)
+    }
+}
+
+/// The line of one bug, and what the first hunt found if every hunt found it.
+fn exhibit(piece: &Piece, asked: &Museum) -> Result<(String, Option<Found>), String> {
+    let hunts: Vec<Hunt> =
+        (0..asked.bases.max(1)).map(|base| hunt(piece, asked, base)).collect::<Result<_, _>>()?;
+    let missed = hunts.iter().filter(|hunt| hunt.found.is_none()).count();
+    let others: usize = hunts.iter().map(|hunt| hunt.by_others).sum();
+    let runs = spread(hunts.iter().map(|hunt| hunt.runs as f64).collect(), 0);
+    let cpu = spread(hunts.iter().map(|hunt| hunt.cpu_ms as f64 / 1e3).collect(), 1);
+    let found = hunts.into_iter().next().and_then(|hunt| hunt.found).filter(|_| missed == 0);
+    let promise = match &found {
+        Some(found) => found.promise.clone(),
+        None if others > 0 => format!("NOT FOUND ({others} runs broke other promises)"),
+        None => "NOT FOUND".into(),
+    };
+    let size = match found.as_ref().filter(|_| asked.shrink) {
+        Some(found) => shrunk(found, piece, asked)?,
+        None => String::new(),
+    };
+    Ok((row([piece.id.into(), piece.what.into(), promise, runs, cpu, size]), found))
+}
+
+/// The middle one, and the largest if there are more.
+fn spread(mut values: Vec<f64>, digits: usize) -> String {
+    values.sort_by(f64::total_cmp);
+    let (middle, most) = (values[values.len() / 2], values[values.len() - 1]);
+    match values.len() {
+        1 => format!("{middle:.digits$}"),
+        _ => format!("{middle:.digits$} (≤ {most:.digits$})"),
+    }
+}
+
+fn shrunk(found: &Found, piece: &Piece, asked: &Museum) -> Result<String, String> {
+    let run = Run { scenario: found.scenario.clone(), seed: Some(found.seed), ..Run::default() };
+    let plan = load::plan(&run)?;
+    let limits = shrink::Limits {
+        budget: std::time::Duration::from_secs(300),
+        jobs: asked.jobs.unwrap_or_else(sweep::cores),
+    };
+    let small = shrink::smallest(&plan, &found.promise, Some(piece.id), &limits);
+    let (from, to) = (Size::of(&plan), Size::of(&small.plan));
+    Ok(format!(
+        "{} of {} harms, {} of {} operations, in {:.0} s",
+        to.harms, from.harms, to.operations, from.operations, small.took
+    ))
+}
+
+/// One hunt: seeds in order from a first one, until a promise is broken that the bug is known to break.
+fn hunt(piece: &Piece, asked: &Museum, base: u64) -> Result<Hunt, String> {
     for swarm in piece.swarms {
         load::find(swarm)?;
     }
-    let runs = (1..).flat_map(|seed| {
+    let runs = (1 + base * APART..).flat_map(|seed| {
         piece.swarms.iter().map(move |swarm| Run {
             scenario: swarm.to_string(),
             seed: Some(seed),
@@ -119,50 +204,26 @@ fn hunt(piece: &Piece, asked: &Museum) -> Result<bool, String> {
             ..Run::default()
         })
     });
-    let (mut count, mut wall_ms, mut by_others) = (0, 0, 0);
-    let mut found: Option<(String, u64, String)> = None;
+    let mut hunt = Hunt::default();
     let budget = asked.budget.as_millis() as u64;
-    sweep::pool(
-        asked.jobs.unwrap_or_else(sweep::cores),
-        runs,
-        |Ran { scenario, seed, outcome: result, .. }| {
-            if found.is_some() {
-                return true;
-            }
-            count += 1;
-            if let Ok(outcome) = &result {
-                wall_ms += outcome.wall_ms;
+    sweep::pool(asked.jobs.unwrap_or_else(sweep::cores), runs, |Ran { scenario, seed, outcome, .. }| {
+        if hunt.found.is_some() {
+            return true;
+        }
+        hunt.runs += 1;
+        match &outcome {
+            Ok(outcome) => {
+                hunt.cpu_ms += outcome.cpu_ms;
                 match broken_as_known(outcome, piece) {
-                    Some(promise) => found = Some((scenario, seed, promise)),
-                    None => by_others += usize::from(outcome.broken().next().is_some()),
+                    Some(promise) => hunt.found = Some(Found { scenario, seed, promise }),
+                    None => hunt.by_others += usize::from(outcome.broken().next().is_some()),
                 }
-            } else {
-                wall_ms += 1_000;
             }
-            found.is_some() || wall_ms > budget
-        },
-    );
-    let wall = wall_ms as f64 / 1e3;
-    match &found {
-        Some((scenario, seed, promise)) => {
-            println!("{:<7} {count:>6} {wall:>9.1}  {promise:<40} {}", piece.id, piece.what);
-            println!("{:<25}cargo tank run {scenario} --seed {seed} --bug {}", "", piece.id);
+            Err(_) => hunt.cpu_ms += 1_000,
         }
-        None => {
-            let others = if by_others > 0 {
-                format!(" ({by_others} runs broke other promises)")
-            } else {
-                String::new()
-            };
-            println!(
-                "{:<7} {count:>6} {wall:>9.1}  {:<40} {}",
-                piece.id,
-                format!("NOT FOUND{others}"),
-                piece.what
-            );
-        }
-    }
-    Ok(found.is_some())
+        hunt.found.is_some() || hunt.cpu_ms > budget
+    });
+    Ok(hunt)
 }
 
 fn broken_as_known(outcome: &Outcome, piece: &Piece) -> Option<String> {

@@ -45,6 +45,9 @@ pub struct Outcome {
     pub events: u64,
     pub simulated_ns: u64,
     pub wall_ms: u64,
+    /// Of the whole process, so far.
+    #[serde(default)]
+    pub cpu_ms: u64,
 }
 
 /// The exit codes, and what a run is summed up as.

@@ -6,7 +6,7 @@ use crate::history::seen::{Seen, State};
 use crate::nemesis::{Nemesis, now, until};
 use crate::plan::Plan;
 use crate::story::Story;
-use crate::workload::{Ground, apiwatch, kube, kv, watch};
+use crate::workload::{Ground, apiwatch, kube, kv, unordered, watch};
 use std::{collections::BTreeMap, future::Future, panic, time::Duration};
 use world::{World, process, record};
 
@@ -98,6 +98,7 @@ pub fn simulate(plan: &Plan, manner: &Manner) -> (Outcome, Trace) {
         events: taken.events,
         simulated_ns: taken.simulated_ns,
         wall_ms: began.elapsed().as_millis() as u64,
+        cpu_ms: watchdog::cpu_ms(),
     };
     let writes = manner.writes.as_ref().map_or(vec![], |part| writes(&state, part));
     let lines = taken.trace.lines;
@@ -304,6 +305,9 @@ fn start_clients(world: &World, plan: &Plan, seen: &Seen) {
             &watcher.name.clone(),
             Box::new(move || Box::pin(watch::run(watcher.clone(), own.clone())) as Main),
         );
+    }
+    if base::bug!("UNORDERED") {
+        create("unordered", Box::new(|| Box::pin(unordered::run()) as Main));
     }
     if !plan.has_kube() {
         return;

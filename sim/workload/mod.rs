@@ -12,6 +12,7 @@
 pub mod apiwatch;
 pub mod kube;
 pub mod kv;
+pub mod unordered;
 pub mod watch;
 pub mod wire;
 
