@@ -145,6 +145,29 @@ fn the_map_names_every_folder() {
     complain(&faults);
 }
 
+#[test]
+fn every_mark_is_on_the_list() {
+    let list = read(&root().join("snapshots/marks.txt"));
+    let lines = list.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let listed: BTreeSet<String> =
+        lines.map(|line| line.strip_prefix("must").unwrap_or(line).trim().to_string()).collect();
+    let mut marked = BTreeSet::new();
+    let own = root().join("src/tidy.rs");
+    for path in ["src", "sim"].iter().flat_map(|folder| sources(folder)).filter(|path| *path != own) {
+        let code = code(&path);
+        let names = code.split("reached!(\"").skip(1).filter_map(|rest| rest.split('"').next());
+        marked.extend(names.map(str::to_string));
+    }
+    let faults: Vec<String> = marked
+        .difference(&listed)
+        .map(|mark| format!("snapshots/marks.txt lacks `{mark}`"))
+        .chain(
+            listed.difference(&marked).map(|mark| format!("snapshots/marks.txt: `{mark}` is marked nowhere")),
+        )
+        .collect();
+    complain(&faults);
+}
+
 /// What may not be named where, and why.
 struct Ban {
     word: &'static str,

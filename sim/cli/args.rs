@@ -125,9 +125,12 @@ pub struct Sweep {
     /// Plants a bug of the museum
     #[arg(long, value_name = "ID")]
     pub bug: Option<String>,
-    /// Lists the situations that runs reached, the rarest first
+    /// Lists the situations that runs reached, the rarest first, and those that none did
     #[arg(long)]
     pub reached: bool,
+    /// Fails when no run reached a situation that snapshots/marks.txt says a standard sweep must reach
+    #[arg(long)]
+    pub baseline: bool,
     /// Stops when so many runs in a row reached no situation that none before them had reached
     #[arg(long, value_name = "RUNS")]
     pub until_quiet: Option<usize>,
@@ -144,7 +147,7 @@ pub struct Merge {
     /// Prints failures as annotations for GitHub
     #[arg(long)]
     pub github: bool,
-    /// Lists the situations that runs reached, the rarest first
+    /// Lists the situations that runs reached, the rarest first, and those that none did
     #[arg(long)]
     pub reached: bool,
 }

@@ -8,6 +8,7 @@
 //! | `run` | one run and its verdict; `replay` |
 //! | `sweep` | many seeds, many processes; `merge` |
 //! | `results` | what a sweep came to, on disk and summed up |
+//! | `marks` | situations: all there are, and those a sweep must reach |
 //! | `junit` | results of a sweep as JUnit XML |
 //! | `same` | determinism: two processes, and the first event that differs |
 //! | `shrink` | a failure made small |
@@ -21,6 +22,7 @@ mod bench;
 mod child;
 mod junit;
 mod load;
+mod marks;
 mod museum;
 mod report;
 pub mod results;

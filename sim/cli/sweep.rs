@@ -3,7 +3,7 @@
 
 use super::{
     args::{Merge, Run, Sweep},
-    child, junit, load,
+    child, junit, load, marks,
     results::{self, Ran, Results},
 };
 use crate::run::watchdog::wall;
@@ -91,7 +91,9 @@ pub fn sweep(asked: &Sweep) -> Result<i32, String> {
     let manner = Telling { junit: asked.junit.as_deref(), github: asked.github, reached: asked.reached };
     tell(&results, &manner, (!asked.json).then(|| began.elapsed()))?;
     if !asked.json {
+        let code = if asked.baseline { held_to_baseline(&results) } else { results.code() };
         println!("again: {}", again(asked));
+        return Ok(code);
     }
     Ok(results.code())
 }
@@ -157,11 +159,21 @@ fn tell(results: &Results, manner: &Telling<'_>, took: Option<Duration>) -> Resu
     let Some(took) = took else { return Ok(()) };
     println!("{}", results.summary(took.as_secs_f64()));
     let reached = results.reached();
-    println!("{} situations reached", reached.len());
+    let (never, _) = marks::missing(&reached.iter().map(|(mark, _)| *mark).collect());
+    println!("{} situations reached, {} not", reached.len(), never.len());
     if manner.reached {
+        never.iter().for_each(|mark| println!("    none       {mark}"));
         reached.iter().for_each(|(mark, runs)| println!("  {runs:>6} runs  {mark}"));
     }
     Ok(())
+}
+
+/// The exit code of a sweep that must have reached what a standard sweep must.
+fn held_to_baseline(results: &Results) -> i32 {
+    let reached = results.reached().into_iter().map(|(mark, _)| mark).collect();
+    let (_, must) = marks::missing(&reached);
+    must.iter().for_each(|mark| println!("not reached, but a standard sweep must: {mark}"));
+    if must.is_empty() { results.code() } else { results.code().max(1) }
 }
 
 /// Several results as one.
