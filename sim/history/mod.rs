@@ -1,6 +1,7 @@
 //! What clients asked and were told, with simulated times. A check reads this and nothing of the product.
 
 pub mod seen;
+pub mod trap;
 
 use serde::{Deserialize, Serialize};
 

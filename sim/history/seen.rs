@@ -1,6 +1,7 @@
 //! What has been seen so far in a running simulation: shared by clients, which write it, the nemesis, which must
 //! know who leads, and the runner. One thread; never locked across an await.
 
+use super::trap::Trap;
 use super::*;
 use crate::{check::raft::Raft, scenario::Role};
 use base::{MemberId, Note, Term};
@@ -32,6 +33,8 @@ pub struct State {
     /// Where a panic happened, and what it said.
     pub panic: Option<String>,
     pub harms: Vec<Effect>,
+    /// Who is to die before one of its next writes.
+    pub traps: Vec<Trap>,
     /// Every note with the number of its event in the record, if the whole story is wanted.
     pub all_notes: Option<Vec<(u64, Note)>>,
     /// When each planned operation of a client began.
@@ -70,6 +73,7 @@ impl Seen {
             deaths: vec![],
             panic: None,
             harms: vec![],
+            traps: vec![],
             all_notes: None,
             starts: BTreeMap::new(),
             phase: "boot",
@@ -111,9 +115,12 @@ impl Seen {
                 | Note::Cache { .. }
                 | Note::Leader { .. }
         );
+        let sprung = Trap::count(&mut state.traps, &note);
         if kept {
             state.history.notes.push((at, process.to_string(), note));
         }
+        drop(state);
+        sprung.into_iter().for_each(Trap::spring);
     }
 
     /// Begins an operation: until it ends, its outcome is unknown.

@@ -29,8 +29,14 @@ impl Meter {
     pub fn disks(&self) -> String {
         let failed = self.since(|c| c.failed_reads + c.failed_writes + c.failed_syncs);
         let full = self.since(|c| c.no_space);
+        let stalled = self.since(|c| c.stalled);
         let slowed = self.since(|c| c.slowed.as_millis() as u64);
-        let said = [(failed, "operations failed"), (full, "writes refused"), (slowed, "ms added")];
+        let said = [
+            (failed, "operations failed"),
+            (full, "writes refused"),
+            (stalled, "operations waited"),
+            (slowed, "ms added"),
+        ];
         let said = said.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
         said.collect::<Vec<_>>().join(", ")
     }

@@ -2,6 +2,7 @@
 //! did, so that a run in which nothing was harmed is known to be vacuous.
 
 mod effect;
+mod views;
 
 use crate::history::seen::{Effect, Seen};
 use crate::plan::{Aim, Blow, Plan, PlannedHarm};
@@ -86,6 +87,7 @@ impl Nemesis {
         self.cuts.lock().unwrap_or_else(PoisonError::into_inner).clear();
         net().heal_all();
         self.down.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.seen.lock().traps.clear();
         for name in self.processes.iter() {
             process::resume(name);
             clock::heal(name);
@@ -140,6 +142,12 @@ impl Nemesis {
                     hit.iter().filter(|name| *shift != 0 && clock::step(name, *shift * 1_000)).count();
                 effect::clocks(moved, *shift)
             }
+            Blow::Midway { after } => self.midway(&hit, *after, harm.until.saturating_sub(harm.at)).await,
+            Blow::Hold { from } => {
+                let links = self.links(&hit, from.as_deref(), Way::Out);
+                self.hold(&links, harm.until).await
+            }
+            Blow::Lag { by } => self.lag(&hit, *by, harm.until).await,
             Blow::Disk(disk) => self.disk(&hit, disk, harm.until, &meter).await,
         };
         let (line, required, until) = (harm.line, harm.required, now());
@@ -276,6 +284,7 @@ impl Nemesis {
         for disk in hit.iter().filter_map(|name| disk_harm::control(name)) {
             match harm {
                 DiskHarm::Fail(op) => disk.fail(op_of(*op), 0.2),
+                DiskHarm::Stall => disk.stall(us(until_us).saturating_sub(process::elapsed())),
                 DiskHarm::Full => disk.capacity(Some(disk.used() + 512)),
                 DiskHarm::Slow(range) => {
                     let (low, high) = range.bounds();
@@ -332,6 +341,10 @@ fn say(blow: &Blow) -> String {
         Blow::Skew(shift) => format!("clock off by {:+.1} s at", *shift as f64 / 1e6),
         Blow::Step(shift) => format!("clock jumps by {:+.1} s at", *shift as f64 / 1e6),
         Blow::Disk(DiskHarm::Fail(op)) => format!("EIO on {} at", format!("{op:?}").to_lowercase()),
+        Blow::Midway { after } => format!("death before its write number {} of", after + 1),
+        Blow::Hold { .. } => "open connections keep back what is said by".into(),
+        Blow::Lag { by } => format!("the store is heard {} late by", say_time(*by)),
+        Blow::Disk(DiskHarm::Stall) => "disk stands still at".into(),
         Blow::Disk(DiskHarm::Full) => "disk full at".into(),
         Blow::Disk(DiskHarm::Slow(_)) => "slow disk at".into(),
     }

@@ -128,6 +128,13 @@ fn strike(harm: &Harm, at: u64, line: u64, plan: &Plan, stream: &mut Stream) -> 
         HarmKind::ClockSkew(shift) => Blow::Skew(shift.draw(stream)),
         HarmKind::ClockStep(shift) => Blow::Step(shift.draw(stream)),
         HarmKind::Disk(disk) => Blow::Disk(disk.clone()),
+        HarmKind::Midway { after } => Blow::Midway { after: after.draw(stream) as u64 },
+        HarmKind::Hold { from } => Blow::Hold {
+            from: from
+                .as_ref()
+                .map(|from| from.iter().flat_map(|t| aims(t, &plan.cluster, stream)).collect()),
+        },
+        HarmKind::Lag { by } => Blow::Lag { by: by.draw(stream) as u64 },
     };
     let until = lasting.map_or(plan.heal, |lasting| (at + lasting).min(plan.heal));
     let upon_election = harm.upon_election.as_ref().map(|delay| delay.draw(stream) as u64);

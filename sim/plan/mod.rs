@@ -120,6 +120,17 @@ pub enum Blow {
     Skew(i64),
     Step(i64),
     Disk(DiskHarm),
+    /// Dies when it is about to do the write after so many, counted from the harm's time on.
+    Midway {
+        after: u64,
+    },
+    /// `from` None: from all others.
+    Hold {
+        from: Option<Vec<Aim>>,
+    },
+    Lag {
+        by: u64,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -108,6 +108,12 @@ fn harm_line(harm: &PlannedHarm) -> String {
         }
         Blow::Skew(by) => vec![format!("clock: {{ skew: {} }}, of: {of}", shift(*by))],
         Blow::Step(by) => vec![format!("clock: {{ step: {} }}, of: {of}", shift(*by))],
+        Blow::Midway { after } => vec![format!("midway: {of}, after: {after}")],
+        Blow::Hold { from } => {
+            let from = from.as_deref().map_or("rest".to_string(), aims);
+            vec![format!("hold: {of}, from: {from}")]
+        }
+        Blow::Lag { by } => vec![format!("lag: {of}, by: {}", time(*by))],
         Blow::Disk(harm) => vec![format!("disk: {{ {} }}, of: {of}", disk(harm))],
     });
     words.extend(harm.upon_election.map(|delay| format!("upon-election: {}", time(delay))));
@@ -130,6 +136,7 @@ fn partition(of: &str, from: Option<&[Aim]>, way: Way, flapping: Option<u64>) ->
 fn disk(harm: &DiskHarm) -> String {
     match harm {
         DiskHarm::Full => "full: true".into(),
+        DiskHarm::Stall => "stall: true".into(),
         DiskHarm::Fail(DiskOp::Read) => "fail: read".into(),
         DiskHarm::Fail(DiskOp::Write) => "fail: write".into(),
         DiskHarm::Fail(DiskOp::Sync) => "fail: sync".into(),

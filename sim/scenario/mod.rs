@@ -141,6 +141,18 @@ pub enum HarmKind {
     /// The wall clock jumps by this.
     ClockStep(Draw),
     Disk(DiskHarm),
+    /// The process dies between two of its writes to the API.
+    Midway {
+        after: Draw,
+    },
+    /// What the targets say on connections that are open is kept from those.
+    Hold {
+        from: Option<Vec<Target>>,
+    },
+    /// What the store says reaches these API servers so much later.
+    Lag {
+        by: Draw,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,6 +170,8 @@ pub enum DiskHarm {
     Fail(DiskOp),
     /// ENOSPC.
     Full,
+    /// Nothing moves.
+    Stall,
     /// Each sync takes this much longer.
     Slow(Draw),
 }

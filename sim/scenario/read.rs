@@ -9,10 +9,21 @@ const TOP: [&str; 13] = [
     "name", "seed", "cluster", "network", "knobs", "timeline", "load", "clients", "harm", "heal", "settle",
     "expect", "check",
 ];
-pub const HARMS: [&str; 8] =
-    ["crash", "power-cut", "pause", "restart", "partition", "network", "clock", "disk"];
+pub const HARMS: [&str; 11] = [
+    "crash",
+    "power-cut",
+    "pause",
+    "restart",
+    "partition",
+    "network",
+    "clock",
+    "disk",
+    "midway",
+    "hold",
+    "lag",
+];
 /// What a harm may say, wherever it stands.
-const HARM_KEYS: [&str; 14] = [
+const HARM_KEYS: [&str; 19] = [
     "upon-election",
     "crash",
     "power-cut",
@@ -22,6 +33,11 @@ const HARM_KEYS: [&str; 14] = [
     "network",
     "clock",
     "disk",
+    "midway",
+    "hold",
+    "lag",
+    "after",
+    "by",
     "of",
     "from",
     "direction",
@@ -246,25 +262,58 @@ fn harm(table: &Table<'_>) -> Result<Harm, Mistake> {
             (HarmKind::Link { latency, loss: or(&network, "loss", Draw::fixed(0), percent)? }, of?)
         }
         "clock" => (clock(node)?, of?),
+        "midway" => {
+            let after = or(table, "after", Draw::fixed(1), count)?;
+            (HarmKind::Midway { after }, only(node, &[Role::Manager, Role::Scheduler])?)
+        }
+        "hold" => (HarmKind::Hold { from: from(table)? }, targets(node)?),
+        "lag" => (HarmKind::Lag { by: time(table.need("by")?)? }, only(node, &[Role::ApiServer])?),
         _ => (HarmKind::Disk(disk(node)?), of?),
     };
-    for (key, belongs) in [("from", "partition"), ("direction", "partition"), ("flapping", "partition")] {
-        if let Some(node) = table.get(key).filter(|_| word != belongs) {
-            return Err(Mistake::new(
-                node.place,
-                format!("`{key}` says nothing about `{word}`"),
-                format!("`{belongs}:`"),
-            ));
-        }
-    }
+    belonging(table, word)?;
     Ok(Harm { kind, of, lasting, upon_election: table.get("upon-election").map(time).transpose()? })
 }
 
+/// What says more about one harm stands beside no other.
+fn belonging(table: &Table<'_>, word: &str) -> Result<(), Mistake> {
+    let belonging: [(&str, &[&str]); 5] = [
+        ("from", &["partition", "hold"]),
+        ("direction", &["partition"]),
+        ("flapping", &["partition"]),
+        ("after", &["midway"]),
+        ("by", &["lag"]),
+    ];
+    for (key, harms) in belonging {
+        if let Some(node) = table.get(key).filter(|_| !harms.contains(&word)) {
+            let message = format!("`{key}` says nothing about `{word}`");
+            return Err(Mistake::new(node.place, message, format!("`{}:`", harms.join(":` or `"))));
+        }
+    }
+    Ok(())
+}
+
+/// Targets of these roles: the harm means nothing to others.
+fn only(node: &Node, roles: &[Role]) -> Result<Vec<Target>, Mistake> {
+    let of = targets(node)?;
+    match of.iter().find(|target| !roles.contains(&target.role())) {
+        Some(target) => {
+            let words: Vec<&str> = roles.iter().map(|role| role.word()).collect();
+            let message = format!("this cannot be done to `{target}`");
+            Err(Mistake::new(node.place, message, format!("one {}", words.join(" or one "))))
+        }
+        None => Ok(of),
+    }
+}
+
+fn from(table: &Table<'_>) -> Result<Option<Vec<Target>>, Mistake> {
+    match table.get("from") {
+        Some(node) if !node.is_word("rest") => targets(node).map(Some),
+        _ => Ok(None),
+    }
+}
+
 fn partition(table: &Table<'_>) -> Result<HarmKind, Mistake> {
-    let from = match table.get("from") {
-        Some(node) if !node.is_word("rest") => Some(targets(node)?),
-        _ => None,
-    };
+    let from = from(table)?;
     let way = match table.get("direction") {
         None => Way::Both,
         Some(node) => match node.word("in, out or both")? {
@@ -289,12 +338,15 @@ fn clock(node: &Node) -> Result<HarmKind, Mistake> {
 }
 
 fn disk(node: &Node) -> Result<DiskHarm, Mistake> {
-    let table = node.table("disk", &["fail", "full", "slow"])?;
+    let table = node.table("disk", &["fail", "full", "stall", "slow"])?;
     if let Some(slow) = table.get("slow") {
         return Ok(DiskHarm::Slow(time(slow)?));
     }
     if table.get("full").is_some() {
         return Ok(DiskHarm::Full);
+    }
+    if table.get("stall").is_some() {
+        return Ok(DiskHarm::Stall);
     }
     let fail = table.need("fail")?;
     Ok(DiskHarm::Fail(match fail.word("read, write or sync")? {
@@ -438,16 +490,14 @@ fn possible(scenario: &Scenario, document: &Node) -> Result<(), Mistake> {
     let harms = scenario.harm.iter().map(|repeated| (&repeated.harm, repeated.line));
     for (harm, line) in timeline.chain(harms) {
         let from = match &harm.kind {
-            HarmKind::Partition { from: Some(from), .. } => from.as_slice(),
+            HarmKind::Partition { from: Some(from), .. } | HarmKind::Hold { from: Some(from) } => {
+                from.as_slice()
+            }
             _ => &[],
         };
         for target in harm.of.iter().chain(from) {
-            let (role, least) = match target {
-                Target::Leader => (Role::Member, 1),
-                Target::Some(_, role) | Target::Active(role) => (*role, 1),
-                Target::Exactly(process) => (process.role, process.number as i64),
-                Target::NodeRunning(_) => (Role::Node, 1),
-            };
+            let least = if let Target::Exactly(process) = target { process.number as i64 } else { 1 };
+            let role = target.role();
             let most = scenario.cluster.of(role).bounds().1;
             if most < least {
                 let place = yaml::Place { line, column: column_of(document, line) };
@@ -537,6 +587,10 @@ check: all
                 "name: x\ntimeline:\n  - at: 2s\n    crash: member-1\n    for: -8s\n",
                 "name: x\ntimeline:\n  - { at: 2s, crash: member-9 }\n",
                 "name: x\ntimeline:\n  - { at: 2s, scale: deployment/web, replicas: 3 }\n",
+                "name: x\ntimeline:\n  - { at: 2s, midway: leader, after: 2 }\n",
+                "name: x\ntimeline:\n  - { at: 2s, lag: all apiservers, for: 2s }\n",
+                "name: x\ntimeline:\n  - { at: 2s, pause: leader, by: 2s }\n",
+                "name: x\ntimeline:\n  - { at: 2s, hold: member-1, from: one node }\n",
                 "name: x\nload:\n  - { kube: { clients: 1 } }\n",
                 "name: x\nknobs: { snapshotEvry: 5 }\n",
                 "name: x\nheal: soon\n",

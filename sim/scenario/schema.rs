@@ -79,11 +79,12 @@ fn knobs() -> Value {
 fn harm(repeated: bool) -> Value {
     let mut harm = json!({
         "crash": of("target"), "power-cut": of("target"), "pause": of("target"), "restart": of("target"),
-        "partition": of("target"), "from": of("target"), "flapping": of("time"),
+        "partition": of("target"), "hold": of("target"), "from": of("target"), "flapping": of("time"),
         "direction": { "enum": ["in", "out", "both"] },
         "network": network(),
         "clock": table(json!({ "skew": of("shift"), "step": of("shift") }), &[]),
-        "disk": table(json!({ "fail": { "enum": ["read", "write", "sync"] }, "full": true, "slow": of("time") }), &[]),
+        "disk": table(json!({ "fail": { "enum": ["read", "write", "sync"] }, "full": true, "stall": true, "slow": of("time") }), &[]),
+        "midway": of("target"), "after": of("count"), "lag": of("target"), "by": of("time"),
         "of": of("target"), "for": of("time"), "upon-election": of("time"),
     });
     if repeated {

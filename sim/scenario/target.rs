@@ -64,6 +64,18 @@ pub enum Amount {
     All,
 }
 
+impl Target {
+    /// What those it means do.
+    pub fn role(&self) -> Role {
+        match self {
+            Target::Leader => Role::Member,
+            Target::Some(_, role) | Target::Active(role) => *role,
+            Target::Exactly(process) => process.role,
+            Target::NodeRunning(_) => Role::Node,
+        }
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -153,12 +153,14 @@ fn of_size(plan: &Plan, role: Role, count: u64) -> Plan {
     };
     for harm in &mut plan.harms {
         harm.of.retain(there);
-        if let Blow::Partition { from: Some(from), .. } = &mut harm.blow {
+        if let Blow::Partition { from: Some(from), .. } | Blow::Hold { from: Some(from) } = &mut harm.blow {
             from.retain(there);
         }
     }
     let nobody = |harm: &PlannedHarm| match &harm.blow {
-        Blow::Partition { from: Some(from), .. } => from.is_empty() || harm.of.is_empty(),
+        Blow::Partition { from: Some(from), .. } | Blow::Hold { from: Some(from) } => {
+            from.is_empty() || harm.of.is_empty()
+        }
         _ => harm.of.is_empty(),
     };
     plan.harms.retain(|harm| !nobody(harm));
@@ -220,6 +222,10 @@ fn harms(work: &mut Work<'_>) {
             plainer.push(partition(from.clone(), way, None));
             plainer.push(partition(None, way, flapping));
             plainer.push(partition(from, Way::Both, flapping));
+        }
+        if let Blow::Midway { after } = harm.blow {
+            let fewer = [0, 1, after / 2].into_iter().filter(|fewer| *fewer < after);
+            plainer.extend(fewer.map(|after| PlannedHarm { blow: Blow::Midway { after }, ..harm.clone() }));
         }
         let lasting = harm.until.saturating_sub(harm.at);
         let shorter = [lasting / 8, lasting / 4, lasting / 2];

@@ -28,7 +28,7 @@ mod wire;
 
 pub use datagram::DatagramSocket;
 pub use link::{Counters, Profile};
-pub use net::{Net, net};
+pub use net::{Held, Net, net};
 pub use process::{Death, Status};
 pub use record::set_note_sink;
 pub use stream::{TcpListener, TcpStream};

@@ -336,6 +336,16 @@ impl State {
     }
 }
 
+/// Ends of connections whose processes are kept from what arrives.
+#[derive(Clone, Debug, Default)]
+pub struct Held(Vec<EndId>);
+
+impl Held {
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// The nemesis's handle on the network. Processes are named; an unknown name is answered by `false`.
 #[derive(Clone, Copy, Debug)]
 pub struct Net(());
@@ -390,11 +400,50 @@ impl Net {
         with(|state| state.wire.profile.clone())
     }
 
-    /// Ends all cuts and all profiles of single links.
+    /// Keeps from `to` what arrives from `from` on the connections that are open now. They stay alive: its kernel
+    /// acknowledges until the window is full. New connections are free.
+    pub fn hold(self, from: &str, to: &str) -> Held {
+        let mut held = Held::default();
+        self.on_link(from, to, "hold", |state, link| {
+            let (from, to) = (state.wire.links[link].from, state.wire.links[link].to);
+            let theirs = state.ends.iter_mut().flatten();
+            for end in theirs.filter(|end| (end.host, end.peer_host) == (to, from)) {
+                if end.phase == Phase::Open && end.held {
+                    end.holds += 1;
+                    held.0.push(end.id);
+                }
+            }
+        });
+        held
+    }
+
+    /// Hands over what was held. Gives its bytes, and how many of the connections are gone.
+    pub fn release(self, held: &Held) -> (u64, usize) {
+        with(|state| {
+            let (mut bytes, mut gone) = (0, 0);
+            for id in &held.0 {
+                match state.end(*id) {
+                    Some((end, wire)) if end.held && end.phase != Phase::Dead => {
+                        record::event(end.host, "tcp release", id.serial, || end.remote.to_string());
+                        bytes += end.release(wire);
+                    }
+                    _ => gone += 1,
+                }
+            }
+            (bytes, gone)
+        })
+    }
+
+    /// Ends all cuts, all holds and all profiles of single links.
     pub fn heal_all(self) {
         with(|state| {
             for link in &mut state.wire.links {
                 (link.cut, link.profile) = (false, None);
+            }
+            let State { ends, wire, .. } = state;
+            for end in ends.iter_mut().flatten().filter(|end| end.holds > 0) {
+                end.holds = 1;
+                end.release(wire);
             }
         });
     }

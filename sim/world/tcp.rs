@@ -101,6 +101,8 @@ pub(crate) struct End {
     pub phase: Phase,
     /// The process holds it.
     pub held: bool,
+    /// How many harms keep from the process what arrives.
+    pub holds: u32,
     pub error: Option<io::ErrorKind>,
     pub reader: Option<Waker>,
     pub writer: Option<Waker>,
@@ -149,6 +151,7 @@ impl End {
             peer_host,
             phase,
             held: false,
+            holds: 0,
             error: None,
             reader: None,
             writer: None,
@@ -213,6 +216,16 @@ impl End {
         Ok(total)
     }
 
+    /// One harm less keeps from the process what has arrived; gives the bytes that come late.
+    pub fn release(&mut self, wire: &mut Wire) -> u64 {
+        let held = self.holds > 0;
+        self.holds = self.holds.saturating_sub(1);
+        if held && self.holds == 0 {
+            wire.wake.extend(self.reader.take())
+        }
+        self.unread
+    }
+
     /// No more will be written.
     pub fn finish(&mut self, wire: &mut Wire) {
         if self.finished || self.phase != Phase::Open {
@@ -226,6 +239,9 @@ impl End {
 
     /// Fills `out` with what was received; 0 at the end of the stream, `None` if there is nothing yet.
     pub fn read(&mut self, wire: &mut Wire, out: &mut tokio::io::ReadBuf<'_>) -> Option<io::Result<()>> {
+        if self.holds > 0 && self.phase != Phase::Dead {
+            return None;
+        }
         if self.inbox.is_empty() {
             return match (self.peer_finished, self.error.take()) {
                 (true, _) => Some(Ok(())),

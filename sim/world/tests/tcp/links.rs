@@ -191,3 +191,66 @@ fn a_full_window_is_probed_rarely() {
         assert!((40..=62).contains(&segments), "{segments} segments in 300 s");
     });
 }
+
+/// A server that says a byte every 100 ms on each connection, and a client that hears on one from the beginning
+/// (`old`) and on one it opens after 1.5 s (`new`): what is heard, and when.
+fn hears(world: &World) -> Arc<Mutex<Vec<(&'static str, Duration)>>> {
+    world.create("server", SERVER.into(), || async {
+        let listener = TcpListener::bind(addr()).await.map_err(|error| error.to_string())?;
+        loop {
+            let (mut stream, _) = listener.accept().await.map_err(|error| error.to_string())?;
+            madsim::task::spawn(async move {
+                while stream.write_all(b"x").await.is_ok() {
+                    timers::wait(MS(100)).await;
+                }
+            });
+        }
+    });
+    let heard: Arc<Mutex<Vec<(&str, Duration)>>> = Arc::default();
+    let told = heard.clone();
+    world.create("client", CLIENT.into(), move || {
+        for (name, from) in [("old", 10), ("new", 1_500)] {
+            let told = told.clone();
+            madsim::task::spawn(async move {
+                until(from).await;
+                let mut stream = TcpStream::connect(addr()).await.expect("the server listens");
+                while stream.read_u8().await.is_ok() {
+                    told.lock().unwrap().push((name, clock::elapsed()));
+                }
+            });
+        }
+        std::future::pending()
+    });
+    heard
+}
+
+#[test]
+fn a_held_connection_is_alive_and_silent_while_new_ones_are_free() {
+    World::run(1, |world| async move {
+        world.net().set_profile(Profile::steady(MS(1)..MS(5)));
+        let heard = hears(&world);
+        let count = |name: &str, from, to| {
+            let heard = heard.lock().unwrap();
+            heard.iter().filter(|(who, at)| *who == name && (MS(from)..MS(to)).contains(at)).count()
+        };
+        until(1_000).await;
+        let (held, none) = (net().hold("server", "client"), net().hold("client", "server"));
+        assert_eq!((held.count(), none.count()), (1, 1));
+        assert_eq!(net().release(&none), (0, 0));
+        until(3_000).await;
+        assert_eq!(count("old", 1_001, 3_000), 0);
+        assert!(count("new", 1_500, 3_000) >= 14);
+        let (late, gone) = net().release(&held);
+        assert!((18..=20).contains(&late) && gone == 0, "{late} {gone}");
+        until(3_050).await;
+        assert!(count("old", 3_000, 3_050) as u64 >= late);
+        // twice held is held until both have ended, or all is healed
+        let (one, _two) = (net().hold("server", "client"), net().hold("server", "client"));
+        net().release(&one);
+        until(4_000).await;
+        assert_eq!(count("old", 3_100, 4_000), 0);
+        net().heal_all();
+        until(5_000).await;
+        assert!(count("old", 4_000, 5_000) >= 17);
+    });
+}

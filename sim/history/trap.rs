@@ -1,0 +1,92 @@
+//! Death at an exact place of a process's work: between one of its writes to the API and the next. A process says
+//! each write under its lock right before it leaves (`Note::FencedWrite`), in its own context; it is killed while
+//! it says so, and what a dead process still does has no effect: the write it named never leaves.
+
+use base::Note;
+use futures::channel::oneshot;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use world::{Death, process};
+
+/// The write that was the last, if any was counted, and the one that never left.
+pub type Between = (Option<String>, String);
+
+pub struct Trap {
+    process: String,
+    left: u64,
+    last: Option<String>,
+    next: String,
+    /// Processes nobody else is to start again.
+    down: Arc<Mutex<BTreeSet<String>>>,
+    tell: oneshot::Sender<Between>,
+}
+
+impl Trap {
+    /// Springs before the write that comes after `after` more. Whoever drops the receiver takes the trap away.
+    pub fn new(
+        process: &str,
+        after: u64,
+        down: &Arc<Mutex<BTreeSet<String>>>,
+    ) -> (Trap, oneshot::Receiver<Between>) {
+        let (tell, told) = oneshot::channel();
+        let (process, down) = (process.to_string(), down.clone());
+        (Trap { process, left: after, last: None, next: String::new(), down, tell }, told)
+    }
+
+    /// Counts a write; gives the traps that spring.
+    pub fn count(traps: &mut Vec<Trap>, note: &Note) -> Vec<Trap> {
+        let Note::FencedWrite { identity, what, .. } = note else { return vec![] };
+        traps.retain(|trap| !trap.tell.is_canceled());
+        let due = |trap: &mut Trap| {
+            if trap.process != *identity {
+                return false;
+            }
+            if trap.left == 0 {
+                trap.next = what.clone();
+                return true;
+            }
+            trap.left -= 1;
+            trap.last = Some(what.clone());
+            false
+        };
+        traps.extract_if(.., due).collect()
+    }
+
+    /// Not to be called while what was seen is locked: a death is itself seen.
+    pub fn spring(self) {
+        self.down.lock().unwrap_or_else(PoisonError::into_inner).insert(self.process.clone());
+        process::kill(&self.process, Death::Process);
+        // nobody waits for it when the harm is over: then it does no more harm than that
+        let _ = self.tell.send((self.last, self.next));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(identity: &str, what: &str) -> Note {
+        Note::FencedWrite { identity: identity.into(), lock: "l".into(), what: what.into() }
+    }
+
+    #[test]
+    fn a_trap_springs_at_the_write_after_so_many_of_its_process() {
+        let (trap, _told) = Trap::new("manager-1", 2, &Arc::default());
+        let mut traps = vec![trap];
+        for note in [write("manager-1", "A"), write("manager-2", "B"), write("manager-1", "C")] {
+            assert!(Trap::count(&mut traps, &note).is_empty());
+        }
+        let sprung = Trap::count(&mut traps, &write("manager-1", "D"));
+        assert_eq!((sprung[0].last.as_deref(), sprung[0].next.as_str()), (Some("C"), "D"));
+        assert!(traps.is_empty());
+    }
+
+    #[test]
+    fn a_trap_nobody_waits_at_is_taken_away() {
+        let (trap, told) = Trap::new("manager-1", 0, &Arc::default());
+        let mut traps = vec![trap];
+        drop(told);
+        assert!(Trap::count(&mut traps, &write("manager-1", "A")).is_empty());
+        assert!(traps.is_empty());
+    }
+}
