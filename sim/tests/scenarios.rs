@@ -85,4 +85,5 @@ scenarios! {
     the_store_under_a_swarm: "kv-swarm",
     the_control_plane_under_a_swarm: "swarm",
     the_store_under_leaders_that_never_last: "elections-swarm",
+    views_under_a_swarm: "views-swarm",
 }
