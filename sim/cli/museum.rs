@@ -1,93 +1,15 @@
 //! Every historical bug, planted, must be found by the ordinary swarm: by a promise it is known to break, within
 //! its budget. No check is trusted until a planted bug has made it fail.
 
+mod pieces;
+
 use super::{args::Museum, args::Run, load, results::Ran, shrink, sweep};
 use crate::run::Outcome;
 use crate::shrink::Size;
+use pieces::{PIECES, Piece};
 
 /// Between the first seeds of two hunts.
 const APART: u64 = 1_000_000;
-
-/// A bug, the swarms that look for it in turn, and the promises it is known to break.
-struct Piece {
-    id: &'static str,
-    what: &'static str,
-    swarms: &'static [&'static str],
-    breaks: &'static [&'static str],
-}
-
-const RAFT: &[&str] = &[
-    "one leader a term",
-    "votes are on disk before they count",
-    "log matching",
-    "leader completeness",
-    "committed stays committed",
-    "commit and revision never go back",
-    "equal state at equal index",
-    "acknowledged is on a quorum of disks",
-    "linearizable",
-    "watch: reliable",
-    "watch: resumable",
-    "no process dies by itself",
-];
-const READS: &[&str] = &["linearizable"];
-const KV: &[&str] = &["kv-swarm", "elections-swarm"];
-const BOTH: &[&str] = &["swarm"];
-
-const fn piece(
-    id: &'static str,
-    what: &'static str,
-    swarms: &'static [&'static str],
-    breaks: &'static [&'static str],
-) -> Piece {
-    Piece { id, what, swarms, breaks }
-}
-
-const PIECES: &[Piece] = &[
-    piece("CANARY", "a client that lies about what it read", KV, READS),
-    piece("R03", "votes compared by index alone", KV, RAFT),
-    piece("R06", "an entry of an earlier term counted as committed", KV, RAFT),
-    piece("R08", "a vote answered before it is on disk", KV, RAFT),
-    piece("R15", "a read served before the first commit of the term", KV, READS),
-    piece("R18", "a leader reads locally without proof of leadership", KV, READS),
-    piece("R10", "appending truncates what was acknowledged", KV, RAFT),
-    piece("S01", "a single member acknowledges before its disk does", KV, RAFT),
-    piece(
-        "M02",
-        "compaction at a tombstone drops the deletion",
-        KV,
-        &["watch: reliable", "watch: resumable"],
-    ),
-    piece(
-        "W03",
-        "a progress notice overtakes events",
-        KV,
-        &["watch: bookmark", "watch: reliable", "watch: resumable"],
-    ),
-    piece("L01", "a deposed leader ends leases", KV, &["lease: not before its time"]),
-    piece("T07", "a write is sent twice", KV, READS),
-    piece(
-        "A01",
-        "a list is served from a cache that lags",
-        BOTH,
-        &["resourceVersion never goes back", "API watch: no gap after a list"],
-    ),
-    piece(
-        "C01",
-        "pods are created again before the first are seen",
-        BOTH,
-        &["surge", "no hot loop", "settles"],
-    ),
-    piece("P01", "a rollout trusts a count from before a set was scaled", BOTH, &["unavailable"]),
-    piece("P03", "a rollout forgets that new pods may not be ready yet", BOTH, &["unavailable"]),
-    piece("I07", "a namesake seen after a gap is taken for the one before", BOTH, &["settles", "owners"]),
-    piece(
-        "E01",
-        "a manager that lost its lock goes on writing",
-        BOTH,
-        &["no write by one that lost its lock"],
-    ),
-];
 
 pub fn museum(asked: &Museum) -> Result<i32, String> {
     let wanted = |piece: &&Piece| asked.bug.as_ref().is_none_or(|bug| bug == piece.id);

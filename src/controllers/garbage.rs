@@ -29,7 +29,9 @@ pub async fn run(context: &Context) {
     }
     // A deleted owner is noticed through its dependents.
     for (_, informer) in informers.values() {
-        for object in informer.cache().iter().filter(|object| !object.owner_refs().is_empty()) {
+        // kubernetes#109748: G02 never looks at what was there when it began.
+        let owned = |object: &&Arc<Object>| !object.owner_refs().is_empty() && !bug!("G02");
+        for object in informer.cache().iter().filter(owned) {
             queue.add(&id(&informers, object));
         }
     }
@@ -52,7 +54,7 @@ fn on_change(kind: &'static Kind, queue: &WorkQueue) -> impl Fn(&Delta) + Send +
     let queue = queue.clone();
     move |delta| {
         let object = delta.object();
-        let gone = matches!(delta, Delta::Deleted(_));
+        let gone = matches!(delta, Delta::Deleted(_)) || bug!("G02") && matches!(delta, Delta::Added(_));
         let waits = object.deletion_timestamp().is_some() && !object.finalizers().is_empty();
         if !gone && (!object.owner_refs().is_empty() || waits) {
             queue.add(&id_of(kind, object));

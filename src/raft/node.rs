@@ -424,12 +424,16 @@ impl Node {
     fn hand_out(&mut self) {
         if let Some((_, snapshot)) = self.installing.take_if(|(ticket, _)| *ticket <= self.disk.synced) {
             reached!("a snapshot was installed");
-            self.handed = snapshot.meta.index;
+            if !bug!("R26") {
+                self.handed = snapshot.meta.index; // openraft eed681d5: the older value won, and was applied again
+            }
             self.out.install = Some(snapshot);
         }
         let upto = self.commit.min(self.durable());
         if self.installing.is_none() && upto > self.handed {
-            self.out.committed = self.log.slice(self.handed.next(), upto, u64::MAX);
+            // etcd-io/etcd#10063: R13 counts as applied what is behind the page that was handed out.
+            let page = if bug!("R13") { 512 } else { u64::MAX };
+            self.out.committed = self.log.slice(self.handed.next(), upto, page);
             self.handed = upto;
         }
     }

@@ -4,7 +4,7 @@ use crate::check::MAX_TTL;
 use crate::state::{Lease, Write};
 use crate::{Command, DeleteRangeRequest, DeleteRangeResponse, Error, Event, KeyRange, Outcome};
 use crate::{PutRequest, PutResponse, Response, Store};
-use base::{Index, invariant, reached};
+use base::{Index, bug, invariant, reached};
 use imbl::OrdSet;
 
 type Applied = Result<(Response, Vec<Event>), Error>;
@@ -28,7 +28,12 @@ impl Store {
         };
         match applied {
             Ok((response, events)) => Outcome { response: Ok(response), events },
-            Err(error) => Outcome { response: Err(error), events: Vec::new() },
+            Err(error) => {
+                if bug!("S11") {
+                    self.applied = Index(index.0 - 1); // etcd#13946: what was refused does not count as applied
+                }
+                Outcome { response: Err(error), events: Vec::new() }
+            }
         }
     }
 

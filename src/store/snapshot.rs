@@ -7,7 +7,7 @@
 
 use crate::state::{Body, Lease, Live, Version};
 use crate::{Digest, Store};
-use base::Index;
+use base::{Index, bug};
 use bytes::Bytes;
 use imbl::OrdSet;
 use std::ops::Bound;
@@ -260,7 +260,8 @@ impl Store {
     /// Fills in what the snapshot leaves out; nothing if the parts contradict one another.
     fn derive(mut self) -> Option<Self> {
         for ((key, revision), version) in &self.versions {
-            if *revision >= self.compacted {
+            // etcd-io/etcd#19179: M03 restores no deletion into the index.
+            if *revision >= self.compacted && !(bug!("M03") && version.body.is_none()) {
                 self.log.insert((*revision, version.sub), key.clone());
             }
             match &version.body {
@@ -271,6 +272,10 @@ impl Store {
                     self.live.remove(key);
                 }
             }
+        }
+        if bug!("M01") {
+            // etcd-io/etcd#17780: the revision as what is left tells it, not as it was
+            self.revision = self.live.values().map(|live| live.modified).max().unwrap_or(1);
         }
         for (key, live) in self.live.iter().filter(|(_, live)| live.body.lease != 0) {
             self.leases.get_mut(&live.body.lease)?.keys.insert(key.clone());

@@ -70,6 +70,13 @@ impl Hub {
         self.lock().by_number.values().for_each(|stream| stream.wake.notify_one());
     }
 
+    /// Has every watch begin anew, as no watch ever may (bug museum W01).
+    pub fn rewind(&self) {
+        let mut streams = self.lock();
+        let watchers = streams.by_number.values_mut().flat_map(|stream| stream.watchers.values_mut());
+        watchers.for_each(Watcher::rewind);
+    }
+
     /// Streams and watches there are.
     pub fn count(&self) -> (usize, usize) {
         let streams = self.lock();

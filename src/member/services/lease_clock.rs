@@ -68,6 +68,9 @@ impl LeaseClock {
     /// This member leads no more: what it knows of the leases' time is worth nothing.
     pub fn demote(&mut self) {
         self.running = false;
+        if bug!("L07") {
+            return; // etcd#14087: what was due stays due after stepping down
+        }
         self.leases.clear();
         self.by_end.clear();
     }

@@ -16,6 +16,8 @@ pub struct Watcher {
     range: KeyRange,
     /// The first revision not handed out yet. Beyond the store's next one for a watch that starts in the future.
     next: i64,
+    /// What `next` was at first.
+    start: i64,
     no_puts: bool,
     no_deletes: bool,
     prev_kv: bool,
@@ -40,9 +42,11 @@ impl Watcher {
         // An empty key means the least key, and with that any key if the end is open.
         let key = if create.key.is_empty() { Bytes::from_static(b"\0") } else { create.key };
         let filtered = |filter: FilterType| create.filters.contains(&filter.into());
+        let start = if create.start_revision == 0 { current + 1 } else { create.start_revision };
         Self {
             range: KeyRange::new(&key, &create.range_end),
-            next: if create.start_revision == 0 { current + 1 } else { create.start_revision },
+            next: start,
+            start,
             no_puts: filtered(FilterType::Noput),
             no_deletes: filtered(FilterType::Nodelete),
             prev_kv: create.prev_kv,
@@ -54,6 +58,10 @@ impl Watcher {
     /// Everything before this revision has been handed out.
     pub fn next(&self) -> i64 {
         self.next
+    }
+
+    pub fn rewind(&mut self) {
+        self.next = self.start;
     }
 
     /// Tells of a new revision. A watcher that is up to date and wants none of its events is past it at once;
