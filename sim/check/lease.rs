@@ -28,12 +28,23 @@ fn ends(history: &History) -> BTreeMap<i64, (Nanos, bool)> {
     ends
 }
 
+/// When each grant was answered.
+fn grants(history: &History) -> BTreeMap<i64, Nanos> {
+    let grants = history.operations.iter().filter(|op| matches!(op.request, Request::Grant { .. }));
+    grants.filter_map(|op| Some((life(op)?.0, op.ret))).collect()
+}
+
 pub fn not_before(history: &History) -> Verdict {
-    let ends = ends(history);
+    let (ends, grants) = (ends(history), grants(history));
     let mut count = 0;
     for operation in &history.operations {
         let Some((lease, ttl)) = life(operation) else { continue };
         count += 1;
+        let known = grants.get(&lease).is_some_and(|granted| *granted <= operation.call);
+        if ttl == 0 && known && ends.get(&lease).is_none_or(|(end, _)| *end > operation.ret) {
+            let text = format!("lease {lease:x} was said to be gone, and had not ended");
+            return Verdict::Broken(vec![text, operation.to_string()]);
+        }
         let Some((end, true)) = ends.get(&lease) else { continue };
         let owed = operation.call + ttl;
         if operation.ret <= *end && *end < owed {

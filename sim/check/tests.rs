@@ -197,4 +197,7 @@ fn a_lease_that_ends_early_and_one_that_never_ends_are_flagged() {
     forgotten.notes.clear();
     assert!(broken(&lease::not_never(&forgotten, 0, 60 * SECOND, SECOND)));
     assert!(held(&lease::not_before(&forgotten)), "no end is not an early end");
+    let denied = [answered(Request::Grant { ttl: 5 }, 1, 5), answered(Request::KeepAlive { lease: 7 }, 4, 0)];
+    forgotten.operations = denied.to_vec();
+    assert!(broken(&lease::not_before(&forgotten)), "a lease that was granted is not gone before it ended");
 }

@@ -226,8 +226,11 @@ struct Holder {
 
 impl Holder {
     async fn hold(self, ttl: i64, renewals: u64, revoke: bool) {
-        for _ in 0..renewals {
-            rt::sleep(Duration::from_millis(ttl as u64 * 1_000 / 3)).await;
+        // Some renew for the last time when the lease's end may be under way.
+        let whole = ttl as u64 * 1_000 + self.lease as u64 % 700;
+        for n in 1..=renewals {
+            let last = n == renewals && renewals % 2 == 1;
+            rt::sleep(Duration::from_millis(if last { whole } else { ttl as u64 * 1_000 / 3 })).await;
             if now() / 1_000 >= self.ground.until || !self.renew().await {
                 return;
             }

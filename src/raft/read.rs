@@ -128,12 +128,11 @@ impl Node {
     /// A leader no more: it answers none of the reads it holds.
     pub(crate) fn drop_reads(&mut self) {
         let waiting = std::mem::take(&mut self.reads.waiting);
-        let mut under_way = std::mem::take(&mut self.reads.under_way);
-        // etcd-io/etcd#21375: R17 answers by a round of the old term, though the change of leader is known.
-        while let Some(round) = under_way.pop_front_if(|_| bug!("R17")) {
-            round.reads.into_iter().for_each(|read| self.answer_read(read, round.index));
-        }
+        let under_way = std::mem::take(&mut self.reads.under_way);
         let all = waiting.into_iter().chain(under_way.into_iter().flat_map(|round| round.reads));
-        all.for_each(|read| self.lose_read(read));
+        for read in all {
+            // etcd-io/etcd#21375: R17 answers, though the change of leader is known.
+            if bug!("R17") { self.answer_read(read, self.commit) } else { self.lose_read(read) }
+        }
     }
 }
