@@ -89,10 +89,7 @@ impl Cache {
         let (key, version) = (key_of(&object), version_of(&object));
         let new = Arc::new(object);
         let old = self.objects.get(&key).cloned();
-        if old.as_ref().is_some_and(|old| old.uid() == new.uid() && version_of(old) >= version)
-            && !bug!("I05")
-        // OpenSandbox#1673: the older state overwrites the newer
-        {
+        if old.as_ref().is_some_and(|old| old.uid() == new.uid() && version_of(old) >= version) {
             return vec![];
         }
         if let Some(old) = &old {
@@ -123,10 +120,7 @@ impl Cache {
     /// The whole state at `version`, from a list: what is not in it is deleted.
     pub fn replace(&mut self, items: Vec<Object>, version: u64) -> Vec<Delta> {
         let kept: BTreeSet<String> = items.iter().map(key_of).collect();
-        let mut gone: Vec<String> = self.objects.keys().filter(|key| !kept.contains(*key)).cloned().collect();
-        if bug!("I01") {
-            gone.clear(); // kubernetes#115620: what is not in the list stays for ever
-        }
+        let gone: Vec<String> = self.objects.keys().filter(|key| !kept.contains(*key)).cloned().collect();
         let mut deltas = vec![];
         for key in gone {
             let Some(old) = self.objects.remove(&key) else { continue };

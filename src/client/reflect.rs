@@ -42,9 +42,6 @@ impl Reflect {
         if bug!("A02") && !self.seen.is_empty() {
             return Step::List { version: "0".into() };
         }
-        if bug!("C02") && !self.expired {
-            return Step::List { version: "0".into() }; // kubernetes#59848: any state will do for a new leader
-        }
         let version = if self.expired { String::new() } else { self.seen.clone() };
         Step::List { version }
     }

@@ -14,7 +14,7 @@ use crate::frame::Frame;
 use crate::handle::View;
 use crate::proposal::Proposal;
 use crate::recover::restore;
-use base::{Note, Term};
+use base::{Note, Term, bug};
 use raft::{Effects, Entry, Input, Payload, Persist, Proposed, Refused, Role, RoleChange, Snapshot, Synced};
 
 /// What became of proposals.
@@ -88,6 +88,9 @@ impl Core {
                 Payload::Command(data) => {
                     let refuse = |reason| Error::Entry { index: entry.index, reason };
                     let Proposal { id, command } = Proposal::decode(data).map_err(refuse)?;
+                    if bug!("S02") {
+                        self.snapshot_if_due(entry.index); // etcd-io/etcd#13766: the index goes before the data
+                    }
                     let applied = self.handle.apply(entry.index, entry.term, &command);
                     if (id.origin, id.run) == (self.node.id(), self.run) {
                         self.proposals.applied(id.count, applied);

@@ -424,9 +424,7 @@ impl Node {
     fn hand_out(&mut self) {
         if let Some((_, snapshot)) = self.installing.take_if(|(ticket, _)| *ticket <= self.disk.synced) {
             reached!("a snapshot was installed");
-            if !bug!("R26") {
-                self.handed = snapshot.meta.index; // openraft eed681d5: the older value won, and was applied again
-            }
+            self.handed = snapshot.meta.index;
             self.out.install = Some(snapshot);
         }
         let upto = self.commit.min(self.durable());

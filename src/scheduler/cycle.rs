@@ -137,12 +137,7 @@ impl Scheduler {
         let now = rt::now() - self.epoch;
         match bound {
             Ok(()) => {
-                let mut state = lock(&self.state);
-                state.queue.remove(&key);
-                if bug!("K02") {
-                    state.view.forget(pod.uid()); // no longer assumed, not yet seen
-                }
-                drop(state);
+                lock(&self.state).queue.remove(&key);
                 let text = format!("Successfully assigned {key} to {node}");
                 self.recorder.normal(&pod, "Scheduled", text);
             }

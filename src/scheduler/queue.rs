@@ -2,7 +2,6 @@
 //! (1 s doubled to 10 s); one that fits nowhere waits until something changed that could help it, or five
 //! minutes (upstream's flush of the unschedulable pool).
 
-use base::bug;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -104,7 +103,6 @@ impl Queue {
             let due = self.backoff_of(&key);
             let Some(waiting) = self.pods.get_mut(&key) else { continue };
             match waiting.place {
-                Place::Unschedulable(_) if bug!("K03") => {} // stays where nobody looks
                 Place::Unschedulable(since) => waiting.place = Place::BackingOff((since + due).max(now)),
                 Place::Out => waiting.moved = true,
                 _ => {}

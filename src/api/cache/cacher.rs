@@ -12,7 +12,7 @@ use crate::{
     },
     refusal::Refusal,
 };
-use base::{Knobs, Note, bug, knobs::ms, reached};
+use base::{Knobs, Note, knobs::ms, reached};
 use objects::Kind;
 use rt::sync::{Signal, mpsc};
 use std::{
@@ -187,9 +187,7 @@ impl Cacher {
         let mut state = self.state();
         let revision = revision.max(state.revision);
         state.history.restart(revision);
-        if !bug!("A04") {
-            state.watchers.clear(); // kubernetes#116172: a watch that lives on misses what came in between
-        }
+        state.watchers.clear();
         state.snapshot = snapshot;
         state.revision = revision;
         state.ready = true;
