@@ -124,9 +124,7 @@ pub const PIECES: &[Piece] = &[
         &["caches equal the store", "API watch: no gap after a list"],
     ),
     piece("A12", "events go by another key than watchers are filed under", BOTH, LIVE),
-    piece("A14", "old events survive a cache that is filled anew", BOTH, GAP),
     piece("A18", "the end of a slow watch gets lost", BOTH, GAP),
     piece("I06", "a key that came while it was worked on is lost", BOTH, LIVE),
-    piece("P02", "a change of size in mid-rollout drops what is needed", BOTH, &["unavailable"]),
     piece("G02", "what was orphaned before the start stays", BOTH, &["settles", "owners"]),
 ];

@@ -30,9 +30,6 @@ impl History {
     /// The state was read anew at `from`: what happened in between is not known.
     pub fn restart(&mut self, from: i64) {
         base::invariant!(from >= self.from, "a watch cache's window never goes back");
-        if base::bug!("A14") {
-            return; // kubernetes#139618: old events stay to be found, with a gap behind them
-        }
         self.events.clear();
         self.from = from;
     }

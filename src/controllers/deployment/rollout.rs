@@ -83,9 +83,7 @@ pub fn scaled(deployment: &Object, sets: &Sets) -> Targets {
         let count = targets.get(sets, largest);
         targets.set(sets, largest, (count + left).max(0)); // what rounding left over
     }
-    if !bug!("P02") {
-        keep_available(deployment, sets, &mut targets); // kubernetes#72231: shrinks at once, whatever is ready
-    }
+    keep_available(deployment, sets, &mut targets);
     targets
 }
 
