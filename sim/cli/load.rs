@@ -61,6 +61,7 @@ pub fn scenario(path: &Path) -> Result<Scenario, String> {
 
 /// The plan that is asked for.
 pub fn plan(asked: &Run) -> Result<Plan, String> {
+    asked.bug.as_deref().map_or(Ok(()), super::museum::known)?;
     let path = find(&asked.scenario)?;
     let plan = if path.extension().is_some_and(|extension| extension == "json") {
         Plan::from_text(&text(&path)?).map_err(|wrong| format!("{}: {wrong}", path.display()))?

@@ -11,6 +11,18 @@ use pieces::{PIECES, Piece};
 /// Between the first seeds of two hunts.
 const APART: u64 = 1_000_000;
 
+/// A bug that is asked for can be planted, or there is a word that comes near.
+pub fn known(bug: &str) -> Result<(), String> {
+    let mut planted = pieces::planted();
+    if planted.any(|id| id == bug) {
+        return Ok(());
+    }
+    let hint = crate::scenario::words::nearest(bug, pieces::planted());
+    let hint = hint.map_or(String::new(), |id| format!("; did you mean {id}?"));
+    let all: Vec<&str> = pieces::planted().collect();
+    Err(format!("there is no bug {bug} that could be planted{hint}\nthere are {}", all.join(", ")))
+}
+
 pub fn museum(asked: &Museum) -> Result<i32, String> {
     let wanted = |piece: &&Piece| asked.bug.as_ref().is_none_or(|bug| bug == piece.id);
     let pieces: Vec<&Piece> = PIECES.iter().filter(wanted).collect();
@@ -151,4 +163,39 @@ fn hunt(piece: &Piece, asked: &Museum, base: u64) -> Result<Hunt, String> {
 fn broken_as_known(outcome: &Outcome, piece: &Piece) -> Option<String> {
     let mut broken = outcome.broken().map(|finding| finding.promise.clone());
     broken.find(|promise| piece.breaks.contains(&promise.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Every `bug!` of the tree.
+    fn in_the_tree() -> BTreeSet<String> {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let (mut todo, mut found) = (vec![root.join("src"), root.join("sim")], BTreeSet::new());
+        while let Some(path) = todo.pop() {
+            if path.is_dir() {
+                todo.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            } else if path.extension().is_some_and(|ending| ending == "rs") && !path.ends_with("museum.rs") {
+                let text = std::fs::read_to_string(path).unwrap();
+                let ids = text.split("bug!(\"").skip(1).filter_map(|rest| rest.split('"').next());
+                found.extend(ids.map(str::to_string));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn what_can_be_asked_for_is_what_is_planted() {
+        let known: BTreeSet<String> = pieces::planted().map(str::to_string).collect();
+        assert_eq!(known, in_the_tree());
+        assert_eq!(pieces::planted().count(), known.len(), "each stands on one list only");
+    }
+
+    #[test]
+    fn a_bug_that_nobody_planted_is_refused() {
+        assert_eq!(known("R15"), Ok(()));
+        assert!(known("R51").unwrap_err().contains("did you mean R"));
+    }
 }

@@ -10,6 +10,7 @@ const EVERY: u64 = 1_000;
 
 pub fn same(asked: &Same) -> Result<i32, String> {
     load::find(&asked.scenario)?;
+    asked.bug.as_deref().map_or(Ok(()), super::museum::known)?;
     let other = asked.with.clone().unwrap_or_else(child::this_build);
     let mut events = 0;
     for seed in asked.seeds.clone() {

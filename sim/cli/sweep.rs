@@ -109,6 +109,7 @@ fn again(asked: &Sweep) -> String {
 
 /// Those asked for, or every swarm there is; each can be read.
 fn scenarios(asked: &Sweep) -> Result<Vec<String>, String> {
+    asked.bug.as_deref().map_or(Ok(()), super::museum::known)?;
     let swarms = || SWARMS.iter().filter(|name| load::find(name).is_ok()).map(|name| name.to_string());
     let scenarios: Vec<String> =
         if asked.scenarios.is_empty() { swarms().collect() } else { asked.scenarios.clone() };
