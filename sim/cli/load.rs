@@ -1,10 +1,8 @@
 //! Scenarios and plans from files, or what is wrong with them.
 
-use super::args::{Look, Run};
+use super::args::Run;
 use crate::plan::{self, Plan};
-use crate::run::simulate::{self, Manner};
 use crate::scenario::{Scenario, read, words::nearest};
-use crate::story::{Story, file};
 use std::path::{Path, PathBuf};
 
 const FOLDERS: [&str; 2] = ["scenarios", "scenarios/bugs"];
@@ -27,6 +25,12 @@ pub fn find(name: &str) -> Result<PathBuf, String> {
 
 pub fn stem(path: &Path) -> String {
     path.file_stem().map_or(String::new(), |stem| stem.to_string_lossy().into_owned())
+}
+
+/// What is made of a run is called so.
+pub fn named(scenario: &str, seed: u64, bug: Option<&str>) -> String {
+    let bug = bug.map_or(String::new(), |bug| format!("-{bug}"));
+    format!("{}-{seed}{bug}", stem(Path::new(scenario)))
 }
 
 /// Every scenario of the system, in order; those of our own bugs last.
@@ -70,30 +74,6 @@ pub fn plan(asked: &Run) -> Result<Plan, String> {
         plan::plan(&scenario, asked.seed.unwrap_or(scenario.seed))
     };
     Ok(if asked.without_harm { plan.without_harm() } else { plan })
-}
-
-pub fn is_story(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "story")
-}
-
-/// The story that is asked for, if it is a saved one.
-pub fn saved(asked: &Look) -> Result<Option<Story>, String> {
-    let path = find(&asked.scenario)?;
-    if is_story(&path) { file::load(&path).map(Some) } else { Ok(None) }
-}
-
-/// The story that is asked for: from its file, or by running it.
-pub fn story(asked: &Look) -> Result<Story, String> {
-    if let Some(story) = saved(asked)? {
-        return Ok(story);
-    }
-    let run =
-        Run { scenario: asked.scenario.clone(), seed: asked.seed, bug: asked.bug.clone(), ..Run::default() };
-    let plan = plan(&run)?;
-    crate::run::watchdog::start(super::child::again(&Run { seed: Some(plan.seed), ..run }));
-    let manner = Manner { bug: asked.bug.clone(), story: true, ..Manner::default() };
-    let (_, trace) = simulate::simulate(&plan, &manner);
-    trace.story.ok_or_else(|| "the run left no story".to_string())
 }
 
 pub fn list() -> Result<i32, String> {

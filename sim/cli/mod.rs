@@ -12,6 +12,7 @@
 //! | `junit` | results of a sweep as JUnit XML |
 //! | `same` | determinism: two processes, and the first event that differs |
 //! | `shrink` | a failure made small |
+//! | `stories` | stories that are asked for |
 //! | `step` | a walk over a run |
 //! | `report` | a run as one page of HTML |
 //! | `museum` | every historical bug, found again |
@@ -30,6 +31,7 @@ mod run;
 mod same;
 mod shrink;
 mod step;
+mod stories;
 mod sweep;
 
 use args::{Args, Command};

@@ -1,6 +1,6 @@
 //! One run and its verdict, and a run again in two new processes.
 
-use super::{DIFFERENT, args::Run, child, load, report as page};
+use super::{DIFFERENT, args::Run, child, load, report as page, stories};
 use crate::report::{self, style::Style};
 use crate::run::{simulate, watchdog};
 use crate::story::{Story, file};
@@ -9,17 +9,17 @@ pub fn run(asked: &Run) -> Result<i32, String> {
     let plan = load::plan(asked)?;
     let asked = Run { seed: Some(plan.seed), ..asked.clone() };
     if let Some(path) = &asked.save_plan {
-        std::fs::write(path, plan.to_text()).map_err(|error| format!("{}: {error}", path.display()))?;
+        file::whole(path, plan.to_text().as_bytes())?;
     }
     let again = child::again(&asked);
     watchdog::start(again.clone());
     // the page shows the whole run without harm beside; a verdict needs only what it ended in
     let beside = asked.report.as_ref().filter(|_| !asked.no_twin);
-    let beside = beside.and_then(|_| page::twin(&plan, asked.bug.as_deref()));
+    let beside = beside.and_then(|_| stories::twin(&plan, asked.bug.as_deref()));
     let twin = if asked.no_twin || asked.without_harm || !plan.has_kube() || plan.harms.is_empty() {
         None
     } else if beside.is_some() {
-        page::finals(&plan, beside.as_ref())
+        stories::finals(&plan, beside.as_ref())
     } else {
         let calm = Run { without_harm: true, no_twin: true, story: None, report: None, ..asked.clone() };
         child::outcome(&calm).ok().filter(|twin| twin.settled.is_some()).map(|twin| twin.finals)

@@ -5,6 +5,7 @@ use crate::check::promise;
 use crate::plan::{self, Plan};
 use crate::run::{Outcome, watchdog::wall};
 use crate::shrink::{self, Size, Trial};
+use crate::story::file;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -18,13 +19,8 @@ pub fn shrink(asked: &Shrink) -> Result<i32, String> {
     let promise = broken(&run, plan.seed, asked.promise.as_deref())?;
     let limits = Limits { budget: asked.budget, jobs: asked.jobs.unwrap_or_else(sweep::cores) };
     let small = smallest(&plan, &promise, asked.bug.as_deref(), &limits);
-    let default = Path::new("target/shrunk").join(format!(
-        "{}-{}{}.yaml",
-        load::stem(Path::new(&asked.scenario)),
-        plan.seed,
-        asked.bug.as_ref().map_or(String::new(), |bug| format!("-{bug}"))
-    ));
-    let path = asked.output.clone().unwrap_or(default);
+    let name = format!("{}.yaml", load::named(&asked.scenario, plan.seed, asked.bug.as_deref()));
+    let path = asked.output.clone().unwrap_or_else(|| Path::new("target/shrunk").join(name));
     let origin = child::again(&Run { seed: Some(plan.seed), ..run.clone() });
     write(&path, &small, &promise, &origin, asked.bug.as_deref())?;
     let run = Run { scenario: path.display().to_string(), bug: asked.bug.clone(), ..Run::default() };
@@ -169,7 +165,7 @@ fn bar() -> ProgressBar {
     bar
 }
 
-pub fn sizes(from: &Size, to: &Size) -> String {
+fn sizes(from: &Size, to: &Size) -> String {
     format!(
         "{} harms became {}, {} operations {}, {} processes {}",
         from.harms, to.harms, from.operations, to.operations, from.processes, to.processes
@@ -187,10 +183,5 @@ fn write(path: &Path, small: &Small, name: &str, origin: &str, bug: Option<&str>
         format!("again: cargo tank run {}{bug}", path.display()),
     ];
     let comments: Vec<String> = comments.into_iter().filter(|comment| !comment.is_empty()).collect();
-    let text = plan::scenario(&small.plan, &comments);
-    let wrong = |error: std::io::Error| format!("{}: {error}", path.display());
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(wrong)?;
-    }
-    std::fs::write(path, text).map_err(wrong)
+    file::whole(path, plan::scenario(&small.plan, &comments).as_bytes())
 }

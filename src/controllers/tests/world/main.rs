@@ -6,10 +6,11 @@ mod managers;
 #[path = "../../../api/tests/world/stack.rs"]
 mod stack;
 
-use base::{Knobs, Note, knobs::ms};
+use base::{Knobs, Note};
 use client::{Client, ListOptions};
 use objects::{Kind, Object, kinds};
 use serde_json::{Value, json};
+use stack::eventually;
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -89,17 +90,6 @@ where
         });
         client.await;
     });
-}
-
-/// Looks until it is so, for `seconds` at the most.
-async fn eventually(seconds: u64, so: impl AsyncFn() -> bool) {
-    for _ in 0..seconds * 20 {
-        if so().await {
-            return;
-        }
-        rt::sleep(ms(50)).await;
-    }
-    panic!("it never came to be so");
 }
 
 async fn all(api: &Client, kind: &Kind) -> Vec<Object> {

@@ -11,6 +11,7 @@ use objects::{
     kinds::{lease, node, pod},
 };
 use serde_json::{Value, json};
+use stack::eventually;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -61,17 +62,6 @@ where
         })
         .await;
     });
-}
-
-/// Looks until it is so, for `seconds` at the most.
-async fn eventually(seconds: u64, so: impl AsyncFn() -> bool) {
-    for _ in 0..seconds * 20 {
-        if so().await {
-            return;
-        }
-        rt::sleep(ms(50)).await;
-    }
-    panic!("it never came to be so");
 }
 
 fn is_true(object: &Object, condition: &str) -> bool {

@@ -11,6 +11,7 @@ use objects::{
     kinds::{event, node, pod},
 };
 use serde_json::json;
+use stack::eventually;
 use std::sync::{Arc, Mutex};
 use world::{Death, World};
 
@@ -66,16 +67,6 @@ fn with_schedulers<F>(
         })
         .await;
     });
-}
-
-async fn eventually(seconds: u64, so: impl AsyncFn() -> bool) {
-    for _ in 0..seconds * 20 {
-        if so().await {
-            return;
-        }
-        rt::sleep(ms(50)).await;
-    }
-    panic!("it never came to be so");
 }
 
 async fn make_node(api: &Client, name: &str, cpu: &str) {
