@@ -50,6 +50,15 @@ impl Verdict {
     pub fn failed(&self) -> bool {
         matches!(self, Verdict::Broken(_) | Verdict::Undecided(_))
     }
+
+    /// What a failure has to show for itself, in lines.
+    pub fn evidence(&self) -> Vec<String> {
+        match self {
+            Verdict::Broken(lines) => lines.clone(),
+            Verdict::Undecided(why) => vec![format!("undecided, which counts as a failure: {why}")],
+            Verdict::Held(_) | Verdict::Idle => vec![],
+        }
+    }
 }
 
 /// A promise with its verdict.

@@ -1,7 +1,6 @@
 //! The results of a sweep as JUnit XML, which every CI system reads.
 
 use super::results::Ran;
-use crate::check::Verdict;
 use crate::run::{Outcome, Sum};
 
 /// One test case a run. Runs that failed to run at all have a reason instead of an outcome.
@@ -31,11 +30,7 @@ pub fn xml(results: &[Ran]) -> String {
 fn failure(outcome: &Outcome) -> String {
     let mut text = String::new();
     for finding in outcome.broken() {
-        let evidence = match &finding.verdict {
-            Verdict::Broken(evidence) => evidence.join("\n"),
-            Verdict::Undecided(why) => why.clone(),
-            _ => String::new(),
-        };
+        let evidence = finding.verdict.evidence().join("\n");
         let (promise, evidence) = (escape(&finding.promise), escape(&evidence));
         text.push_str(&format!("<failure message=\"{promise}\">{evidence}</failure>"));
     }

@@ -2,7 +2,6 @@
 //! can be merged; and at the end as a summary of distinct failures.
 
 use super::{FAILED, args::Run, child};
-use crate::check::Verdict;
 use crate::run::{Outcome, Sum};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,12 +45,8 @@ impl Ran {
                 vec![one("vacuous", &outcome.vacuous.join("; "))]
             }
             Ok(outcome) => {
-                let failed = outcome.broken().map(|finding| match &finding.verdict {
-                    Verdict::Broken(evidence) => {
-                        one(&finding.promise, evidence.first().map_or("", String::as_str))
-                    }
-                    Verdict::Undecided(why) => one(&finding.promise, &format!("undecided: {why}")),
-                    _ => one(&finding.promise, ""),
+                let failed = outcome.broken().map(|finding| {
+                    one(&finding.promise, finding.verdict.evidence().first().map_or("", String::as_str))
                 });
                 failed.collect()
             }
@@ -236,7 +231,7 @@ pub fn read(path: &Path) -> Result<(Results, u64), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Finding;
+    use crate::check::{Finding, Verdict};
 
     fn ran(seed: u64, evidence: &str, events: u64) -> Ran {
         let verdict = match evidence {

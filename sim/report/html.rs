@@ -6,7 +6,7 @@ use crate::check::{Finding, Verdict, promise};
 use crate::history::seconds;
 use crate::run::Sum;
 use crate::scenario::units::say_time;
-use crate::story::Story;
+use crate::story::{Story, place::Place};
 use serde::Serialize;
 
 const PAGE: &str = include_str!("page/page.html");
@@ -121,15 +121,11 @@ fn title(story: &Story) -> String {
 }
 
 /// Each broken promise; each line of its evidence goes to its place.
-fn broken(story: &Story, places: &[super::page::Place]) -> String {
+fn broken(story: &Story, places: &[Place]) -> String {
     let one = |finding: &Finding| {
-        let lines = match &finding.verdict {
-            Verdict::Broken(lines) => lines.clone(),
-            Verdict::Undecided(why) => vec![format!("undecided, which counts as a failure: {why}")],
-            Verdict::Held(_) | Verdict::Idle => vec![],
-        };
+        let lines = finding.verdict.evidence();
         let link = |line: &String| {
-            let of_line = |place: &&super::page::Place| {
+            let of_line = |place: &&Place| {
                 place.promise == finding.promise
                     && !place.evidence.is_empty()
                     && line.contains(&place.evidence)

@@ -110,11 +110,7 @@ fn findings(outcome: &Outcome, style: Style) -> Vec<String> {
                 style.dim(promise.source)
             ));
         }
-        let evidence = match &finding.verdict {
-            Verdict::Broken(evidence) => evidence.clone(),
-            Verdict::Undecided(why) => vec![format!("undecided, which counts as a failure: {why}")],
-            _ => vec![],
-        };
+        let evidence = finding.verdict.evidence();
         lines.extend(evidence.iter().take(8).map(|text| format!("    {text}")));
     }
     lines

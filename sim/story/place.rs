@@ -1,11 +1,11 @@
 //! Where in a story a broken promise points: the times its evidence names, and the times of the revisions it names.
 
 use super::Story;
-use crate::check::Verdict;
 use crate::history::Nanos;
+use serde::Serialize;
 
 /// A moment that the evidence of a broken promise names.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Place {
     pub at: Nanos,
     pub promise: String,
@@ -17,11 +17,7 @@ pub struct Place {
 pub fn places(story: &Story) -> Vec<Place> {
     let mut places = vec![];
     for finding in story.outcome.broken() {
-        let lines = match &finding.verdict {
-            Verdict::Broken(evidence) => evidence.clone(),
-            Verdict::Undecided(why) => vec![why.clone()],
-            _ => vec![],
-        };
+        let lines = finding.verdict.evidence();
         let before = places.len();
         for line in &lines {
             let times =

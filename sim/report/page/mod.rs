@@ -41,15 +41,7 @@ pub struct Run {
     pub scalings: Vec<objects::Scaling>,
     pub writes: Vec<objects::Written>,
     pub lags: Vec<objects::Lag>,
-    pub places: Vec<Place>,
-}
-
-/// Where a broken promise points.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Place {
-    pub at: Nanos,
-    pub promise: String,
-    pub evidence: String,
+    pub places: Vec<place::Place>,
 }
 
 impl Run {
@@ -57,7 +49,6 @@ impl Run {
         let lanes = Lanes::of(story);
         let pods = objects::pods(story, &lanes);
         let (rollouts, scalings) = objects::rollouts(story, &lanes);
-        let places = place::places(story).into_iter();
         let healed = story.plan.heal * 1_000;
         Run {
             title: title.to_string(),
@@ -75,9 +66,7 @@ impl Run {
             scalings,
             writes: objects::writes(story),
             lags: objects::lags(story, &lanes),
-            places: places
-                .map(|place| Place { at: place.at, promise: place.promise, evidence: place.evidence })
-                .collect(),
+            places: place::places(story),
             lanes: lanes.all,
         }
     }

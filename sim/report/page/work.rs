@@ -1,7 +1,6 @@
 //! What clients did, from call to answer, and which of it a broken promise's evidence names.
 
 use super::lanes::Lanes;
-use crate::check::Verdict;
 use crate::history::{Body, Nanos, Operation, Outcome, Request, seconds};
 use crate::story::Story;
 use serde::Serialize;
@@ -24,11 +23,7 @@ pub struct Work {
 
 /// Every line of evidence of every broken promise.
 pub fn evidence(story: &Story) -> impl Iterator<Item = String> {
-    story.outcome.broken().flat_map(|finding| match &finding.verdict {
-        Verdict::Broken(lines) => lines.clone(),
-        Verdict::Undecided(why) => vec![why.clone()],
-        Verdict::Held(_) | Verdict::Idle => vec![],
-    })
+    story.outcome.broken().flat_map(|finding| finding.verdict.evidence())
 }
 
 pub fn operations(story: &Story, lanes: &Lanes) -> Vec<Work> {
