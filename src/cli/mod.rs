@@ -64,11 +64,13 @@ pub struct ClientFlags {
 
 #[derive(Args)]
 pub struct KubeletFlags {
+    /// The API servers' addresses.
     #[arg(long, required = true, value_delimiter = ',')]
     apiserver: Vec<SocketAddr>,
     /// The node's name.
     #[arg(long)]
     node: String,
+    /// Where it remembers its containers; made if it is not there.
     #[arg(long)]
     data_dir: PathBuf,
 }

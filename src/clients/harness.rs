@@ -55,6 +55,21 @@ impl Process {
         Process(command.spawn().expect("the binary starts"))
     }
 
+    /// Ctrl-C; gives true when it ended by itself and said that all was well.
+    pub fn interrupt(&mut self) -> bool {
+        let sent = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+        let mut well = false;
+        eventually("it stops", Duration::from_secs(20), || match self.0.try_wait() {
+            Ok(Some(status)) => {
+                well = status.success();
+                Ok(())
+            }
+            waited => Err(format!("{waited:?}")),
+        });
+        well
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         let _ = self.0.kill();
@@ -71,7 +86,7 @@ impl Drop for Process {
 /// `wavetank serve` with its folder and ports.
 pub struct Served {
     /// Before the folder: it is stopped first.
-    _process: Process,
+    pub process: Process,
     pub folder: Folder,
     pub etcd: String,
     api: u16,
@@ -88,7 +103,7 @@ impl Served {
         line.extend(["--data-dir".into(), folder.0.join("data").display().to_string()]);
         let process = Process::start(&line, &folder.0.join("log"));
         let etcd: Vec<String> = (0..members).map(|i| format!("127.0.0.1:{}", first + 2 * i)).collect();
-        Served { _process: process, folder, etcd: etcd.join(","), api }
+        Served { process, folder, etcd: etcd.join(","), api }
     }
 
     pub fn etcdctl(&self, args: &[&str]) -> Command {

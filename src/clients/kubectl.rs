@@ -3,7 +3,7 @@
 use crate::harness::{KUBECTL, Served, eventually, succeed, text_of};
 use std::{io::Read, process::Stdio, thread, time::Duration};
 
-const WEB: &str = "
+pub const WEB: &str = "
 apiVersion: apps/v1
 kind: Deployment
 metadata: { name: web, labels: { app: web } }

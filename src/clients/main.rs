@@ -5,4 +5,5 @@
 mod etcdctl;
 mod harness;
 mod kubectl;
+mod roles;
 mod survival;
