@@ -3,7 +3,7 @@
 
 use super::Verdict;
 use crate::history::{ApiWatch, Event, History, seconds};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// `namespace/name` of a key of the store.
 fn name_of(key: &str, resource: &str) -> Option<String> {
@@ -49,7 +49,8 @@ fn one(watch: &ApiWatch, log: &BTreeMap<i64, Vec<Event>>) -> Result<u64, String>
         owed.extend(of_kind.map(|(name, delete)| (*revision, name, delete)));
     }
     let got = watch.events.iter().filter(|event| event.kind != "BOOKMARK");
-    let got: Vec<_> = got.map(|event| (event.version, event.key.clone(), event.kind == "DELETED")).collect();
+    let got: BTreeSet<_> =
+        got.map(|event| (event.version, event.key.clone(), event.kind == "DELETED")).collect();
     // what the judge itself is not sure of is not owed; what it is sure of must be there
     if let Some((revision, name, _)) = owed.iter().find(|event| !got.contains(event)) {
         return Err(format!("the change of {name} at {revision} never came, though {last} did"));

@@ -2,7 +2,7 @@
 //! not be searched for, only confirmed: against the model, and against real time.
 
 use super::Verdict;
-use crate::history::{Body, Change, Event, History, LOAD, Operation, Outcome, Request, seconds};
+use crate::history::{Body, Change, Event, History, LOAD, Operation, Outcome, Request, Span, seconds};
 use crate::model::{kv::Model, kv::Told, log::Log, log::say};
 use std::collections::BTreeMap;
 
@@ -38,6 +38,8 @@ struct Sweep<'a> {
     writes: BTreeMap<i64, &'a Operation>,
     /// Who wrote a value; values of the load are unique.
     authors: BTreeMap<&'a str, &'a Operation>,
+    /// What may have been deleted by someone who had no answer.
+    doubtful: Vec<&'a Span>,
     /// Writes without an answer whose effect was seen, by revision.
     found: Vec<(i64, &'a Operation)>,
     certain: BTreeMap<i64, Vec<Event>>,
@@ -51,7 +53,8 @@ impl<'a> Sweep<'a> {
         let seen = Log::from_watches(history);
         let broken = seen.contradiction.clone().map(|text| vec!["two watches disagree".to_string(), text]);
         let (writes, authors, certain) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Sweep { history, seen, writes, authors, found: vec![], certain, broken, reads: 0, unsure: 0 }
+        let (doubtful, found) = (vec![], vec![]);
+        Sweep { history, seen, writes, authors, doubtful, found, certain, broken, reads: 0, unsure: 0 }
     }
 
     fn complain(&mut self, evidence: Vec<String>) {
@@ -61,9 +64,12 @@ impl<'a> Sweep<'a> {
     fn collect_writes(&mut self) {
         for operation in &self.history.operations {
             if let Request::Write { changes, .. } = &operation.request {
+                let unknown = matches!(operation.outcome, Outcome::Unknown(_));
                 for change in changes {
-                    if let Change::Put { value, .. } = change {
-                        self.authors.insert(value, operation);
+                    match change {
+                        Change::Put { value, .. } => drop(self.authors.insert(value, operation)),
+                        Change::Delete { span } if unknown => self.doubtful.push(span),
+                        Change::Delete { .. } => {}
                     }
                 }
             }
@@ -197,11 +203,7 @@ impl<'a> Sweep<'a> {
     }
 
     fn may_have_deleted(&self, key: &str) -> bool {
-        self.history.operations.iter().any(|operation| {
-            matches!(operation.outcome, Outcome::Unknown(_))
-                && matches!(&operation.request, Request::Write { changes, .. } if changes.iter().any(
-                    |change| matches!(change, Change::Delete { span } if span.holds(key))))
-        })
+        self.doubtful.iter().any(|span| span.holds(key))
     }
 
     /// An answer that made no revision: a read, a guard that failed, a deletion of nothing.

@@ -8,13 +8,18 @@
 //! | `watch` | ordered, unique, atomic, reliable, resumable, bookmarked, filtered, previous values |
 //! | `lease` | not before its time, not never |
 //! | `objects` | what the store's history says of pods, nodes, deployments, owners and finalizers |
+//! | `inventory` | none: all objects at a moment, and how they are looked up |
 //! | `rollout` | surge and unavailability of deployments |
 //! | `fence` | no write by one that lost its lock |
+//! | `eviction` | no mass eviction |
 //! | `apiwatch` | the API server's watches against the store's history |
+//! | `sample` | none: right histories, for tests and for the bench |
 //! | `outcome` | caches equal the store, settled, quiet, as expected, as without harm |
 
 pub mod apiwatch;
+pub mod eviction;
 pub mod fence;
+pub mod inventory;
 pub mod lease;
 pub mod linear;
 #[cfg(test)]
@@ -24,8 +29,7 @@ pub mod outcome;
 pub mod promises;
 pub mod raft;
 pub mod rollout;
-#[cfg(test)]
-mod testing;
+pub mod sample;
 #[cfg(test)]
 mod tests;
 pub mod watch;

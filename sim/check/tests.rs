@@ -1,12 +1,12 @@
 //! Right histories are accepted; planted violations are flagged; and the O(n) check agrees with the search.
 
-use super::{Verdict, lease, linear::judge, testing::right, watch};
+use super::{Verdict, lease, linear::judge, sample::right, watch};
 use crate::history::*;
 use crate::model::search::explains;
 use base::Note;
 
 fn history(seed: u64, count: usize) -> History {
-    right(&mut base::stream::stream(seed, "right history"), 3, count)
+    right(&mut base::stream::stream(seed, "right history"), 3, 3, count)
 }
 
 fn held(verdict: &Verdict) -> bool {

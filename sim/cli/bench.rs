@@ -1,8 +1,9 @@
-//! How far: simulated seconds per wall second, runs per core-hour, events per second.
+//! How far: simulated seconds per wall second, runs per core-hour, events per second; and what checks cost.
 
 use super::args::Bench;
+use crate::check::{Verdict, linear, sample, watch};
 use crate::plan;
-use crate::run::{Outcome, simulate};
+use crate::run::{Outcome, simulate, watchdog::wall};
 use crate::scenario::read;
 
 const QUIET: &str = r#"
@@ -52,6 +53,38 @@ pub fn bench(asked: &Bench) -> Result<i32, String> {
             sum(|r| r.events) / wall
         );
     }
+    checks()?;
     println!("again: cargo tank bench --runs {}", asked.runs);
     Ok(0)
+}
+
+/// Operations of the history that checks are measured on.
+const OPERATIONS: usize = 100_000;
+
+/// What the checks of a long history take.
+fn checks() -> Result<(), String> {
+    let history = sample::right(&mut base::stream::stream(1, "bench"), 20, 1_000, OPERATIONS);
+    let began = wall();
+    let judged = linear::judge(&history);
+    let linear = began.elapsed();
+    let began = wall();
+    let verdicts = [
+        judged.verdict,
+        watch::ordered(&history),
+        watch::unique(&history),
+        watch::atomic(&history),
+        watch::filtered(&history),
+        watch::reliable(&history, &judged.log, true),
+        watch::previous(&history, &judged.log),
+    ];
+    if let Some(verdict) = verdicts.iter().find(|verdict| !matches!(verdict, Verdict::Held(_))) {
+        return Err(format!("a right history was not accepted: {verdict:?}"));
+    }
+    let watches = began.elapsed();
+    println!(
+        "a history of {OPERATIONS} operations: linearizable in {:.2} s, all promises of a watch in {:.2} s",
+        linear.as_secs_f64(),
+        watches.as_secs_f64()
+    );
+    Ok(())
 }

@@ -2,7 +2,7 @@
 //! may have been written that nobody saw.
 
 use crate::history::{Change, Event, Guard, Kv, Span};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -26,6 +26,15 @@ pub enum Told<T> {
     Unsure,
 }
 
+impl<T> Told<T> {
+    fn sure(self) -> Option<T> {
+        match self {
+            Told::Sure(told) => Some(told),
+            Told::Unsure => None,
+        }
+    }
+}
+
 impl Model {
     pub fn get(&self, key: &str) -> Told<Option<&Kv>> {
         match self.keys.get(key) {
@@ -45,7 +54,9 @@ impl Model {
         if self.unsure {
             return Told::Unsure;
         }
-        Told::Sure(self.keys.values().flatten().filter(|kv| span.holds(&kv.key)).collect())
+        let from = self.keys.range::<str, _>((Bound::Included(span.from.as_str()), Bound::Unbounded));
+        let within = from.take_while(|(key, _)| span.holds(key));
+        Told::Sure(within.filter_map(|(_, kv)| kv.as_ref()).collect())
     }
 
     /// Whether every guard holds; None when that cannot be told.
@@ -62,12 +73,17 @@ impl Model {
 
     /// The events these changes make as one revision, the next; None when that cannot be told.
     pub fn effect(&self, changes: &[Change], revision: i64) -> Option<Vec<Event>> {
-        let mut after = self.clone();
-        let mut events = vec![];
+        let mut events: Vec<Event> = vec![];
+        // what the changes before this one made of a key
+        let mut changed: BTreeMap<String, Option<Kv>> = BTreeMap::new();
         for change in changes {
+            let first = events.len();
             match change {
                 Change::Put { key, value, lease } => {
-                    let Told::Sure(prev) = after.get(key) else { return None };
+                    let prev = match changed.get(key) {
+                        Some(kv) => kv.as_ref(),
+                        None => self.get(key).sure()?,
+                    };
                     let kv = Kv {
                         key: key.clone(),
                         value: value.clone(),
@@ -79,12 +95,16 @@ impl Model {
                     events.push(Event { delete: false, kv, prev: prev.cloned() });
                 }
                 Change::Delete { span } => {
-                    let Told::Sure(found) = after.range(span) else { return None };
-                    events.extend(found.iter().map(|kv| deletion(kv, revision)));
+                    let untouched = self.range(span).sure()?.into_iter();
+                    let untouched = untouched.filter(|kv| !changed.contains_key(&kv.key));
+                    let changed = changed.values().flatten().filter(|kv| span.holds(&kv.key));
+                    let found: BTreeMap<&str, &Kv> =
+                        untouched.chain(changed).map(|kv| (kv.key.as_str(), kv)).collect();
+                    events.extend(found.into_values().map(|kv| deletion(kv, revision)));
                 }
             }
-            for event in &events {
-                after.take(event);
+            for event in &events[first..] {
+                changed.insert(event.kv.key.clone(), (!event.delete).then(|| event.kv.clone()));
             }
         }
         Some(events)
@@ -147,6 +167,15 @@ mod tests {
         let Told::Sure(Some(kv)) = model.get("a") else { panic!() };
         assert_eq!((kv.create, kv.modified, kv.version), (5, 5, 1));
         assert_eq!(model.holds(&[Guard { key: "b".into(), modified: 5 }]), Some(true));
+        let deleted = Change::Delete { span: Span::one("b") };
+        let events = model.effect(&[put("b", "2"), deleted.clone(), put("b", "3"), deleted], 6).unwrap();
+        let (deletes, versions): (Vec<bool>, Vec<i64>) =
+            events.iter().map(|event| (event.delete, event.kv.version)).unzip();
+        assert_eq!(deletes, [false, true, false, true], "each change sees what those before it made");
+        assert_eq!(versions, [2, 0, 1, 0]);
+        let events = model.effect(&[put("c", "1"), Change::Delete { span: Span::all() }], 6).unwrap();
+        let gone: Vec<&str> = events[1..].iter().map(|event| event.kv.key.as_str()).collect();
+        assert_eq!(gone, ["a", "b", "c"]);
         model.skip(6);
         assert_eq!(model.holds(&[Guard { key: "b".into(), modified: 5 }]), None);
     }

@@ -1,13 +1,13 @@
-//! Right histories, made by the model, for tests to plant violations in.
+//! Right histories, made by the model: tests plant violations in them, the bench measures checks on them.
 
 use crate::history::*;
 use crate::model::kv::{Model, Told};
 use base::stream::Stream;
 use rand::Rng;
 
-/// `count` operations of `clients` clients, overlapping in time, each answered as the model says at a moment
+/// `count` operations of `clients` clients on `keys` keys, overlapping in time, each answered as the model says at a moment
 /// between call and return; one in eight writes loses its answer. A watch of all keys sees everything.
-pub fn right(stream: &mut Stream, clients: usize, count: usize) -> History {
+pub fn right(stream: &mut Stream, clients: usize, keys: u64, count: usize) -> History {
     let mut model = Model::default();
     let mut history = History::default();
     let mut watch = Watch::new("observer", Span::all(), 2, 0);
@@ -24,7 +24,7 @@ pub fn right(stream: &mut Stream, clients: usize, count: usize) -> History {
     }
     done.sort_unstable();
     for (point, client, call, ret, n) in done {
-        let request = draw(stream, &model, n);
+        let request = draw(stream, &model, keys, n);
         let (answer, events) = execute(&mut model, &request);
         if !events.is_empty() {
             let (at, what) = (point + 1, FrameKind::Events { partial: false });
@@ -45,8 +45,8 @@ pub fn right(stream: &mut Stream, clients: usize, count: usize) -> History {
     history
 }
 
-fn draw(stream: &mut Stream, model: &Model, n: usize) -> Request {
-    let key = format!("{LOAD}{}", stream.gen_range(0..3));
+fn draw(stream: &mut Stream, model: &Model, keys: u64, n: usize) -> Request {
+    let key = format!("{LOAD}{}", stream.gen_range(0..keys));
     let put = Change::Put { key: key.clone(), value: format!("v{n}"), lease: 0 };
     let known = match model.get(&key) {
         Told::Sure(Some(kv)) => kv.modified,
