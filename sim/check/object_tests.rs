@@ -215,8 +215,10 @@ fn caches_that_differ_needless_writes_and_another_end_are_flagged() {
     let objects = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
     assert!(held(&outcome::twin(&objects(&["a", "b"]), &objects(&["a", "b"]))));
     assert!(broken(&outcome::twin(&objects(&["a", "b"]), &objects(&["a"]))));
-    assert!(held(&outcome::settles(Some(5), None, 9)));
-    assert!(broken(&outcome::settles(None, Some("pod a has no node"), 9)));
+    assert!(held(&outcome::settles(Some(5), &[], 9)));
+    let why = objects(&["pod a has no node", "manager-1 is down"]);
+    let told = outcome::settles(None, &why, 9_000_000_000).evidence();
+    assert_eq!(told, ["pod a has no node: not at rest 9.000 s after the heal", "manager-1 is down"]);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! What the store's own history says of pods, nodes, deployments, owners and finalizers: every write is one step,
 //! and each promise is looked at after every step.
 
-use super::Verdict;
+use super::{Verdict, inventory::Inventory};
 use crate::history::{Event, Nanos, seconds};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// One write of one object.
 pub struct Step<'a> {
@@ -14,7 +14,7 @@ pub struct Step<'a> {
     pub old: Option<&'a Value>,
     pub new: Option<&'a Value>,
     /// All objects as they were before it.
-    pub all: &'a BTreeMap<String, Value>,
+    pub all: &'a Inventory,
 }
 
 /// Judges every step of a history; stops at the first complaint.
@@ -22,7 +22,7 @@ pub trait Look {
     fn step(&mut self, step: &Step<'_>) -> Result<(), Vec<String>>;
     fn looked_at(&self) -> (u64, &'static str);
     /// Called when all steps are done.
-    fn end(&mut self, _all: &BTreeMap<String, Value>) -> Result<(), Vec<String>> {
+    fn end(&mut self, _all: &Inventory) -> Result<(), Vec<String>> {
         Ok(())
     }
 }
@@ -33,7 +33,7 @@ pub fn judge(
     times: &BTreeMap<i64, Nanos>,
     looks: &mut [Box<dyn Look>],
 ) -> Vec<Verdict> {
-    let mut all: BTreeMap<String, Value> = BTreeMap::new();
+    let mut all = Inventory::default();
     let mut broken: Vec<Option<Vec<String>>> = looks.iter().map(|_| None).collect();
     for (revision, events) in log {
         for event in events {
@@ -56,10 +56,7 @@ pub fn judge(
                     *broken = Some([vec![place], evidence].concat());
                 }
             }
-            match new {
-                Some(new) => all.insert(event.kv.key.clone(), new),
-                None => all.remove(&event.kv.key),
-            };
+            all.set(&event.kv.key, new);
         }
     }
     let verdicts = looks.iter_mut().zip(broken).map(|(look, broken)| {
@@ -205,10 +202,8 @@ impl Look for Owners {
         let leaves = step.new.is_none_or(|new| !new["metadata"]["deletionTimestamp"].is_null());
         let (true, Some((owner, name))) = (leaves, owner(old)) else { return Ok(()) };
         self.looked_at += 1;
-        let alive = step
-            .all
-            .values()
-            .any(|other| uid(other) == owner && other["metadata"]["deletionTimestamp"].is_null());
+        let mut owners = step.all.of_uid(owner);
+        let alive = owners.any(|other| other["metadata"]["deletionTimestamp"].is_null());
         let wanted = number(old, &["spec", "replicas"]);
         if alive && wanted > 0 {
             return Err(vec![format!(
@@ -218,15 +213,14 @@ impl Look for Owners {
         Ok(())
     }
 
-    fn end(&mut self, all: &BTreeMap<String, Value>) -> Result<(), Vec<String>> {
+    fn end(&mut self, all: &Inventory) -> Result<(), Vec<String>> {
         if !self.settled {
             return Ok(());
         }
-        let uids: BTreeSet<&str> = all.values().map(uid).collect();
-        for (key, object) in all {
+        for (key, object) in all.all() {
             let Some((owner, name)) = owner(object) else { continue };
             self.looked_at += 1;
-            if !uids.contains(owner) {
+            if all.of_uid(owner).next().is_none() {
                 return Err(vec![format!("{key} is left over: its owner {name} ({owner}) is gone")]);
             }
         }
@@ -252,10 +246,8 @@ impl Look for Capacity {
         }
         let Some(there) = step.all.get(&format!("/registry/nodes/{node}")) else { return Ok(()) };
         self.0 += 1;
-        let on_node = |pod: &&Value| text(pod, &["spec", "nodeName"]) == node && !is_finished(pod);
-        let pods = step.all.range("/registry/pods/".to_string().."/registry/pods0".to_string());
-        let others: Vec<&Value> =
-            pods.filter(|(key, _)| *key != step.key).map(|(_, pod)| pod).filter(on_node).collect();
+        let others = step.all.on_node(node).filter(|(key, pod)| *key != step.key && !is_finished(pod));
+        let others: Vec<&Value> = others.map(|(_, pod)| pod).collect();
         let allocatable = &there["status"]["allocatable"];
         for resource in ["cpu", "memory"] {
             let Some(limit) = allocatable[resource].as_str().and_then(milli) else { continue };

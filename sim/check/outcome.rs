@@ -114,14 +114,14 @@ pub fn deaths(
     }
 }
 
-pub fn settles(settled: Option<Nanos>, unsettled: Option<&str>, limit: Nanos) -> Verdict {
-    match (settled, unsettled) {
-        (Some(after), _) => Verdict::Held(format!("after {}", seconds(after))),
-        (None, reason) => {
-            let reason = reason.unwrap_or("it never came to rest").to_string();
-            Verdict::Broken(vec![format!("not at rest {} after the heal", seconds(limit)), reason])
-        }
+/// `why`: what the system was waiting for when time was up, and whatever else tells of it.
+pub fn settles(settled: Option<Nanos>, why: &[String], limit: Nanos) -> Verdict {
+    if let Some(after) = settled {
+        return Verdict::Held(format!("after {}", seconds(after)));
     }
+    let (first, rest) = why.split_first().map_or(("it never stayed at rest", &[][..]), |(a, b)| (a, b));
+    let first = format!("{first}: not at rest {} after the heal", seconds(limit));
+    Verdict::Broken([&[first], rest].concat())
 }
 
 pub fn expected(expect: &[Expect], deployments: &[Value], reached: &BTreeMap<String, u64>) -> Verdict {
@@ -161,13 +161,18 @@ pub fn expected(expect: &[Expect], deployments: &[Value], reached: &BTreeMap<Str
 
 /// The final objects against those of the same seed without harm.
 pub fn twin(ours: &[String], theirs: &[String]) -> Verdict {
-    let missing =
-        theirs.iter().filter(|line| !ours.contains(line)).map(|line| format!("without harm: {line}"));
-    let extra = ours.iter().filter(|line| !theirs.contains(line)).map(|line| format!("with harm:    {line}"));
-    let differences: Vec<String> = missing.chain(extra).collect();
+    let differences = differences(ours, theirs);
     match differences.is_empty() {
         true if theirs.is_empty() => Verdict::Idle,
         true => Verdict::Held(format!("{} objects", theirs.len())),
         false => Verdict::Broken(differences),
     }
+}
+
+/// Which objects are not as in the same seed without harm.
+pub fn differences(ours: &[String], theirs: &[String]) -> Vec<String> {
+    let missing =
+        theirs.iter().filter(|line| !ours.contains(line)).map(|line| format!("without harm: {line}"));
+    let extra = ours.iter().filter(|line| !theirs.contains(line)).map(|line| format!("with harm:    {line}"));
+    missing.chain(extra).collect()
 }

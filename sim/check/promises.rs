@@ -128,6 +128,11 @@ pub const PROMISES: &[Promise] = &[
         "Only the holder of the leader-election Lease acts.",
         KUBE,
     ),
+    promise_of(
+        "no mass eviction",
+        "If none of the nodes is healthy, the trouble is taken for one of connectivity, and nothing is evicted.",
+        "Kubernetes, Nodes",
+    ),
     promise_of("caches equal the store", "A cache that has caught up holds what the store holds.", KUBE),
     promise_of("settles", "Once harm ends, the system reaches the desired state, and stays there.", KUBE),
     promise_of("no hot loop", "When nothing changes, nothing is written.", KUBE),

@@ -67,20 +67,6 @@ fn share(value: &Value, replicas: i64, up: bool) -> i64 {
     if up { (hundredths + 99) / 100 } else { hundredths / 100 }
 }
 
-/// Replica sets of a deployment in these objects.
-fn sets<'a>(
-    all: &'a BTreeMap<String, Value>,
-    deployment: &str,
-) -> impl Iterator<Item = (&'a String, &'a Value)> {
-    let range = all.range("/registry/replicasets/".to_string().."/registry/replicasets0".to_string());
-    range.filter(move |(_, set)| owner(set).is_some_and(|(uid, _)| uid == deployment))
-}
-
-fn pods<'a>(all: &'a BTreeMap<String, Value>, set: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
-    let range = all.range("/registry/pods/".to_string().."/registry/pods0".to_string());
-    range.filter(move |(_, pod)| owner(pod).is_some_and(|(uid, _)| uid == set))
-}
-
 /// A rollout never asks for more than replicas + maxSurge, and a ReplicaSet never makes more than it is asked for.
 #[derive(Default)]
 pub struct Surge {
@@ -129,7 +115,7 @@ impl Surge {
             return Ok(());
         }
         self.looked_at += 1;
-        let others = sets(step.all, deployment).filter(|(key, _)| *key != step.key);
+        let others = step.all.owned("replicasets", deployment).filter(|(key, _)| *key != step.key);
         let total = wants + others.map(|(_, set)| number(set, &["spec", "replicas"])).sum::<i64>();
         if total > most {
             return Err(vec![format!("deployment {name} asks for {total} pods in all; its bound is {most}")]);
@@ -144,7 +130,7 @@ impl Surge {
             return Ok(());
         }
         self.looked_at += 1;
-        let active = pods(step.all, set).filter(|(_, pod)| is_active(pod)).count() as i64 + 1;
+        let active = step.all.owned("pods", set).filter(|(_, pod)| is_active(pod)).count() as i64 + 1;
         if active > wanted {
             return Err(vec![format!("ReplicaSet {name} now has {active} pods; it was asked for {wanted}")]);
         }
@@ -214,11 +200,14 @@ impl Unavailable {
         self.looked_at += 1;
         // of each set, the ready pods that are left when it has shrunk to its size; unready ones go first
         let ready = |set: &Value, counts: &dyn Fn(&str, &Value) -> bool| {
-            let all = pods(step.all, text(set, &["metadata", "uid"]));
+            let all = step.all.owned("pods", text(set, &["metadata", "uid"]));
             all.filter(|(key, pod)| is_active(pod) && counts(key, pod)).count() as i64
         };
         let sum = |counts: &dyn Fn(&str, &Value) -> bool, size: &dyn Fn(&str, &Value) -> i64| -> i64 {
-            sets(step.all, deployment).map(|(key, set)| ready(set, counts).min(size(key, set))).sum()
+            step.all
+                .owned("replicasets", deployment)
+                .map(|(key, set)| ready(set, counts).min(size(key, set)))
+                .sum()
         };
         let lately = |key: &str| self.ready.get(key).is_some_and(|seen| step.revision - seen < RECENT);
         let long = |key: &str| self.since.get(key).is_some_and(|since| step.revision - since >= NEWS);

@@ -2,6 +2,7 @@
 
 pub mod seen;
 pub mod trap;
+pub mod work;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,8 @@
 //! What has been seen so far in a running simulation: shared by clients, which write it, the nemesis, which must
 //! know who leads, and the runner. One thread; never locked across an await.
 
-use super::trap::Trap;
 use super::*;
+use super::{trap::Trap, work::Work};
 use crate::{check::raft::Raft, scenario::Role};
 use base::{MemberId, Note, Term};
 use std::{
@@ -40,6 +40,7 @@ pub struct State {
     /// When each planned operation of a client began.
     pub starts: BTreeMap<String, Vec<Nanos>>,
     pub phase: &'static str,
+    pub work: Work,
     /// Users whose wishes are not all granted yet.
     pub busy: BTreeMap<String, String>,
 }
@@ -77,6 +78,7 @@ impl Seen {
             all_notes: None,
             starts: BTreeMap::new(),
             phase: "boot",
+            work: Work::default(),
             busy: BTreeMap::new(),
         })))
     }
@@ -89,6 +91,7 @@ impl Seen {
     pub fn note(&self, at: Nanos, process: &str, note: Note) {
         let mut state = self.lock();
         state.raft.see(at, &note);
+        state.work.see(at, process, &note);
         if let Some(all) = &mut state.all_notes {
             // a note is told right after it went into the record
             all.push((world::record::events() - 1, note.clone()));
@@ -111,6 +114,7 @@ impl Seen {
             Note::LeaseEnded { .. }
                 | Note::Elected { .. }
                 | Note::FencedWrite { .. }
+                | Note::Evicting { .. }
                 | Note::Container { .. }
                 | Note::Cache { .. }
                 | Note::Leader { .. }

@@ -95,10 +95,8 @@ fn start(world: &World, plan: &Plan, process: Process, knobs: &Knobs) {
                     scheduler::run(config).await.map_err(|error| error.to_string())
                 }
                 _ => {
-                    let (cpu_milli, memory_bytes, pods) = (4_000, 8 << 30, 30);
                     let (node, data_dir) = (name, "/kubelet".into());
-                    let config =
-                        kubelet::Config { node, apiservers, data_dir, cpu_milli, memory_bytes, pods, knobs };
+                    let config = kubelet::Config { node, apiservers, data_dir, knobs };
                     kubelet::run(config).await.map_err(|error| error.to_string())
                 }
             }

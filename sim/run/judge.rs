@@ -3,7 +3,8 @@
 use super::settle;
 use super::simulate::{End, breach};
 use crate::check::{
-    Finding, PROMISES, Verdict, apiwatch, fence, lease, linear, objects, outcome, raft, rollout, watch,
+    Finding, PROMISES, Verdict, apiwatch, eviction, fence, lease, linear, objects, outcome, raft, rollout,
+    watch,
 };
 use crate::history::{Event, Nanos, seen::State};
 use crate::plan::{Aim, Blow, Plan};
@@ -99,6 +100,7 @@ fn histories(plan: &Plan, state: &State, end: &End, verdicts: &mut BTreeMap<&str
     verdicts.insert("API watch: no gap after a list", apiwatch::no_gap(history, &log));
     verdicts.insert("resourceVersion never goes back", apiwatch::never_back(history));
     verdicts.insert("no write by one that lost its lock", fence::fenced(&history.notes));
+    verdicts.insert("no mass eviction", eviction::gradual(&history.notes, &plan.knobs()));
     verdicts.insert("caches equal the store", outcome::caches(&history.notes, &log));
     if plan.has_kube() {
         objects_of(state, end, &log, verdicts);
@@ -159,7 +161,10 @@ fn ends(
     twin: Option<&[String]>,
     verdicts: &mut BTreeMap<&str, Verdict>,
 ) {
-    verdicts.insert("settles", outcome::settles(end.settled, end.unsettled.as_deref(), plan.settle * 1_000));
+    let finals = super::finals::finals(state);
+    let unlike = twin.map_or(vec![], |theirs| outcome::differences(&finals, theirs));
+    let why = [end.unsettled.as_slice(), &unlike].concat();
+    verdicts.insert("settles", outcome::settles(end.settled, &why, plan.settle * 1_000));
     if end.settled.is_none() {
         return;
     }
@@ -179,7 +184,7 @@ fn ends(
     let deployments: Vec<Value> = settle::live_of(state, "deployments");
     verdicts.insert("as expected", outcome::expected(&plan.expect, &deployments, reached));
     if let Some(theirs) = twin {
-        verdicts.insert("twin run", outcome::twin(&super::finals::finals(state), theirs));
+        verdicts.insert("twin run", outcome::twin(&finals, theirs));
     }
 }
 

@@ -5,6 +5,8 @@
 //! | `cluster` | the processes of a plan |
 //! | `settle` | at rest, or the reason why not |
 //! | `simulate` | one run, on a thread of its own |
+//! | `wishes` | what of the cluster's objects is not as it is wished for |
+//! | `unrest` | what stands in the way of rest |
 //! | `judge` | what was written down, held against the promises |
 //! | `finals` | what is there at the end, in short form |
 //! | `watchdog` | ends a process whose simulation spins or outgrows its memory |
@@ -14,7 +16,9 @@ pub mod finals;
 pub mod judge;
 pub mod settle;
 pub mod simulate;
+pub mod unrest;
 pub mod watchdog;
+mod wishes;
 
 use crate::check::{Finding, Verdict};
 use crate::history::seen::Effect;

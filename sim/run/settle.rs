@@ -1,6 +1,6 @@
 //! Has the system come to rest? If not, the reason: who waits for whom, which object differs.
 
-use crate::check::objects::{is_active, is_finished, owner};
+use super::wishes::Wishes;
 use crate::history::seen::{Seen, State};
 use crate::plan::Plan;
 use crate::scenario::Role;
@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 pub struct Judge {
     plan: Plan,
     seen: Seen,
+    wishes: Wishes,
     members: Vec<(String, Client)>,
     all: Client,
 }
@@ -23,15 +24,17 @@ impl Judge {
         let client = |stores: Vec<SocketAddr>| Client::new(stores, &knobs);
         let members = plan.cluster.processes(Role::Member).map(|process| process.to_string());
         let members = members.zip(stores.iter().map(|store| client(vec![*store]))).collect();
-        Judge { plan: plan.clone(), seen: seen.clone(), members, all: client(stores.to_vec()) }
+        let (plan, seen, all) = (plan.clone(), seen.clone(), client(stores.to_vec()));
+        Judge { plan, seen, wishes: Wishes::default(), members, all }
     }
 
     /// None when the system is at rest.
-    pub async fn unsettled(&self) -> Option<String> {
+    pub async fn unsettled(&mut self) -> Option<String> {
         if let Some(reason) = self.store().await {
             return Some(reason);
         }
-        if self.plan.has_kube() { objects(&self.seen, &self.plan) } else { None }
+        let of_kube = self.plan.has_kube().then(|| self.wishes.open(&self.seen.lock(), &self.plan));
+        of_kube.flatten()
     }
 
     async fn store(&self) -> Option<String> {
@@ -109,100 +112,10 @@ async fn hash(client: &Client, revision: i64) -> Result<pb::HashKvResponse, toni
 }
 
 /// Objects of a resource (`pods`, `deployments`) as the observer knows them.
-pub fn live(seen: &Seen, resource: &str) -> Vec<Value> {
-    live_of(&seen.lock(), resource)
-}
-
 pub fn live_of(state: &State, resource: &str) -> Vec<Value> {
     let prefix = format!("/registry/{resource}/");
     let objects = state.live.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
     objects.filter_map(|(_, (_, value))| serde_json::from_str(value).ok()).collect()
-}
-
-fn name(object: &Value) -> &str {
-    object["metadata"]["name"].as_str().unwrap_or("?")
-}
-
-fn number(value: &Value) -> i64 {
-    value.as_i64().unwrap_or(0)
-}
-
-/// Every deployment complete, every pod ready, nothing on its way out, every node ready.
-fn objects(seen: &Seen, plan: &Plan) -> Option<String> {
-    if let Some((user, wish)) = seen.lock().busy.first_key_value() {
-        return Some(format!("{user} still waits to {wish}"));
-    }
-    for deployment in live(seen, "deployments") {
-        let (spec, status) = (&deployment["spec"], &deployment["status"]);
-        let wanted = number(&spec["replicas"]);
-        let name = name(&deployment);
-        if !deployment["metadata"]["deletionTimestamp"].is_null() {
-            return Some(format!("deployment {name} is still being deleted"));
-        }
-        if number(&status["observedGeneration"]) < number(&deployment["metadata"]["generation"]) {
-            return Some(format!("deployment {name}: its controller has not seen the newest spec"));
-        }
-        let told = ["replicas", "updatedReplicas", "availableReplicas"];
-        if let Some(field) = told.iter().find(|field| number(&status[**field]) != wanted) {
-            return Some(format!(
-                "deployment {name}: {field} is {}, wanted {wanted}",
-                number(&status[*field])
-            ));
-        }
-    }
-    for pod in live(seen, "pods") {
-        let name = name(&pod);
-        if !pod["metadata"]["deletionTimestamp"].is_null() {
-            return Some(format!("pod {name} is still being deleted"));
-        }
-        if is_finished(&pod) {
-            continue; // refused by its node, say: it stays as it is, and another takes its place
-        }
-        if pod["spec"]["nodeName"].as_str().unwrap_or("").is_empty() {
-            return Some(format!("pod {name} has no node"));
-        }
-        if !is_ready(&pod) {
-            let phase = pod["status"]["phase"].as_str().unwrap_or("unknown");
-            return Some(format!("pod {name} is not ready ({phase})"));
-        }
-    }
-    if let Some(reason) = sets(seen).or_else(|| orphan(seen)) {
-        return Some(reason);
-    }
-    let nodes = live(seen, "nodes");
-    if (nodes.len() as u64) < plan.cluster.nodes {
-        return Some(format!("{} of {} nodes are registered", nodes.len(), plan.cluster.nodes));
-    }
-    nodes.iter().find(|node| !is_ready(node)).map(|node| format!("node {} is not ready", name(node)))
-}
-
-/// Every ReplicaSet has as many pods as it wants, whatever its status says: its controller may not have seen all.
-fn sets(seen: &Seen) -> Option<String> {
-    let mut pods = live(seen, "pods");
-    pods.retain(is_active);
-    let wrong = |set: &Value| {
-        let uid = set["metadata"]["uid"].as_str()?;
-        let owned =
-            pods.iter().filter(|pod| owner(pod).is_some_and(|(owner, _)| owner == uid)).count() as i64;
-        let wanted = number(&set["spec"]["replicas"]);
-        (owned != wanted).then(|| format!("ReplicaSet {} has {owned} pods, wanted {wanted}", name(set)))
-    };
-    live(seen, "replicasets").iter().find_map(wrong)
-}
-
-/// A dependent whose owner is gone is the garbage collector's to delete.
-fn orphan(seen: &Seen) -> Option<String> {
-    let (deployments, sets, pods) =
-        (live(seen, "deployments"), live(seen, "replicasets"), live(seen, "pods"));
-    let owners: Vec<&str> =
-        deployments.iter().chain(&sets).filter_map(|object| object["metadata"]["uid"].as_str()).collect();
-    let waits = |object: &&Value| owner(object).is_some_and(|(uid, _)| !owners.contains(&uid));
-    let (kind, orphan) = sets
-        .iter()
-        .map(|set| ("ReplicaSet", set))
-        .chain(pods.iter().map(|pod| ("pod", pod)))
-        .find(|(_, object)| waits(object))?;
-    Some(format!("{kind} {} waits for the garbage collector: its owner is gone", name(orphan)))
 }
 
 pub fn is_ready(object: &Value) -> bool {

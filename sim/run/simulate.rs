@@ -1,6 +1,6 @@
 //! One run of one plan, on a thread of its own: from an empty world to what was seen in it.
 
-use super::{Outcome, cluster, finals, judge, settle, watchdog};
+use super::{Outcome, cluster, finals, judge, settle, unrest, watchdog};
 use crate::check::{Finding, Verdict, raft::Breach};
 use crate::history::seen::{Seen, State};
 use crate::nemesis::{Nemesis, now, until};
@@ -53,7 +53,8 @@ struct Taken {
 pub struct End {
     pub booted: Option<u64>,
     pub settled: Option<u64>,
-    pub unsettled: Option<String>,
+    /// Why the system did not come to rest, the first reason first.
+    pub unsettled: Vec<String>,
     /// Writes while all was calm, by key.
     pub calm_writes: BTreeMap<String, u64>,
     pub hashes: Option<Result<BTreeMap<String, u32>, String>>,
@@ -209,7 +210,7 @@ async fn pass(seen: &Seen, until_us: u64) -> bool {
 /// What is still said of the last change, in the moment after all is as it should be, is no hot loop.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-async fn rest(judge: settle::Judge, plan: &Plan, seen: &Seen) -> End {
+async fn rest(mut judge: settle::Judge, plan: &Plan, seen: &Seen) -> End {
     let mut end = End::default();
     let limit = now() / 1_000 + plan.settle;
     let calm = settle::calm(plan);
@@ -234,15 +235,16 @@ async fn rest(judge: settle::Judge, plan: &Plan, seen: &Seen) -> End {
             }
             Some(reason) => {
                 since = None;
-                end.unsettled = Some(reason);
+                end.unsettled = vec![reason];
             }
         }
         if since.is_none() && now() / 1_000 >= limit {
+            end.unsettled.extend(unrest::unrest(plan, seen));
             return end;
         }
         rt::sleep(Duration::from_millis(250)).await;
     }
-    end.unsettled = None;
+    end.unsettled.clear();
     end.calm_writes = calm_writes(seen, since.map_or(0, |(_, revision)| revision));
     leases_end(plan, seen).await;
     end.hashes = Some(judge.hashes().await);

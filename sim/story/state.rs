@@ -92,6 +92,13 @@ fn say(note: &Note, known: &mut Known) {
             let resource = resource.strip_suffix('?').unwrap_or(resource);
             set(&format!("cache of {resource}"), format!("{objects} objects at revision {revision}"));
         }
+        Note::Evicting { node, silent, nodes } => {
+            set("evicts", format!("the pods of {node}, when {silent} of {nodes} nodes are silent"));
+        }
+        Note::Worked { queue, key, failed, waiting } => {
+            let how = if *failed { "in vain" } else { "done" };
+            set(&format!("queue {queue}"), format!("{key} {how}, {waiting} more"));
+        }
         Note::Said { text } => set("said", text.clone()),
     }
 }

@@ -72,6 +72,7 @@ scenarios! {
     a_leader_lost_during_a_rollout: "leader-lost-during-rollout",
     an_api_server_in_the_minority: "api-server-in-the-minority",
     all_members_lose_power: "all-members-lose-power",
+    all_nodes_fall_silent: "all-nodes-fall-silent",
     a_one_way_partition_of_the_leader: "one-way-partition-of-the-leader",
     a_manager_paused_past_its_lease: "manager-paused-past-its-lease",
     a_node_lost_and_its_pods_moved: "node-lost-and-its-pods-moved",

@@ -124,6 +124,10 @@ knobs! {
     node_lease_duration_ms: 40_000,
     /// Kubelet: status posted when nothing changed. Upstream: 5 min.
     node_status_ms: 300_000,
+    /// Kubelet: what a hollow node has room for. Upstream: 110 pods.
+    node_cpu_milli: 8_000,
+    node_memory_bytes: 32 << 30,
+    node_pods: 110,
     /// Node lifecycle: looks at every node this often. Upstream: 5 s.
     node_monitor_ms: 5_000,
     /// Node lifecycle: silence after which a node is NotReady. Upstream: 50 s.

@@ -37,6 +37,11 @@ pub enum Note {
     /// A cache (informer or watch cache) of a process is at this revision with this many objects; the hash is of
     /// their keys below `/registry/<resource>/` and their versions, see [`version_digest`].
     Cache { process: String, resource: String, revision: i64, objects: u64, hash: u64 },
+    /// A worker of a queue has dealt with a key; one that `failed` comes again. `waiting`: the keys still there.
+    Worked { queue: String, key: String, failed: bool, waiting: u64 },
+    /// The pods of a node that fell silent are about to be evicted; `silent` of `nodes` nodes are, as far as the
+    /// controller knows.
+    Evicting { node: String, silent: u64, nodes: u64 },
     /// A process says something for the record that no check reads.
     Said { text: String },
 }

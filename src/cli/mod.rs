@@ -134,9 +134,6 @@ fn kubelet_config(flags: KubeletFlags) -> kubelet::Config {
         node: flags.node,
         apiservers: flags.apiserver,
         data_dir: flags.data_dir,
-        cpu_milli: 8_000,
-        memory_bytes: 32 << 30,
-        pods: 110,
         knobs: Knobs::default(),
     }
 }

@@ -138,9 +138,6 @@ fn kubelet(flags: &Flags, data_dir: &Path, node: u16) -> Role {
         node: name.clone(),
         apiservers: vec![flags.apiserver()],
         data_dir: data_dir.join(&name),
-        cpu_milli: 8_000,
-        memory_bytes: 32 << 30,
-        pods: 110,
         knobs: Knobs::default(),
     };
     (name, rt::spawn(async move { Ok(kubelet::run(config).await?) }))

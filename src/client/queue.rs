@@ -1,10 +1,10 @@
 //! A work queue of keys (client-go, util/workqueue): a key added many times is worked on once; a key is never
 //! with two workers at a time; one added while it is being worked on comes again afterwards; failures come
-//! back later and later.
+//! back later and later. A queue has a name, under which it tells of its work (`Note::Worked`).
 //!
 //! `Core` is the pure machine; `WorkQueue` adds the waiting.
 
-use base::{Knobs, bug, knobs::ms};
+use base::{Knobs, Note, bug, knobs::ms};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex},
@@ -62,6 +62,7 @@ impl Core {
 
 #[derive(Clone)]
 pub struct WorkQueue {
+    name: &'static str,
     core: Arc<Mutex<Core>>,
     changed: Arc<rt::sync::Notify>,
     backoff: (Duration, Duration),
@@ -69,8 +70,9 @@ pub struct WorkQueue {
 }
 
 impl WorkQueue {
-    pub fn new(knobs: &Knobs) -> Self {
+    pub fn new(name: &'static str, knobs: &Knobs) -> Self {
         WorkQueue {
+            name,
             core: Arc::default(),
             changed: Arc::new(rt::sync::Notify::new()),
             backoff: (ms(knobs.backoff_min_ms), ms(knobs.backoff_max_ms)),
@@ -134,9 +136,16 @@ impl WorkQueue {
         self.changed.notify_one();
     }
 
-    /// Keys that wait or are being worked on, delayed ones not counted.
-    pub fn busy(&self) -> usize {
-        self.with(|core| core.dirty.len() + core.processing.len())
+    /// The caller has finished with a key it popped, well or not: what failed comes again after its back-off.
+    pub fn finish<E>(&self, key: &str, result: &Result<(), E>) {
+        match result {
+            Ok(()) => self.forget(key),
+            Err(_) => self.add_rate_limited(key),
+        }
+        self.done(key);
+        let waiting = self.with(|core| core.dirty.len() + core.processing.len()) as u64;
+        let (queue, key, failed) = (self.name.to_string(), key.to_string(), result.is_err());
+        rt::note(Note::Worked { queue, key, failed, waiting });
     }
 
     fn time(&self) -> Duration {

@@ -19,7 +19,7 @@ struct Collector<'a> {
 }
 
 pub async fn run(context: &Context) {
-    let queue = context.queue();
+    let queue = context.queue("garbage collector");
     let mut informers = BTreeMap::new();
     for kind in owned_kinds() {
         informers.insert(kind.plural, (kind, context.follow(kind, on_change(kind, &queue))));

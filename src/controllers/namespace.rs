@@ -8,7 +8,7 @@ use objects::{Kind, kinds};
 use std::time::Duration;
 
 pub async fn run(context: &Context) {
-    let queue = context.queue();
+    let queue = context.queue("namespace");
     let namespaces = context.follow(&kinds::namespace::KIND, queue_key(&queue));
     namespaces.synced().await;
     let (queue_ref, namespaces) = (&queue, &namespaces);

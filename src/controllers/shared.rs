@@ -66,8 +66,8 @@ impl Context {
         shared.informer.clone()
     }
 
-    pub fn queue(&self) -> WorkQueue {
-        WorkQueue::new(self.client.knobs())
+    pub fn queue(&self, name: &'static str) -> WorkQueue {
+        WorkQueue::new(name, self.client.knobs())
     }
 
     /// Works off a queue, for ever: a key whose sync failed comes back later and later.
@@ -79,11 +79,7 @@ impl Context {
         let worker = || async {
             loop {
                 let key = queue.pop().await;
-                match sync(key.clone()).await {
-                    Ok(()) => queue.forget(&key),
-                    Err(_) => queue.add_rate_limited(&key),
-                }
-                queue.done(&key);
+                queue.finish(&key, &sync(key.clone()).await);
             }
         };
         let workers = (0..self.client.knobs().controller_workers.max(1)).map(|_| worker());

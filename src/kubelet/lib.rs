@@ -27,10 +27,6 @@ pub struct Config {
     pub apiservers: Vec<SocketAddr>,
     /// Where the machine keeps its table of containers.
     pub data_dir: PathBuf,
-    /// Capacity, in thousandths of a CPU, bytes, and pods.
-    pub cpu_milli: u64,
-    pub memory_bytes: u64,
-    pub pods: u64,
     pub knobs: Knobs,
 }
 

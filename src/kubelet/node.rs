@@ -78,9 +78,10 @@ fn status(config: &Config) -> Value {
         json!({ "type": kind, "status": status, "reason": reason, "message": message,
             "lastHeartbeatTime": now, "lastTransitionTime": now })
     };
+    let knobs = &config.knobs;
     let room = json!({
-        "cpu": format!("{}m", config.cpu_milli), "memory": config.memory_bytes.to_string(),
-        "pods": config.pods.to_string(),
+        "cpu": format!("{}m", knobs.node_cpu_milli), "memory": knobs.node_memory_bytes.to_string(),
+        "pods": knobs.node_pods.to_string(),
     });
     json!({
         "capacity": room, "allocatable": room,

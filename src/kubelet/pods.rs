@@ -32,7 +32,7 @@ struct Worker {
 
 /// Follows the node's pods, for ever.
 pub async fn keep(client: &Client, config: &Config, machine: Machine) {
-    let queue = WorkQueue::new(&config.knobs);
+    let queue = WorkQueue::new("pods", &config.knobs);
     let told = {
         let queue = queue.clone();
         move |delta: &Delta| {
@@ -71,11 +71,8 @@ impl Worker {
                 self.look_at_all();
                 continue;
             };
-            match self.sync(&uid).await {
-                Ok(()) => self.queue.forget(&uid),
-                Err(_) => self.queue.add_rate_limited(&uid),
-            }
-            self.queue.done(&uid);
+            let result = self.sync(&uid).await;
+            self.queue.finish(&uid, &result);
         }
     }
 
@@ -173,13 +170,13 @@ impl Worker {
             let asked = asks(other);
             (cpu, memory, count) = (cpu + asked.0, memory + asked.1, count + 1);
         }
-        if count > self.config.pods {
+        if count > self.config.knobs.node_pods {
             return Some("pods");
         }
-        if cpu > self.config.cpu_milli as i64 {
+        if cpu > self.config.knobs.node_cpu_milli as i64 {
             return Some("cpu");
         }
-        (memory > self.config.memory_bytes as i64).then_some("memory")
+        (memory > self.config.knobs.node_memory_bytes as i64).then_some("memory")
     }
 
     /// Drawn, and never longer than the pod's grace.

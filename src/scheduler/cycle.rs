@@ -8,7 +8,7 @@ use crate::{
     score,
     view::{View, requests},
 };
-use base::{bug, knobs::ms, reached};
+use base::{Note, bug, knobs::ms, reached};
 use client::{Client, Delta, Error, Informer, PatchType, Recorder, informer::Scope};
 use objects::{Object, kinds};
 use serde_json::json;
@@ -102,6 +102,7 @@ impl Scheduler {
             Err(message) => {
                 let now = rt::now() - self.epoch;
                 lock(&self.state).queue.unschedulable(key, now);
+                self.worked(key, true);
                 self.say_unschedulable(&pod, message).await;
             }
         }
@@ -135,6 +136,7 @@ impl Scheduler {
             bound = self.look_again(&pod, &node).await;
         }
         let now = rt::now() - self.epoch;
+        let failed = bound.is_err();
         match bound {
             Ok(()) => {
                 lock(&self.state).queue.remove(&key);
@@ -151,6 +153,12 @@ impl Scheduler {
                 self.changed.notify_one();
             }
         }
+        self.worked(&key, failed);
+    }
+
+    fn worked(&self, key: &str, failed: bool) {
+        let waiting = lock(&self.state).queue.waiting() as u64;
+        rt::note(Note::Worked { queue: NAME.to_string(), key: key.to_string(), failed, waiting });
     }
 
     /// What became of a pod whose bind got no answer.

@@ -110,6 +110,11 @@ impl Queue {
         }
     }
 
+    /// Pods that could be decided on now.
+    pub fn waiting(&self) -> usize {
+        self.ready.len()
+    }
+
     /// When the next pod will be ready, if none is.
     pub fn next_due(&self) -> Option<Duration> {
         let due = |waiting: &Waiting| match waiting.place {

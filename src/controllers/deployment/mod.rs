@@ -26,7 +26,7 @@ struct Controller<'a> {
 }
 
 pub async fn run(context: &Context) {
-    let queue = context.queue();
+    let queue = context.queue("deployment");
     let deployments = context.follow(&kinds::deployment::KIND, queue_key(&queue));
     let sets = context.follow(&kinds::replica_set::KIND, queue_controller(&queue, &kinds::deployment::KIND));
     // A Recreate rollout goes on when the last old pod has gone.

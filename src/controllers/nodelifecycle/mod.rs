@@ -7,7 +7,7 @@
 mod plan;
 
 use crate::shared::Context;
-use base::{knobs::ms, reached};
+use base::{Note, knobs::ms, reached};
 use client::{Client, DeleteOptions, Error, PatchType};
 use objects::{Object, kinds};
 use plan::{Action, Monitor};
@@ -60,6 +60,11 @@ async fn carry_out(context: &Context, action: &Action) -> Result<(), Error> {
             set_taints(client, node, false).await
         }
         Action::PodNotReady(pod) => pod_not_ready(client, pod).await,
+        Action::Begin { node, silent, nodes } => {
+            let (node, silent, nodes) = (node.name().to_string(), *silent as u64, *nodes as u64);
+            rt::note(Note::Evicting { node, silent, nodes });
+            Ok(())
+        }
         Action::Evict(pod) => {
             reached!("nodelifecycle: a pod was evicted from a silent node");
             context.recorder.normal(

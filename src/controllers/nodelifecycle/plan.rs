@@ -24,6 +24,12 @@ pub enum Action {
     Untaint(Arc<Object>),
     PodNotReady(Arc<Object>),
     Evict(Arc<Object>),
+    /// A node's turn has come: `silent` of `nodes` have fallen silent.
+    Begin {
+        node: Arc<Object>,
+        silent: usize,
+        nodes: usize,
+    },
 }
 
 /// What was last heard of a node.
@@ -42,6 +48,8 @@ pub struct Monitor {
     /// Nodes whose pods may be evicted, and when the next node may join them.
     evicting: BTreeSet<String>,
     next_eviction: Duration,
+    /// Not one node was heard of at the last look.
+    all_silent: bool,
 }
 
 impl Monitor {
@@ -51,6 +59,7 @@ impl Monitor {
             heard: BTreeMap::new(),
             evicting: BTreeSet::new(),
             next_eviction: Duration::ZERO,
+            all_silent: false,
         }
     }
 
@@ -79,14 +88,17 @@ impl Monitor {
         let names: BTreeSet<&str> = nodes.iter().map(|node| node.name()).collect();
         self.heard.retain(|name, _| names.contains(name.as_str()));
         self.evicting.retain(|name| names.contains(name.as_str()));
+        let mut silent: Vec<Arc<Object>> =
+            nodes.iter().filter(|node| self.is_silent(node, now)).cloned().collect();
+        if self.are_heard_again(nodes.len(), silent.len(), now) {
+            silent.clear();
+        }
         let mut actions = vec![];
-        let mut silent = vec![];
         for node in nodes {
-            if self.is_silent(node, now) {
-                silent.push(node.clone());
+            if silent.iter().any(|other| other.name() == node.name()) {
                 self.mark(node, &pods(node.name()), &mut actions);
             } else {
-                self.welcome(node, now, &mut actions);
+                self.welcome(node, &mut actions);
             }
         }
         if self.most_are_silent(nodes.len(), silent.len()) {
@@ -95,7 +107,8 @@ impl Monitor {
             return actions;
         }
         for node in &silent {
-            self.evict(node, &pods(node.name()), now, &mut actions);
+            let counts = (silent.len(), nodes.len());
+            self.evict(node, &pods(node.name()), (now, counts), &mut actions);
         }
         actions
     }
@@ -106,6 +119,19 @@ impl Monitor {
         let silent = now >= heard.at + grace;
         heard.silent_since = silent.then(|| heard.silent_since.unwrap_or(now));
         silent
+    }
+
+    /// All nodes were silent, and one is not: it was we who could not hear. Each gets its whole grace again.
+    fn are_heard_again(&mut self, all: usize, silent: usize, now: Duration) -> bool {
+        let were = std::mem::replace(&mut self.all_silent, all > 0 && silent == all);
+        if !were || self.all_silent {
+            return false;
+        }
+        reached!("nodelifecycle: nodes are heard again after all were silent");
+        for heard in self.heard.values_mut() {
+            (heard.at, heard.silent_since) = (now, None);
+        }
+        true
     }
 
     fn mark(&self, node: &Arc<Object>, pods: &[Arc<Object>], actions: &mut Vec<Action>) {
@@ -121,12 +147,11 @@ impl Monitor {
     }
 
     /// The taint goes when the kubelet says Ready again, which it does once it can speak.
-    fn welcome(&mut self, node: &Arc<Object>, now: Duration, actions: &mut Vec<Action>) {
+    fn welcome(&mut self, node: &Arc<Object>, actions: &mut Vec<Action>) {
         self.evicting.remove(node.name());
         let ready = condition(node).is_some_and(|ready| ready["status"] == "True");
         if ready && node.get_array(&["spec", "taints"]).iter().any(is_ours) {
             actions.push(Action::Untaint(node.clone()));
-            self.next_eviction = self.next_eviction.min(now);
         }
     }
 
@@ -139,7 +164,13 @@ impl Monitor {
         silent > 0 && (silent == all || (silent > 2 && percent >= self.knobs.eviction_stop_percent))
     }
 
-    fn evict(&mut self, node: &Object, pods: &[Arc<Object>], now: Duration, actions: &mut Vec<Action>) {
+    fn evict(
+        &mut self,
+        node: &Arc<Object>,
+        pods: &[Arc<Object>],
+        (now, (silent, nodes)): (Duration, (usize, usize)),
+        actions: &mut Vec<Action>,
+    ) {
         let since = self.heard.get(node.name()).and_then(|heard| heard.silent_since).unwrap_or(now);
         let due = |pod: &&Arc<Object>| {
             let stays = stays_for(pod, ms(self.knobs.eviction_after_ms));
@@ -157,6 +188,7 @@ impl Monitor {
             let rate = self.knobs.eviction_per_1000s.max(1);
             self.next_eviction = now + Duration::from_millis(1_000_000 / rate);
             self.evicting.insert(node.name().to_string());
+            actions.push(Action::Begin { node: node.clone(), silent, nodes });
         }
         actions.extend(due.into_iter().map(Action::Evict));
     }
@@ -257,6 +289,7 @@ mod tests {
             Action::Untaint(_) => "untaint",
             Action::PodNotReady(_) => "pod not ready",
             Action::Evict(_) => "evict",
+            Action::Begin { .. } => "begin",
         };
         actions.iter().map(word).collect()
     }
@@ -358,5 +391,49 @@ mod tests {
         assert_eq!(evicted_by(450, 1_000, 8), 0);
         assert!(evicted_by(1_000, 1_010, 12) > 0, "when they are back, it goes on");
         assert!(run(3, 1, 400).1 > 0, "two of three may be two failures");
+    }
+
+    /// Of `all` nodes none beats from second 0 on, and `back` beat again from `again` on: who is evicted, and when.
+    fn after_silence(all: usize, back: usize, again: u64, seconds: u64) -> Vec<(u64, String)> {
+        let mut monitor = Monitor::new(&Knobs::default());
+        let mut evicted = vec![];
+        for second in 0..seconds {
+            let beat = |i: usize| if i < back && second >= again { second } else { 0 };
+            let nodes: Vec<_> = (0..all).map(|i| node(&format!("n{i}"), beat(i))).collect();
+            nodes.iter().for_each(|node| monitor.heard(node, None, S(second)));
+            for action in monitor.plan(&nodes, |name| vec![pod(name)], S(second)) {
+                if let Action::Evict(pod) = action {
+                    evicted.push((second, pod.name().to_string()));
+                }
+            }
+        }
+        evicted
+    }
+
+    #[test]
+    fn after_all_were_silent_each_has_its_whole_grace_again() {
+        assert_eq!(after_silence(4, 3, 1_000, 1_349), []);
+        let (first, who) = after_silence(4, 3, 1_000, 1_400).swap_remove(0);
+        assert_eq!((first, who.as_str()), (1_350, "n3"), "50 s until it is silent, 300 s that its pods stay");
+    }
+
+    #[test]
+    fn a_node_that_comes_back_gives_no_other_its_turn() {
+        let mut monitor = Monitor::new(&Knobs::default());
+        let taints = json!([{ "key": UNREACHABLE, "effect": "NoSchedule" },
+            { "key": UNREACHABLE, "effect": "NoExecute" }]);
+        let mut begun = vec![];
+        for second in 0..370 {
+            let beats = [second, 0, 0, if second >= 352 { second } else { 0 }, second, second, second];
+            let nodes = beats.iter().enumerate().map(|(i, beat)| node(&format!("n{i}"), *beat));
+            let nodes: Vec<_> = nodes.map(|node| with(&node, &["spec", "taints"], taints.clone())).collect();
+            nodes.iter().for_each(|node| monitor.heard(node, None, S(second)));
+            for action in monitor.plan(&nodes, |name| vec![pod(name)], S(second)) {
+                if let Action::Begin { node, .. } = action {
+                    begun.push((second, node.name().to_string()));
+                }
+            }
+        }
+        assert_eq!(begun, [(350, "n1".to_string()), (360, "n2".to_string())]);
     }
 }

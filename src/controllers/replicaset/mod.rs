@@ -24,7 +24,7 @@ struct Controller<'a> {
 }
 
 pub async fn run(context: &Context) {
-    let queue = context.queue();
+    let queue = context.queue("replica set");
     let expect = Arc::new(Mutex::new(Expectations::new(ms(context.client.knobs().expectations_ms))));
     let sets = context.follow(&kinds::replica_set::KIND, queue_key(&queue));
     context.follow(&kinds::pod::KIND, see_pod(expect.clone()));

@@ -90,7 +90,7 @@ fn a_key_that_fails_comes_later_and_later_and_is_never_with_two_workers() {
     World::run(1, |world| async move {
         stack::process(&world, "client", || async move {
             let knobs = Knobs { backoff_min_ms: 100, backoff_max_ms: 1_000, ..Knobs::default() };
-            let queue = WorkQueue::new(&knobs);
+            let queue = WorkQueue::new("test", &knobs);
             for wait in [100, 200, 400, 800, 1_000, 1_000] {
                 let began = rt::now();
                 queue.add_rate_limited("a");

@@ -69,16 +69,8 @@ where
             let (node, apiservers) = (format!("node-{number}"), apiservers.clone());
             world.create(&node.clone(), [10, 0, 5, number].into(), move || {
                 let (node, apiservers) = (node.clone(), apiservers.clone());
-                let (cpu_milli, memory_bytes, pods, data_dir) = (4_000, 8 << 30, 30, "/kubelet".into());
-                let config = kubelet::Config {
-                    node,
-                    apiservers,
-                    data_dir,
-                    cpu_milli,
-                    memory_bytes,
-                    pods,
-                    knobs: knobs(),
-                };
+                let config =
+                    kubelet::Config { node, apiservers, data_dir: "/kubelet".into(), knobs: knobs() };
                 async move { kubelet::run(config).await.map_err(|error| error.to_string()) }
             });
         }

@@ -45,10 +45,7 @@ where
                 node: "n".into(),
                 apiservers: vec![stack::server_addr(1)],
                 data_dir: "/kubelet".into(),
-                cpu_milli: 1_000,
-                memory_bytes: 1 << 30,
-                pods: 5,
-                knobs: knobs(),
+                knobs: Knobs { node_cpu_milli: 1_000, node_memory_bytes: 1 << 30, node_pods: 5, ..knobs() },
             };
             async move { kubelet::run(config).await.map_err(|error| error.to_string()) }
         });

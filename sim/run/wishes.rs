@@ -1,0 +1,115 @@
+//! What is wished for in the cluster's objects and is not so yet. Every deployment complete, every pod ready, nothing
+//! on its way out, every node ready: then there is nothing.
+
+use super::settle::is_ready;
+use crate::check::inventory::Inventory;
+use crate::check::objects::{is_active, is_finished, number, owner, resource_of, text};
+use crate::history::seen::State;
+use crate::plan::Plan;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The objects as the observer knew them at the last look: a value is read only when it has changed.
+#[derive(Default)]
+pub struct Wishes {
+    revisions: BTreeMap<String, i64>,
+    all: Inventory,
+}
+
+fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or("?")
+}
+
+fn is_leaving(object: &Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null()
+}
+
+impl Wishes {
+    /// One that is still open, in words.
+    pub fn open(&mut self, state: &State, plan: &Plan) -> Option<String> {
+        if let Some((user, wish)) = state.busy.first_key_value() {
+            return Some(format!("{user} still waits to {wish}"));
+        }
+        self.look(state);
+        let deployments = || self.all.of_resource("deployments").find_map(|(_, object)| deployment(object));
+        let pods = || self.all.of_resource("pods").find_map(|(_, object)| pod(object));
+        let sets = || self.all.of_resource("replicasets").find_map(|(_, set)| self.set(set));
+        deployments().or_else(pods).or_else(sets).or_else(|| self.orphan()).or_else(|| self.nodes(plan))
+    }
+
+    fn look(&mut self, state: &State) {
+        let Wishes { revisions, all } = self;
+        revisions.retain(|key, _| {
+            let is_there = state.live.contains_key(key);
+            if !is_there {
+                all.set(key, None);
+            }
+            is_there
+        });
+        for (key, (revision, value)) in &state.live {
+            if resource_of(key).is_some() && revisions.get(key) != Some(revision) {
+                revisions.insert(key.clone(), *revision);
+                all.set(key, serde_json::from_str(value).ok());
+            }
+        }
+    }
+
+    /// A ReplicaSet has as many pods as it wants, whatever its status says: its controller may not have seen all.
+    fn set(&self, set: &Value) -> Option<String> {
+        let owned = self.all.owned("pods", text(set, &["metadata", "uid"]));
+        let owned = owned.filter(|(_, pod)| is_active(pod)).count() as i64;
+        let wanted = number(set, &["spec", "replicas"]);
+        (owned != wanted).then(|| format!("ReplicaSet {} has {owned} pods, wanted {wanted}", name(set)))
+    }
+
+    /// A dependent whose owner is gone is the garbage collector's to delete.
+    fn orphan(&self) -> Option<String> {
+        let waits =
+            |object: &&Value| owner(object).is_some_and(|(uid, _)| self.all.of_uid(uid).next().is_none());
+        let find = |resource| self.all.of_resource(resource).map(|(_, object)| object).find(waits);
+        let (kind, orphan) = find("replicasets")
+            .map(|set| ("ReplicaSet", set))
+            .or_else(|| find("pods").map(|pod| ("pod", pod)))?;
+        Some(format!("{kind} {} waits for the garbage collector: its owner is gone", name(orphan)))
+    }
+
+    fn nodes(&self, plan: &Plan) -> Option<String> {
+        let count = self.all.of_resource("nodes").count() as u64;
+        if count < plan.cluster.nodes {
+            return Some(format!("{count} of {} nodes are registered", plan.cluster.nodes));
+        }
+        let mut nodes = self.all.of_resource("nodes").map(|(_, node)| node);
+        nodes.find(|node| !is_ready(node)).map(|node| format!("node {} is not ready", name(node)))
+    }
+}
+
+fn deployment(deployment: &Value) -> Option<String> {
+    let wanted = number(deployment, &["spec", "replicas"]);
+    let name = name(deployment);
+    if is_leaving(deployment) {
+        return Some(format!("deployment {name} is still being deleted"));
+    }
+    let observed = number(deployment, &["status", "observedGeneration"]);
+    if observed < number(deployment, &["metadata", "generation"]) {
+        return Some(format!("deployment {name}: its controller has not seen the newest spec"));
+    }
+    let told = ["replicas", "updatedReplicas", "availableReplicas"];
+    let told = told.map(|field| (field, number(deployment, &["status", field])));
+    let (field, count) = told.into_iter().find(|(_, count)| *count != wanted)?;
+    Some(format!("deployment {name}: {field} is {count}, wanted {wanted}"))
+}
+
+fn pod(pod: &Value) -> Option<String> {
+    let name = name(pod);
+    if is_leaving(pod) {
+        return Some(format!("pod {name} is still being deleted"));
+    }
+    if is_finished(pod) {
+        return None; // refused by its node, say: it stays as it is, and another takes its place
+    }
+    if text(pod, &["spec", "nodeName"]).is_empty() {
+        return Some(format!("pod {name} has no node"));
+    }
+    let phase = pod["status"]["phase"].as_str().unwrap_or("unknown");
+    (!is_ready(pod)).then(|| format!("pod {name} is not ready ({phase})"))
+}
