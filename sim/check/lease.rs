@@ -41,6 +41,7 @@ pub fn not_before(history: &History) -> Verdict {
         let Some((lease, ttl)) = life(operation) else { continue };
         count += 1;
         let known = grants.get(&lease).is_some_and(|granted| *granted <= operation.call);
+        base::reached!("tank: a lease was gone when it was to be renewed", ttl == 0);
         if ttl == 0 && known && ends.get(&lease).is_none_or(|(end, _)| *end > operation.ret) {
             let text = format!("lease {lease:x} was said to be gone, and had not ended");
             return Verdict::Broken(vec![text, operation.to_string()]);

@@ -190,7 +190,10 @@ impl<'a> Sweep<'a> {
                 return Some(vec![what, "nobody wrote that".into()]);
             };
             match author.outcome {
-                Outcome::Unknown(_) => self.found.push((revision, author)),
+                Outcome::Unknown(_) => {
+                    base::reached!("tank: a write without an answer took effect");
+                    self.found.push((revision, author));
+                }
                 Outcome::Refused(_) => {
                     return Some(vec![what, "the write had been refused".into(), author.to_string()]);
                 }
@@ -211,7 +214,10 @@ impl<'a> Sweep<'a> {
         let Some(answer) = operation.done() else { return };
         match (&operation.request, &answer.body) {
             (Request::Read { span, .. }, Body::Kvs(kvs)) => match model.range(span) {
-                Told::Unsure => self.unsure += 1,
+                Told::Unsure => {
+                    base::reached!("tank: a read fell on a revision that nobody saw being made");
+                    self.unsure += 1;
+                }
                 Told::Sure(found) => {
                     if found.len() != kvs.len() || found.iter().zip(kvs).any(|(a, b)| **a != *b) {
                         let lines =

@@ -166,6 +166,7 @@ impl Nemesis {
 
     async fn fell(&self, hit: &[String], death: Death, until_us: u64, meter: &Meter) -> String {
         let felled: Vec<&String> = hit.iter().filter(|name| process::kill(name, death)).collect();
+        base::reached!("tank: a harm found its process down already", felled.len() < hit.len());
         {
             let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
             down.extend(felled.iter().map(|name| name.to_string()));
@@ -233,6 +234,10 @@ impl Nemesis {
     fn cut(&self, links: &[(String, String)]) {
         let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
         for (from, to) in links {
+            base::reached!(
+                "tank: two partitions cut one link",
+                cuts.contains_key(&(from.clone(), to.clone()))
+            );
             *cuts.entry((from.clone(), to.clone())).or_insert(0) += 1;
             net().cut(from, to);
         }

@@ -140,6 +140,7 @@ pub async fn supervise(plan: Plan, nemesis: Nemesis, seen: Seen) {
                 continue;
             }
             if let Some(exit) = status.exit {
+                base::reached!("tank: a process ended by itself and is started again");
                 let why = exit.err().unwrap_or_else(|| "it ended as if it were done".into());
                 seen.lock().deaths.push((now(), name.clone(), why));
             }

@@ -81,7 +81,10 @@ pub fn simulate(plan: &Plan, manner: &Manner) -> (Outcome, Trace) {
         end: End::default(),
     });
     let mut state = seen.lock();
+    base::marks::take_reached();
     let findings = judge::judge(plan, &mut state, &taken.end, &taken.reached, manner.twin.as_deref());
+    // what checks came upon, beside what the run did
+    let reached = taken.reached.into_iter().chain(counted()).collect();
     let outcome = Outcome {
         scenario: plan.scenario.clone(),
         seed: plan.seed,
@@ -91,7 +94,7 @@ pub fn simulate(plan: &Plan, manner: &Manner) -> (Outcome, Trace) {
         harms: state.harms.clone(),
         operations: crate::history::outcomes(&state.history.operations),
         counts: judge::counts(&state),
-        reached: taken.reached,
+        reached,
         finals: finals::finals(&state),
         settled: taken.end.settled,
         starts: if manner.starts { starts(&state) } else { BTreeMap::new() },
@@ -105,6 +108,11 @@ pub fn simulate(plan: &Plan, manner: &Manner) -> (Outcome, Trace) {
     let lines = taken.trace.lines;
     let story = manner.story.then(|| Story::tell(plan, &outcome, &lines, &mut state));
     (outcome, Trace { writes, story, lines, checkpoints: taken.trace.checkpoints })
+}
+
+/// The situations reached on this thread.
+fn counted() -> impl Iterator<Item = (String, u64)> {
+    base::marks::take_reached().into_iter().map(|(mark, count)| (mark.to_string(), count))
 }
 
 fn starts(state: &State) -> BTreeMap<String, Vec<u64>> {
@@ -156,10 +164,7 @@ async fn run(world: World, plan: Plan, manner: Manner, seen: Seen) -> Taken {
         digest: record::digest(),
         events: record::events(),
         simulated_ns: process::elapsed().as_nanos() as u64,
-        reached: base::marks::take_reached()
-            .into_iter()
-            .map(|(mark, count)| (mark.to_string(), count))
-            .collect(),
+        reached: counted().collect(),
         trace: Trace { checkpoints: record::checkpoints(), lines: record::take_lines(), ..Trace::default() },
         end,
     }

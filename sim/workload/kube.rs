@@ -74,6 +74,7 @@ impl User {
             if !again {
                 return;
             }
+            base::reached!("tank: a user repeats a wish");
             rt::sleep(AGAIN).await;
         }
     }
@@ -117,6 +118,7 @@ impl User {
         }
         match self.client.create(kind, &object).await {
             Err(error) if error.is_already_exists() => {
+                base::reached!("tank: what a user applies is there already");
                 let live = self.client.get(kind, object.namespace(), object.name()).await?;
                 object.set_resource_version(live.resource_version());
                 self.client.update(kind, &object).await.map(drop)
@@ -135,7 +137,10 @@ impl User {
             _ => {}
         }
         match self.uid_of(deployment).await? {
-            Some(_) => Err(Error::Unknown("it is still there".into())),
+            Some(_) => {
+                base::reached!("tank: a user waits until what was deleted is gone");
+                Err(Error::Unknown("it is still there".into()))
+            }
             None => Ok(()),
         }
     }

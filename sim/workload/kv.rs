@@ -80,6 +80,7 @@ impl Kv {
                 let mut kvs: Vec<_> = response.kvs.iter().map(wire::kv).collect();
                 self.spoil(&mut kvs);
                 let revision = wire::revision(&response.header);
+                base::reached!("tank: a client reads what is older than it has seen", revision < self.newest);
                 self.learn(&span, &kvs, revision);
                 Outcome::Done(Answer { revision, body: Body::Kvs(kvs) })
             }
@@ -213,6 +214,7 @@ impl Kv {
 }
 
 fn late() -> Outcome {
+    base::reached!("tank: a client gave up waiting for an answer");
     Outcome::Unknown("no answer in time".into())
 }
 

@@ -56,6 +56,10 @@ pub(crate) fn ended(node: NodeId, death: Death) {
         Some(lost)
     });
     if let Some(lost) = lost {
+        base::reached!("tank: a power cut took bytes that were not synced", lost.bytes > 0);
+        base::reached!("tank: a power cut left holes in a file", lost.torn > 0);
+        base::reached!("tank: a power cut undid names", lost.names > 0);
+        base::reached!("tank: a power cut took whole files", lost.files > 0);
         let words = [lost.bytes, lost.names, lost.files, lost.torn];
         record::event(node, "disk power cut", record::hash_words(&words), || format!("{lost:?}"));
     }

@@ -236,7 +236,7 @@ impl State {
             }
             Event::ResetAgain { link, host, to, from, from_host, tries } => {
                 if Self::powered(from_host) {
-                    tcp::reset(&mut self.wire, link, host, (to, from), from_host, (tries, 0));
+                    self.wire.reset(link, host, (to, from), from_host, (tries, 0));
                 }
             }
             Event::Datagram { host, from, port, frame } => self.datagram(host, from, port, frame),
@@ -252,6 +252,8 @@ impl State {
                 record::event(host, "tcp reset", to.serial, || end.remote.to_string());
                 wire.counters.resets += 1;
                 let refused = end.phase == Phase::SynSent;
+                base::reached!("tank: a connection was refused", refused);
+                base::reached!("tank: a connection was reset", !refused);
                 wire.counters.refused += u64::from(refused);
                 let kind =
                     if refused { io::ErrorKind::ConnectionRefused } else { io::ErrorKind::ConnectionReset };
@@ -276,9 +278,11 @@ impl State {
     fn unknown(&mut self, host: NodeId, to: EndId, from: EndId, from_host: NodeId, packet: &Packet) {
         let link = self.wire.link(host, from_host);
         if !Self::powered(host) {
+            base::reached!("tank: a packet came to a machine without power");
             self.wire.links[link].counters.unpowered += 1;
         } else if !matches!(packet, Packet::Reset) {
-            tcp::reset(&mut self.wire, link, from_host, (from, to), host, (tcp::RESET_TRIES, 0));
+            base::reached!("tank: a packet came for a connection that is gone");
+            self.wire.reset(link, from_host, (from, to), host, (tcp::RESET_TRIES, 0));
             if self.end(to).is_some_and(|(end, _)| !end.held) {
                 self.remove(to);
             }
@@ -298,10 +302,11 @@ impl State {
         else {
             let link = self.wire.link(host, from_host);
             let peer = (from, EndId::NONE);
-            return tcp::reset(&mut self.wire, link, from_host, peer, host, (tcp::RESET_TRIES, 0));
+            return self.wire.reset(link, from_host, peer, host, (tcp::RESET_TRIES, 0));
         };
         let known = listening.pending.get(&from.serial).copied();
         if known.is_none() && listening.is_full() {
+            base::reached!("tank: a SYN was dropped because too many wait");
             return; // dropped; the client will try again
         }
         let id = known.unwrap_or_else(|| {

@@ -23,8 +23,8 @@ use std::{
 pub const WINDOW: u64 = 256 << 10;
 /// The largest segment; a real card cuts it to packets.
 const SEGMENT: usize = 64 << 10;
-const MIN_RTO: u64 = ms(200);
-const MAX_RTO: u64 = ms(10_000);
+pub(crate) const MIN_RTO: u64 = ms(200);
+pub(crate) const MAX_RTO: u64 = ms(10_000);
 /// An end whose peer acknowledges nothing for this long gives up.
 pub const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// SYNs are sent again after 1, 2, 4 .. s; after so many, connecting has failed (at 63 s).
@@ -240,6 +240,7 @@ impl End {
     /// Fills `out` with what was received; 0 at the end of the stream, `None` if there is nothing yet.
     pub fn read(&mut self, wire: &mut Wire, out: &mut tokio::io::ReadBuf<'_>) -> Option<io::Result<()>> {
         if self.holds > 0 && self.phase != Phase::Dead {
+            base::reached!("tank: a process reads nothing of what has arrived");
             return None;
         }
         if self.inbox.is_empty() {
@@ -278,7 +279,10 @@ impl End {
         self.held = false;
         (self.reader, self.writer) = (None, None);
         match self.phase {
-            Phase::Open if self.unread > 0 => true,
+            Phase::Open if self.unread > 0 => {
+                base::reached!("tank: a connection was closed with bytes unread");
+                true
+            }
             Phase::Open => {
                 self.finish(wire);
                 wire.schedule(now() + LINGER, Event::Linger { end: self.id });
@@ -318,7 +322,7 @@ impl End {
     /// Sends a reset, and again if it is lost, as a kernel does for a close nobody has acknowledged.
     pub fn send_reset(&self, wire: &mut Wire) {
         let not_before = self.last_arrival;
-        reset(wire, self.link, self.peer_host, (self.peer, self.id), self.host, (0, not_before));
+        wire.reset(self.link, self.peer_host, (self.peer, self.id), self.host, (0, not_before));
     }
 
     fn window_edge(&self) -> u64 {
@@ -434,6 +438,7 @@ impl End {
             if same_edge && self.sent > 0 {
                 self.duplicate_acks += 1;
                 if self.duplicate_acks == 3 {
+                    base::reached!("tank: a lost segment was sent again at the third hint");
                     self.retransmit(wire, 0..1);
                 }
             }
@@ -482,9 +487,11 @@ impl End {
         let Segment { seq, data, fin, .. } = segment;
         let end = seq + data.len() as u64 + u64::from(fin);
         if end <= self.next || end > self.next + WINDOW + 1 {
+            base::reached!("tank: a segment came twice");
             return self.acknowledge(wire, false); // old, or more than we ever allowed
         }
         if seq > self.next {
+            base::reached!("tank: a segment overtook another");
             self.early.insert(seq, (data, fin));
             return self.acknowledge(wire, false);
         }
@@ -551,9 +558,13 @@ impl End {
         match self.phase {
             Phase::Dead => {}
             Phase::SynSent | Phase::SynReceived if self.tries >= SYN_TRIES => {
+                base::reached!("tank: a handshake was given up");
                 self.fail(wire, io::ErrorKind::TimedOut);
             }
-            Phase::SynSent => self.send_syn(wire),
+            Phase::SynSent => {
+                base::reached!("tank: a SYN was sent again");
+                self.send_syn(wire);
+            }
             Phase::SynReceived => self.send_syn_ack(wire),
             Phase::Open => self.overdue(wire),
         }
@@ -562,38 +573,20 @@ impl End {
     fn overdue(&mut self, wire: &mut Wire) {
         let now = now();
         if now >= self.progress + USER_TIMEOUT.as_nanos() as u64 {
+            base::reached!("tank: a connection was given up after 30 s of silence");
             wire.counters.timeouts += 1;
             record::event(self.host, "tcp time-out", self.id.serial, || self.remote.to_string());
             return self.fail(wire, io::ErrorKind::TimedOut);
         }
         if self.sent > 0 {
+            base::reached!("tank: a segment was sent again when its time was up");
             self.recovering = self.sent > 1;
             self.retransmit(wire, 0..1);
         } else {
+            base::reached!("tank: a sender asks whether there is room again");
             self.acknowledge(wire, true); // the peer has no room: has it now?
         }
         let wait = (self.rto << self.tries.min(16)).min(MAX_RTO);
         self.set_timer(wire, now + wait);
-    }
-}
-
-/// Sends a reset over a link, with (tries, not before) so far.
-pub(crate) fn reset(
-    wire: &mut Wire,
-    link: usize,
-    host: NodeId,
-    (to, from): (EndId, EndId),
-    from_host: NodeId,
-    (tries, not_before): (u32, u64),
-) {
-    match wire.segment(link, 0, not_before) {
-        Some(at) => {
-            wire.schedule(at, Event::Packet { host, to, from, from_host, packet: Packet::Reset });
-        }
-        None if tries < RESET_TRIES => {
-            let at = now() + (MIN_RTO << tries).min(MAX_RTO);
-            wire.schedule(at, Event::ResetAgain { link, host, to, from, from_host, tries: tries + 1 });
-        }
-        None => {}
     }
 }

@@ -4,7 +4,7 @@
 use crate::{
     link::{Counters, Fate, Link, Profile},
     process, record,
-    tcp::{EndId, Packet},
+    tcp::{EndId, MAX_RTO, MIN_RTO, Packet, RESET_TRIES},
 };
 use bytes::Bytes;
 use madsim::task::NodeId;
@@ -171,6 +171,27 @@ impl Wire {
         (!fate.cut && !fate.lost).then(|| fate.at.max(not_before))
     }
 
+    /// Sends a reset over a link, with (tries, not before) so far.
+    pub fn reset(
+        &mut self,
+        link: usize,
+        host: NodeId,
+        (to, from): (EndId, EndId),
+        from_host: NodeId,
+        (tries, not_before): (u32, u64),
+    ) {
+        match self.segment(link, 0, not_before) {
+            Some(at) => {
+                self.schedule(at, Event::Packet { host, to, from, from_host, packet: Packet::Reset });
+            }
+            None if tries < RESET_TRIES => {
+                let at = now() + (MIN_RTO << tries).min(MAX_RTO);
+                self.schedule(at, Event::ResetAgain { link, host, to, from, from_host, tries: tries + 1 });
+            }
+            None => {}
+        }
+    }
+
     /// Sends a datagram.
     pub fn datagram(&mut self, link: usize, port: u16, frame: Bytes) {
         let fate = self.fate(link, frame.len());
@@ -178,10 +199,14 @@ impl Wire {
         let (from, host) = (*from, *host);
         counters.datagrams += 1;
         if fate.cut || fate.lost {
+            base::reached!("tank: a datagram met a cut", fate.cut);
+            base::reached!("tank: a datagram was lost", !fate.cut);
             counters.datagrams_cut += u64::from(fate.cut);
             counters.datagrams_lost += u64::from(!fate.cut);
             return;
         }
+        base::reached!("tank: a datagram overtook others", fate.reordered);
+        base::reached!("tank: a datagram came twice", fate.again.is_some());
         counters.datagrams_reordered += u64::from(fate.reordered);
         counters.datagrams_duplicated += u64::from(fate.again.is_some());
         let at = if fate.reordered {

@@ -2,7 +2,7 @@
 //! the namespaces that every cluster has stay.
 
 use crate::{cache::item::Item, refusal::Refusal, registry::create, request::Target, server::Server};
-use base::knobs::ms;
+use base::{knobs::ms, reached};
 use objects::{Kind, Object, kinds::by_kind, status::Status};
 use std::{sync::Arc, time::Duration};
 
@@ -18,6 +18,7 @@ pub async fn admit_create(server: &Server, kind: &Kind, object: &Object) -> Resu
     if server.cache(of).peek(namespace).is_some_and(|item| active(&item)) {
         return Ok(());
     }
+    reached!("api: a namespace was looked up past the watch cache");
     match server.storage.get(of, namespace).await? {
         None => Err(Status::not_found(of, namespace).into()),
         Some(item) if active(&item) => Ok(()),
@@ -42,6 +43,7 @@ pub async fn bootstrap(server: Arc<Server>) {
     let mut pause = ms(knobs.backoff_min_ms);
     for name in SYSTEM_NAMESPACES {
         while !make(&server, name).await {
+            reached!("api: the first namespaces wait for the store");
             rt::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
         }
@@ -68,6 +70,10 @@ async fn make(server: &Server, name: &str) -> bool {
     object.set_name(name);
     match create::create(server, &target, object, false).await {
         Ok(_) => true,
-        Err(refusal) => refusal.status.reason == "AlreadyExists",
+        Err(refusal) => {
+            let there = refusal.status.reason == "AlreadyExists";
+            reached!("api: two servers made the same namespace", there);
+            there
+        }
     }
 }

@@ -14,7 +14,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use base::knobs::ms;
+use base::{knobs::ms, reached};
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use objects::status::Status;
@@ -76,7 +76,10 @@ async fn objects(server: Arc<Server>, target: Target, query: Query, request: Req
     };
     match rt::timeout(deadline, work).await {
         Ok(answer) => answer,
-        Err(_) => Err(Refusal::timeout("request did not complete within the allotted timeout")),
+        Err(_) => {
+            reached!("api: a request ran out of time");
+            Err(Refusal::timeout("request did not complete within the allotted timeout"))
+        }
     }
 }
 

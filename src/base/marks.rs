@@ -19,11 +19,17 @@ macro_rules! invariant {
     };
 }
 
-/// Counts that a situation was reached; the argument names the situation, not the line.
+/// Counts that a situation was reached; the argument names the situation, not the line. With a condition: counts it
+/// if that holds, which is asked only where anything is counted.
 #[macro_export]
 macro_rules! reached {
     ($name:literal) => {
         $crate::marks::reach($name)
+    };
+    ($name:literal, $when:expr $(,)?) => {
+        if $crate::marks::COUNTED && $when {
+            $crate::marks::reach($name)
+        }
     };
 }
 
@@ -34,6 +40,9 @@ macro_rules! bug {
         $crate::marks::bug_is_on($name)
     };
 }
+
+/// Whether situations are counted in this build.
+pub const COUNTED: bool = cfg!(madsim);
 
 #[cfg(madsim)]
 mod state {

@@ -5,7 +5,7 @@
 //! (bug museum T07).
 
 use crate::{Error, Fence, WatchStream};
-use base::{Knobs, knobs::ms};
+use base::{Knobs, knobs::ms, reached};
 use bytes::Bytes;
 use http::{Method, Request};
 use objects::{Object, kinds::Kind};
@@ -211,12 +211,14 @@ impl Client {
         let response = match sent {
             Ok(response) => response?,
             Err(_) => {
+                reached!("client: a watch got no answer in time");
                 self.move_on(self.shared.current.load(Ordering::Relaxed));
                 return Err(Error::Unknown("watch: no answer in time".into()));
             }
         };
         let status = response.status().as_u16();
         if status != 200 {
+            reached!("client: a watch was refused");
             let body = collect(response).await?;
             return Err(Error::from_body(status, &body));
         }
@@ -255,7 +257,10 @@ impl Client {
             let error = match tried.await {
                 Ok(Ok(body)) => return Ok(body),
                 Ok(Err(error)) => error,
-                Err(_) => Error::Unknown("no answer in time".into()),
+                Err(_) => {
+                    reached!("client: a request got no answer in time");
+                    Error::Unknown("no answer in time".into())
+                }
             };
             let again = match &error {
                 Error::NotSent(_) => true,
@@ -263,12 +268,16 @@ impl Client {
                 Error::Status { code, .. } => (*code == 429) || (*code >= 500 && method == Method::GET),
                 Error::Fenced { .. } => false,
             };
+            reached!("client: the outcome of a write is unknown", !again && error.is_unknown_outcome());
+            reached!("client: a server is busy and asks for patience", error.code() == Some(429));
             if !matches!(error, Error::Status { code: 0..=499, .. }) {
                 self.move_on(server);
             }
             if !again || rt::now() + wait >= give_up {
                 return Err(error);
             }
+            reached!("client: a read is asked for again", method == Method::GET);
+            reached!("client: a write that never left is sent again", method != Method::GET);
             rt::sleep(wait).await;
             wait = (wait * 2).min(ms(1_000));
             if let Some(fence) = self.fence.as_ref().filter(|_| method != Method::GET) {
@@ -310,7 +319,8 @@ impl Client {
     /// Moves on from `server`, once, however many requests saw it fail.
     fn move_on(&self, server: usize) {
         let next = server.wrapping_add(1);
-        let _ = self.shared.current.compare_exchange(server, next, Ordering::Relaxed, Ordering::Relaxed);
+        let moved = self.shared.current.compare_exchange(server, next, Ordering::Relaxed, Ordering::Relaxed);
+        reached!("client: another API server is turned to", moved.is_ok() && self.shared.servers.len() > 1);
     }
 }
 

@@ -90,6 +90,7 @@ impl Cache {
         let new = Arc::new(object);
         let old = self.objects.get(&key).cloned();
         if old.as_ref().is_some_and(|old| old.uid() == new.uid() && version_of(old) >= version) {
+            reached!("cache: an object came that is there already");
             return vec![];
         }
         if let Some(old) = &old {
@@ -112,6 +113,7 @@ impl Cache {
     pub fn remove(&mut self, object: &Object) -> Option<Delta> {
         let key = key_of(object);
         self.advance(version_of(object));
+        reached!("cache: an object went that never was there", !self.objects.contains_key(&key));
         let old = self.objects.remove(&key)?;
         self.unfile(&key, &old);
         Some(Delta::Deleted(Arc::new(object.clone())))
@@ -125,6 +127,7 @@ impl Cache {
         for key in gone {
             let Some(old) = self.objects.remove(&key) else { continue };
             self.unfile(&key, &old);
+            reached!("cache: an object went unseen, as a list shows");
             deltas.push(Delta::Deleted(old));
         }
         for item in items {

@@ -160,11 +160,13 @@ impl Elector {
             let left = deadline - rt::now();
             match rt::timeout(left, self.attempt()).await {
                 Ok(Ok(())) => renewed = rt::now(),
-                Ok(Err(Lost::Taken)) if !bug!("E01") => return,
+                Ok(Err(Lost::Taken)) if !bug!("E01") => {
+                    return reached!("elect: another has the lock already");
+                }
                 Ok(Err(_)) | Err(_) => {}
             }
             if rt::now() >= deadline && !bug!("E01") {
-                return;
+                return reached!("elect: the lock could not be renewed in time");
             }
         }
     }
@@ -176,15 +178,22 @@ impl Elector {
         let lock = match self.client.get(&kinds::lease::KIND, Some(NAMESPACE), &self.lock).await {
             Ok(lock) => Some(lock),
             Err(error) if error.is_not_found() => None,
-            Err(_) => return Err(Lost::Unreachable),
+            Err(_) => {
+                reached!("elect: nobody can be asked who has the lock");
+                return Err(Lost::Unreachable);
+            }
         };
         let now = rt::now() - self.epoch;
         if let Some(lock) = &lock {
             self.observed.look(lock.resource_version(), now);
         }
         let written = match decide(lock.as_ref(), &self.observed, &self.identity, now) {
-            Action::Create => self.client.create(&kinds::lease::KIND, &self.claim(None, true)).await,
+            Action::Create => {
+                reached!("elect: the lock is there for the first time");
+                self.client.create(&kinds::lease::KIND, &self.claim(None, true)).await
+            }
             Action::Claim { takeover } => {
+                reached!("elect: the lock of one that fell silent is claimed", takeover);
                 self.client.update(&kinds::lease::KIND, &self.claim(lock.as_ref(), takeover)).await
             }
             Action::Wait => return Err(Lost::Taken),
@@ -195,7 +204,13 @@ impl Elector {
                 self.fence.set(Some(asked + ms(self.knobs.elect_renew_ms)));
                 Ok(())
             }
-            Err(_) => Err(Lost::Unreachable),
+            Err(error) => {
+                reached!(
+                    "elect: two claimed the lock at once",
+                    error.is_conflict() || error.is_already_exists()
+                );
+                Err(Lost::Unreachable)
+            }
         }
     }
 

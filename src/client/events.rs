@@ -63,6 +63,7 @@ async fn write_all(client: Client, component: String, mut queue: rt::sync::mpsc:
         let same = format!("{}/{}/{}", told.about.uid(), told.reason, told.message);
         let namespace = told.about.namespace().unwrap_or("default").to_string();
         if let Some(earlier) = written.get_mut(&same) {
+            reached!("events: one was told again");
             earlier.count += 1;
             earlier.age = age;
             let body = json!({ "count": earlier.count, "lastTimestamp": rt::wall().rfc3339() });
@@ -76,6 +77,7 @@ async fn write_all(client: Client, component: String, mut queue: rt::sync::mpsc:
             written.insert(same, Written { name: event.name().to_string(), count: 1, age });
         }
         if written.len() > REMEMBERED {
+            reached!("events: the oldest was forgotten");
             let oldest = written.iter().min_by_key(|(_, w)| w.age).map(|(key, _)| key.clone());
             oldest.and_then(|key| written.remove(&key));
         }

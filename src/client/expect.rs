@@ -77,6 +77,7 @@ impl Expectations {
             return None;
         }
         let wait = pending.until.checked_sub(now).filter(|wait| !wait.is_zero());
+        reached!("controller: waits until the cache shows what it asked for", wait.is_some());
         if wait.is_none() {
             reached!("controller: expectations given up");
         }

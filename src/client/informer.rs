@@ -128,6 +128,7 @@ async fn follow(client: Client, scope: Scope, shared: Arc<Shared>) {
             Ok(()) => wait = least,
             Err(error) => {
                 let outcome = if error.is_expired() { Outcome::Expired } else { Outcome::Failed };
+                reached!("informer: a list or a watch failed", !error.is_expired());
                 follower.reflect.failed(outcome);
                 if rt::now() - began > Duration::from_secs(5) {
                     wait = least; // it worked for a while

@@ -4,7 +4,7 @@
 //!
 //! `Core` is the pure machine; `WorkQueue` adds the waiting.
 
-use base::{Knobs, Note, bug, knobs::ms};
+use base::{Knobs, Note, bug, knobs::ms, reached};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex},
@@ -26,6 +26,7 @@ struct Core {
 
 impl Core {
     fn add(&mut self, key: &str) {
+        reached!("queue: a key came while it was worked on", self.processing.contains(key));
         if !self.dirty.insert(key.to_string()) || self.processing.contains(key) {
             return;
         }
@@ -101,6 +102,8 @@ impl WorkQueue {
             *failures
         });
         let factor = 1u32 << (failures - 1).min(20);
+        reached!("queue: a key failed again and waits longer", failures > 1);
+        reached!("queue: a key waits as long as any may", self.backoff.0 * factor >= self.backoff.1);
         self.add_after(key, (self.backoff.0 * factor).min(self.backoff.1));
     }
 

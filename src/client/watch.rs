@@ -2,6 +2,7 @@
 //! after one cannot be trusted.
 
 use crate::{Error, api::to_object};
+use base::reached;
 use objects::Object;
 use serde_json::Value;
 use std::time::Duration;
@@ -45,11 +46,15 @@ impl WatchStream {
             }
             let frame = match rt::timeout(self.patience, self.body.frame()).await {
                 Ok(frame) => frame,
-                Err(_) => Some(Err(rt::http::Error::silent())),
+                Err(_) => {
+                    reached!("client: a watch fell silent and was given up");
+                    Some(Err(rt::http::Error::silent()))
+                }
             };
             match frame {
                 Some(Ok(bytes)) => self.buffer.extend_from_slice(&bytes),
                 Some(Err(error)) => {
+                    reached!("client: a watch broke off");
                     self.ended = true;
                     return Some(Err(Error::Unknown(error.to_string())));
                 }
@@ -70,7 +75,10 @@ fn parse(line: &[u8]) -> Result<WatchEvent, Error> {
             let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
             Ok(WatchEvent::Bookmark(version.to_string()))
         }
-        Some("ERROR") => Err(Error::from_body(500, object.to_string().as_bytes())),
+        Some("ERROR") => {
+            reached!("client: a watch was told why it ends");
+            Err(Error::from_body(500, object.to_string().as_bytes()))
+        }
         other => Err(Error::Decode(format!("unknown watch event type {other:?}"))),
     }
 }

@@ -32,6 +32,7 @@ pub async fn run(context: &Context) {
         // kubernetes#109748: G02 never looks at what was there when it began.
         let owned = |object: &&Arc<Object>| !object.owner_refs().is_empty() && !bug!("G02");
         for object in informer.cache().iter().filter(owned) {
+            reached!("garbage: owned objects were there before it began");
             queue.add(&id(&informers, object));
         }
     }
@@ -125,6 +126,7 @@ impl Collector<'_> {
             match self.fate(object, &owner).await? {
                 Fate::Lives => solid.push(owner),
                 Fate::Waits => {
+                    reached!("garbage: an owner waits for its dependents");
                     waits = true;
                     dangling.push(owner);
                 }
@@ -141,11 +143,15 @@ impl Collector<'_> {
         reached!("garbage: an object whose owners are gone is deleted");
         let live = self.client().get(kind, object.namespace(), object.name()).await;
         let live = match live {
-            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) if error.is_not_found() => {
+                reached!("garbage: an object went before it could be collected");
+                return Ok(());
+            }
             live => live?,
         };
         if live.uid() != object.uid() || live.resource_version() != object.resource_version() && !bug!("G03")
         {
+            reached!("garbage: an object changed while its owners were looked up");
             return Err(Error::NotSent("the object changed while its owners were looked up".into()));
         }
         let propagation = if waits { "Foreground" } else { "Background" };
@@ -173,8 +179,14 @@ impl Collector<'_> {
             return Ok(Fate::Gone); // not in the cache taken for gone
         }
         match self.client().get(kind, namespace, &owner.name).await {
-            Ok(live) if live.uid() == owner.uid => Ok(of(&live)),
-            Ok(_) => Ok(Fate::Gone), // another object by that name
+            Ok(live) if live.uid() == owner.uid => {
+                reached!("garbage: an owner that is not in the cache lives");
+                Ok(of(&live))
+            }
+            Ok(_) => {
+                reached!("garbage: another object has the name of the owner");
+                Ok(Fate::Gone)
+            }
             Err(error) if error.is_not_found() => Ok(Fate::Gone),
             Err(error) => Err(error),
         }
@@ -213,6 +225,7 @@ impl Collector<'_> {
             }
         }
         if dependents.iter().any(|(_, dependent)| blocks(dependent)) {
+            reached!("garbage: a foreground deletion waits for dependents");
             return Ok(()); // woken again when the last of them goes
         }
         self.remove_finalizer(kind, object, FOREGROUND).await
@@ -239,7 +252,10 @@ impl Collector<'_> {
 
 fn ignore_gone(done: Result<(), Error>) -> Result<(), Error> {
     match done {
-        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) if error.is_not_found() => {
+            reached!("garbage: what was to go is gone already");
+            Ok(())
+        }
         done => done,
     }
 }

@@ -29,6 +29,7 @@ pub async fn run(context: &Context) {
         for pod in orphans {
             let looks = missing.entry(pod.uid().to_string()).or_insert(0);
             *looks += 1;
+            reached!("podgc: the node of a pod is not in the cache");
             if *looks >= PATIENCE {
                 end(context, &pod).await;
             }
@@ -40,6 +41,7 @@ async fn end(context: &Context, pod: &Object) {
     let node = pod.get_str(&["spec", "nodeName"]);
     // The API server has the last word on whether the node is gone.
     let asked = context.client.get(&kinds::node::KIND, None, node).await;
+    reached!("podgc: a node that is not in the cache is there", asked.is_ok());
     if asked.is_err_and(|error| error.is_not_found()) {
         reached!("podgc: a pod of a node that is gone was ended");
         let options =

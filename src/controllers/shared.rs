@@ -1,5 +1,6 @@
 //! What every controller has: the client, one informer for each kind, and the loop that works off a queue.
 
+use base::reached;
 use client::{Client, Delta, Error, Informer, Recorder, WorkQueue, cache::IndexFn, informer::Scope, key_of};
 use objects::{Kind, Object, kinds};
 use std::{
@@ -79,7 +80,9 @@ impl Context {
         let worker = || async {
             loop {
                 let key = queue.pop().await;
-                queue.finish(&key, &sync(key.clone()).await);
+                let done = sync(key.clone()).await;
+                reached!("controller: a sync failed and is tried again", done.is_err());
+                queue.finish(&key, &done);
             }
         };
         let workers = (0..self.client.knobs().controller_workers.max(1)).map(|_| worker());

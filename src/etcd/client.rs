@@ -11,7 +11,7 @@ use crate::{
     streams::{KeepAliveStream, Stream, WatchStream},
     transport::Transport,
 };
-use base::{Knobs, knobs::ms};
+use base::{Knobs, knobs::ms, reached};
 use std::{
     future::Future,
     net::SocketAddr,
@@ -193,6 +193,13 @@ impl Client {
                 }
             };
             let verdict = retry::judge(call, &status);
+            reached!("etcd: a call is made again over another channel", verdict == Verdict::RetryElsewhere);
+            reached!("etcd: a call waits because the store is overloaded", verdict == Verdict::RetryLater);
+            reached!(
+                "etcd: the outcome of a write is unknown",
+                call == Call::Write && retry::outcome_unknown(&status)
+            );
+            reached!("etcd: a request never left", status.message().starts_with(retry::NOT_SENT));
             if matches!(verdict, Verdict::GiveAndMove | Verdict::RetryElsewhere) {
                 pick.inspect(|pick| self.drop_pick(pick));
             }
@@ -222,7 +229,11 @@ impl Client {
         };
         match rt::timeout(limit, answer).await {
             Ok(answer) => answer.map(Response::into_inner),
-            Err(_) => Err(late),
+            Err(_) => {
+                reached!("etcd: a call got no answer in its time", call == Call::Write);
+                reached!("etcd: a read is taken away from a silent member", call == Call::Read);
+                Err(late)
+            }
         }
     }
 
@@ -252,6 +263,7 @@ impl Client {
         }
         let _picking = self.shared.picking.lock().await;
         if let Some(pick) = self.present() {
+            reached!("etcd: calls waited for one channel to be made");
             return Ok(pick);
         }
         let mut last = "no endpoints were given".to_string();
@@ -259,7 +271,10 @@ impl Client {
             let endpoint = self.next_endpoint();
             match rt::grpc::Channel::connect(endpoint, self.options()).await {
                 Ok(channel) => return Ok(self.picked(endpoint, Transport::new(channel))),
-                Err(error) => last = format!("{endpoint}: {error}"),
+                Err(error) => {
+                    reached!("etcd: an endpoint takes no connection");
+                    last = format!("{endpoint}: {error}");
+                }
             }
         }
         Err(retry::not_sent(last))
@@ -290,6 +305,8 @@ impl Client {
         let mut picks = self.picks();
         if picks.current.as_ref().is_some_and(|current| current.number == pick.number) {
             picks.current = None;
+        } else {
+            reached!("etcd: a channel failed that was no longer in use");
         }
     }
 

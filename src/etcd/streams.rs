@@ -8,6 +8,7 @@ use crate::{
     retry::connection_lost,
     transport::Transport,
 };
+use base::reached;
 use futures::future::BoxFuture;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming, metadata::MetadataValue};
@@ -70,12 +71,18 @@ impl<Req: Send + 'static, Resp> Stream<Req, Resp> {
                         self.inbound = Inbound::Open(Box::new(stream));
                         continue;
                     }
-                    Err(status) => status,
+                    Err(status) => {
+                        reached!("etcd: a stream could not be opened");
+                        status
+                    }
                 },
                 Inbound::Open(stream) => match stream.message().await {
                     Ok(Some(response)) => return Ok(response),
                     Ok(None) => connection_lost("the server ended the stream"),
-                    Err(status) => status,
+                    Err(status) => {
+                        reached!("etcd: a stream broke off");
+                        status
+                    }
                 },
                 Inbound::Ended => return Err(connection_lost("the stream has ended")),
             };

@@ -2,6 +2,7 @@
 //! that says whether the request may have arrived.
 
 use crate::retry::{connection_lost, not_sent};
+use base::reached;
 use futures::future::BoxFuture;
 use http_body_util::BodyExt;
 use std::task::{Context, Poll};
@@ -37,7 +38,10 @@ impl Service<http::Request<Body>> for Transport {
         Box::pin(async move {
             // A connection that ended before it took the request says "canceled".
             let lost = |error: <rt::grpc::Channel as Service<http::Request<Body>>>::Error| match error {
-                error if error.is_canceled() => not_sent(error),
+                error if error.is_canceled() => {
+                    reached!("etcd: a connection ended before it took the request");
+                    not_sent(error)
+                }
                 error => connection_lost(error),
             };
             let response = answer.await.map_err(lost)?;

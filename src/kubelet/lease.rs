@@ -37,6 +37,7 @@ async fn fetch_or_create(client: &Client, config: &Config) -> Result<Object, Err
     match client.get(&kinds::lease::KIND, Some(NAMESPACE), &config.node).await {
         Ok(lease) => client.update(&kinds::lease::KIND, &renew(lease)).await,
         Err(error) if error.is_not_found() => {
+            reached!("kubelet: its lease is made for the first time");
             let node = client.get(&kinds::node::KIND, None, &config.node).await?;
             client.create(&kinds::lease::KIND, &new(config, &node)).await
         }

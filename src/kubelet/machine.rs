@@ -3,7 +3,7 @@
 //! power cut takes from it, the new boot id would have emptied anyway.
 
 use crate::Config;
-use base::Note;
+use base::{Note, reached};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io, path::PathBuf};
 
@@ -40,12 +40,16 @@ impl Machine {
         rt::fs::create_dir_all(&config.data_dir).await?;
         let file = config.data_dir.join("containers.json");
         let mut table = match rt::fs::read(&file).await {
-            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(), // torn by a power cut: another boot
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|_| {
+                reached!("kubelet: its table of containers was torn by a power cut");
+                Table::default() // another boot
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Table::default(),
             Err(error) => return Err(error),
         };
         let boot = rt::boot_id();
         if table.boot != boot {
+            reached!("kubelet: a reboot ended its containers", !table.running.is_empty());
             table.running.clear();
             table.boot = boot;
         }
@@ -70,6 +74,7 @@ impl Machine {
         self.table.addresses += 1;
         let starts = self.table.starts.entry(uid.to_string()).or_insert(0);
         let restarts = *starts;
+        reached!("kubelet: the containers of a pod are started again", restarts > 0);
         *starts += 1;
         let container = Container {
             namespace: namespace.to_string(),

@@ -27,6 +27,7 @@ pub async fn keep(client: &Client, config: &Config) {
             reached!("kubelet: someone said the node is not ready");
         }
         if post(client, config).await.is_err() {
+            reached!("kubelet: the status of its node could not be posted");
             doubted.notify_one();
             rt::sleep(ms(config.knobs.backoff_min_ms.max(1_000))).await;
         }
@@ -37,7 +38,10 @@ async fn register(client: &Client, config: &Config) {
     let mut wait = ms(config.knobs.backoff_min_ms);
     loop {
         let done = match client.create(&kinds::node::KIND, &node(config)).await {
-            Err(error) if error.is_already_exists() => post(client, config).await,
+            Err(error) if error.is_already_exists() => {
+                reached!("kubelet: its node was there already");
+                post(client, config).await
+            }
             Err(error) => Err(error),
             // Status is not taken from a creation: it is posted.
             Ok(_) => post(client, config).await,
@@ -45,6 +49,7 @@ async fn register(client: &Client, config: &Config) {
         if done.is_ok() {
             return;
         }
+        reached!("kubelet: its node could not be registered");
         rt::sleep(wait).await;
         wait = (wait * 2).min(ms(7_000)); // upstream's longest wait between attempts to register
     }

@@ -68,10 +68,12 @@ impl Worker {
             let left = resync - rt::now();
             let Ok(uid) = rt::timeout(left, self.queue.pop()).await else {
                 resync = rt::now() + ms(self.config.knobs.pod_resync_ms);
+                reached!("kubelet: all pods are looked at again");
                 self.look_at_all();
                 continue;
             };
             let result = self.sync(&uid).await;
+            reached!("kubelet: what it had to do for a pod failed", result.is_err());
             self.queue.finish(&uid, &result);
         }
     }
@@ -113,6 +115,11 @@ impl Worker {
                     self.set(uid, Doing::Running);
                 }
                 Step::Stop => {
+                    reached!("kubelet: containers run of a pod that is gone", pod.is_none());
+                    reached!(
+                        "kubelet: a pod was asked to go while it was starting",
+                        pod.is_some() && matches!(self.doing(uid), Doing::Starting { .. })
+                    );
                     let until = now + self.stopping_time(pod.as_deref());
                     self.set(uid, Doing::Stopping { until });
                 }
@@ -220,6 +227,7 @@ impl Worker {
     async fn finish(&mut self, pod: &Object) -> Result<(), Problem> {
         let ended = matches!(pod.get_str(&["status", "phase"]), "Succeeded" | "Failed");
         if !ended && !self.patch(pod, status::ended(pod, &rt::wall().rfc3339())).await? {
+            reached!("kubelet: the last word on a pod came too late");
             return Ok(());
         }
         let options =
@@ -231,7 +239,10 @@ impl Worker {
 /// The pod, or the pod of this uid, is no longer: nothing is left to say of it.
 fn gone_is_fine(sent: Result<(), Error>) -> Result<(), Problem> {
     match sent {
-        Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+        Err(error) if error.is_not_found() || error.is_conflict() => {
+            reached!("kubelet: a pod it lets go is gone already");
+            Ok(())
+        }
         sent => Ok(sent?),
     }
 }

@@ -14,7 +14,7 @@ use crate::frame::Frame;
 use crate::handle::View;
 use crate::proposal::Proposal;
 use crate::recover::restore;
-use base::{Note, Term, bug};
+use base::{Note, Term, bug, reached};
 use raft::{Effects, Entry, Input, Payload, Persist, Proposed, Refused, Role, RoleChange, Snapshot, Synced};
 
 /// What became of proposals.
@@ -92,6 +92,10 @@ impl Core {
                         self.snapshot_if_due(entry.index); // etcd-io/etcd#13766: the index goes before the data
                     }
                     let applied = self.handle.apply(entry.index, entry.term, &command);
+                    reached!(
+                        "member: a proposal of an earlier life was applied",
+                        id.origin == self.node.id() && id.run != self.run
+                    );
                     if (id.origin, id.run) == (self.node.id(), self.run) {
                         self.proposals.applied(id.count, applied);
                     }

@@ -2,7 +2,7 @@
 //! one sync serves everything that gathered while the sync before was running.
 
 use crate::{codec, error::Error};
-use base::{Index, MemberId, Note, Term};
+use base::{Index, MemberId, Note, Term, reached};
 use raft::{Payload, Persist, Synced, Ticket};
 use std::future::pending;
 use wal::{Record, Wal};
@@ -40,6 +40,10 @@ impl Disk {
         // What is replaced in memory is no longer what the sync under way makes durable.
         if let Some(first) = persist.entries.first() {
             let before = Index(first.index.0 - 1);
+            reached!(
+                "member: entries were replaced while they were being synced",
+                self.becoming.1 > before && matches!(self.state, State::Busy(_))
+            );
             self.durable = self.durable.min(before);
             self.becoming.1 = self.becoming.1.min(before);
         }
@@ -55,9 +59,12 @@ impl Disk {
         if self.queue.is_empty() && self.release.is_none() {
             return;
         }
-        let State::Idle(_) = self.state else { return };
+        let State::Idle(_) = self.state else {
+            return reached!("member: writes gather while a sync is under way");
+        };
         let State::Idle(wal) = std::mem::replace(&mut self.state, State::Failed) else { return };
         let batch = std::mem::take(&mut self.queue);
+        reached!("member: one sync serves several writes", batch.len() > 1);
         for persist in &batch {
             let (term, last) = self.becoming;
             let last = persist.snapshot.as_ref().map_or(last, |snapshot| snapshot.meta.index);
@@ -71,6 +78,7 @@ impl Disk {
     pub async fn finished(&mut self) -> Result<Option<Synced>, Error> {
         let State::Busy(task) = &mut self.state else { return pending().await };
         let outcome = task.await;
+        reached!("member: a write or a sync failed for good", matches!(outcome, Ok(Err(_))));
         self.state = State::Failed;
         let (wal, synced) = outcome.map_err(|error| Error::Task(error.to_string()))??;
         self.state = State::Idle(wal);

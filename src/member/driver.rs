@@ -156,6 +156,7 @@ impl Core {
     fn propose(&mut self) -> Result<(), Error> {
         self.proposals.refuse_others((self.node.role() == Role::Leader).then_some(self.node.term()));
         if self.node.leader().is_none() {
+            reached!("member: proposals wait for a leader", self.proposals.len() > 0);
             return Ok(());
         }
         let unsent = self.proposals.unsent(self.config().knobs.wal_batch.max(1) as usize);
@@ -208,6 +209,7 @@ impl Core {
         }
         let data = fresh.iter().map(|proposal| proposal.data.clone()).collect();
         if !matches!(self.step(Input::Propose(data))?, Some(Ok(_))) {
+            reached!("member: a forwarded proposal was refused and may come again");
             fresh.iter().for_each(|proposal| self.accepted.forget(proposal.id));
         }
         Ok(())
@@ -237,6 +239,7 @@ impl Core {
         if self.snapshots.is_due(applied)
             && let Some(meta) = self.node.snapshot_meta(applied)
         {
+            reached!("member: a snapshot of its own was begun");
             self.handle.with_store(|store| self.snapshots.start(store, meta));
         }
     }

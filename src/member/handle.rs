@@ -164,6 +164,7 @@ impl Handle {
         if bug!("W01") {
             self.0.hub.rewind(); // etcd-io/etcd#15271: watches go on from where they began
         }
+        reached!("member: watches go on behind a snapshot", self.0.hub.count().1 > 0);
         self.0.hub.wake_all();
         self.0.changed.set();
     }
@@ -186,6 +187,7 @@ impl Handle {
         let leads = |view: &View| view.leader == Some(self.member());
         if leads(&view) && (!leads(&before) || before.term != view.term) {
             let store = self.store();
+            reached!("member: a new leader gives leases their time anew", store.leases().next().is_some());
             lock(&self.0.leases).promote(&store, rt::now());
         } else if leads(&before) && !leads(&view) {
             reached!("a leader with a lease clock was deposed");
@@ -265,6 +267,10 @@ impl Handle {
             self.read_index().await?;
         }
         let after = self.view();
+        reached!(
+            "member: leadership changed while it was being proved",
+            after.leader != before.leader || after.term != before.term
+        );
         Ok((after.leader == before.leader && after.term == before.term).then_some(after.term))
     }
 
@@ -274,6 +280,7 @@ impl Handle {
             if self.applied() >= index {
                 return;
             }
+            reached!("member: a read waits until its index is applied");
             self.0.changed.changed(seen).await;
         }
     }
@@ -286,7 +293,7 @@ impl Handle {
             if self.view().leader.is_some() {
                 next.await;
             } else if rt::timeout(self.knobs().election_timeout() * timeouts, next).await.is_err() {
-                return;
+                return reached!("member: a stream that needs a leader waited in vain");
             }
         }
     }

@@ -74,6 +74,7 @@ impl Proposals {
         let unsent = self.unsent.iter().filter_map(|count| Some((*count, self.waiting.get(count)?)));
         let counts: Vec<u64> =
             unsent.filter(|(_, waiting)| for_another(waiting)).map(|(count, _)| count).collect();
+        reached!("member: a command for one term was refused in another", !counts.is_empty());
         self.refuse(&counts, ProposeError::NotLeader);
     }
 
@@ -149,6 +150,7 @@ impl Proposals {
             .filter(|(_, waiting)| may_be_in_it(waiting))
             .map(|(count, _)| *count)
             .collect();
+        reached!("member: the fate of a proposal lies in a snapshot", !counts.is_empty());
         self.refuse(&counts, ProposeError::Lost);
     }
 
@@ -163,6 +165,9 @@ impl Proposals {
                 _ => (*count, ProposeError::Timeout),
             })
             .collect();
+        let because = |wanted| late.iter().any(|(_, why)| *why == wanted);
+        reached!("member: a proposal found no leader in time", because(ProposeError::NoLeader));
+        reached!("member: a proposal was not agreed on in time", because(ProposeError::Timeout));
         late.into_iter().for_each(|(count, error)| self.refuse(&[count], error));
     }
 }
@@ -195,12 +200,17 @@ impl Reads {
             return None;
         }
         let context = self.next_context;
+        reached!("member: several readers share a read", self.unsent.len() > 1);
         self.next_context = context.wrapping_add(1);
         self.under_way.insert(context, (now, std::mem::take(&mut self.unsent)));
         Some(context)
     }
 
     pub fn ready(&mut self, context: u64, index: Index) {
+        reached!(
+            "member: the answer to a read came when it was given up",
+            !self.under_way.contains_key(&context)
+        );
         if let Some((_, readers)) = self.under_way.remove(&context) {
             for reader in readers {
                 let _ = reader.answer.send(Ok(index));
@@ -228,6 +238,8 @@ impl Reads {
         let error = if has_leader { ReadError::Timeout } else { ReadError::NoLeader };
         for reader in std::mem::take(&mut self.unsent) {
             if reader.deadline <= now {
+                reached!("member: a read was not proved in time", has_leader);
+                reached!("member: a read found no leader in time", !has_leader);
                 let _ = reader.answer.send(Err(error));
             } else if !reader.answer.is_closed() {
                 self.unsent.push(reader);

@@ -2,7 +2,7 @@
 //! committed is applied again as soon as the member learns that it was.
 
 use crate::{Config, Handle, Requests, disk, disk::Disk, error::Error, snapshots::Snapshots};
-use base::{Index, Note};
+use base::{Index, Note, reached};
 use raft::{Membership, Node};
 use store::Store;
 use wal::{Identity, Wal};
@@ -22,10 +22,12 @@ pub async fn recover(config: Config) -> Result<Recovered, Error> {
     }
     let identity = Identity { cluster: config.cluster_id, member: config.id };
     let (wal, found) = Wal::open(&config.data_dir, identity, &config.knobs).await?;
+    reached!("member: what was out of order on the disk was repaired", !found.repairs.is_empty());
     for repair in &found.repairs {
         rt::note(Note::Said { text: format!("{} repaired its log: {repair}", config.name) });
     }
     let found = disk::recovered(found)?;
+    reached!("member: a member came back from a snapshot", found.snapshot.is_some());
     let store = restore(found.snapshot.as_ref())?;
     let snapshots = Snapshots::new(wal.snapshots(), store.applied(), config.knobs.snapshot_every);
     let raft = raft::Config {

@@ -2,7 +2,7 @@
 //! writes go on.
 
 use crate::{codec, error::Error};
-use base::Index;
+use base::{Index, reached};
 use raft::{Data, SnapshotMeta};
 use std::future::pending;
 use store::{Encoder, Store};
@@ -23,6 +23,10 @@ impl Snapshots {
     }
 
     pub fn is_due(&self, applied: Index) -> bool {
+        reached!(
+            "member: a snapshot is due while the last is being written",
+            self.under_way.is_some() && applied.0 >= self.last.0 + self.every
+        );
         self.under_way.is_none() && applied.0 >= self.last.0 + self.every
     }
 

@@ -14,6 +14,9 @@ impl Node {
 
     /// Asks whether an election in the next term could be won. Changes nothing that others can see.
     pub(crate) fn pre_campaign(&mut self) {
+        reached!("raft: a follower heard nothing of its leader", self.leader.is_some());
+        reached!("raft: a pre-vote came to no end", self.role == Role::PreCandidate);
+        reached!("raft: an election came to no end", self.role == Role::Candidate);
         self.follow(self.hard.term, None);
         self.role = Role::PreCandidate;
         self.votes.insert(self.id, true);
@@ -28,6 +31,7 @@ impl Node {
     /// Stands for election in a new term. The requests wait for the sync of our own vote: a candidate that
     /// crashed and forgot its term could otherwise win the same term twice.
     fn campaign(&mut self) {
+        reached!("raft: a member stands for election");
         let term = self.hard.term.next();
         self.follow(term, None);
         self.role = Role::Candidate;
@@ -58,6 +62,7 @@ impl Node {
             Role::Candidate if won => self.become_leader(),
             _ if lost => {
                 reached!("an election was lost");
+                reached!("raft: a pre-vote was lost", self.role == Role::PreCandidate);
                 self.follow(self.hard.term, None);
             }
             _ => {}
@@ -66,12 +71,20 @@ impl Node {
 
     pub(crate) fn on_pre_vote(&mut self, from: MemberId, term: Term, last_index: Index, last_term: Term) {
         let granted = term > self.hard.term && self.is_up_to_date(last_index, last_term);
+        reached!(
+            "raft: a pre-vote was refused to a log that lacks something",
+            term > self.hard.term && !granted
+        );
         let answer = Body::PreVoteAnswer { granted };
         self.send_in(from, if granted { term } else { self.hard.term }, answer);
     }
 
     pub(crate) fn on_pre_vote_answer(&mut self, from: MemberId, term: Term, granted: bool) {
         let asked = if granted { self.hard.term.next() } else { self.hard.term };
+        reached!(
+            "raft: an answer to a pre-vote came too late",
+            self.role != Role::PreCandidate || term != asked
+        );
         if self.role == Role::PreCandidate && term == asked {
             self.votes.entry(from).or_insert(granted);
             self.count_votes();
@@ -82,8 +95,18 @@ impl Node {
         let free = self.hard.vote == Some(from) || (self.hard.vote.is_none() && self.leader.is_none());
         let granted = free && self.is_up_to_date(last_index, last_term);
         if !granted {
+            reached!(
+                "raft: a vote was refused because another has it",
+                self.hard.vote.is_some_and(|vote| vote != from)
+            );
+            reached!(
+                "raft: a vote was asked for in a term that is led",
+                self.hard.vote.is_none() && self.leader.is_some()
+            );
+            reached!("raft: a vote was refused to a log that lacks something", free);
             return self.send(from, Body::VoteAnswer { granted });
         }
+        reached!("raft: a vote was asked for twice", self.hard.vote.is_some());
         if self.hard.vote.is_none() {
             self.set_hard(HardState { term: self.hard.term, vote: Some(from) });
         }
@@ -96,6 +119,7 @@ impl Node {
     }
 
     pub(crate) fn on_vote_answer(&mut self, from: MemberId, granted: bool) {
+        reached!("raft: a vote came when the election was over", self.role != Role::Candidate);
         if self.role == Role::Candidate {
             self.votes.entry(from).or_insert(granted || bug!("R19"));
             self.count_votes();

@@ -25,6 +25,8 @@ impl Node {
             return self.promise(leader, Body::Appended { index: self.commit });
         }
         if self.log.term_at(prev_index) != Some(prev_term) {
+            reached!("raft: an append would leave a gap in the log", prev_index > self.log.last());
+            reached!("raft: an append contradicts the log", prev_index <= self.log.last());
             let hint_index = self.log.may_agree_at(prev_index, prev_term);
             let hint_term = self.log.term_at(hint_index).unwrap_or(Term(0));
             return self.send(leader, Body::AppendRefused { prev_index, hint_index, hint_term });
@@ -41,6 +43,8 @@ impl Node {
         let differs = |entry: &Entry| self.log.term_at(entry.index) != Some(entry.term);
         let news = if bug!("R10") { Some(0) } else { entries.iter().position(differs) };
         let from = Index(prev.0 + 1 + news.unwrap_or(0) as u64);
+        reached!("raft: an append came twice", news.is_none() && !entries.is_empty());
+        reached!("raft: an append begins with what is here already", news.is_some_and(|first| first > 0));
         if bug!("R10") || (news.is_some() && from <= self.log.last()) {
             reached!("a follower dropped entries that differ from the leader's");
             invariant!(
@@ -65,6 +69,7 @@ impl Node {
     pub(crate) fn on_snapshot_chunk(&mut self, meta: SnapshotMeta, total: u64, offset: u64, data: &Data) {
         let leader = self.leader_id();
         if meta.index <= self.commit {
+            reached!("raft: a snapshot came that is behind what is committed");
             self.incoming = None;
             return self.promise(leader, Body::Appended { index: self.commit });
         }
@@ -75,10 +80,18 @@ impl Node {
             return self.promise(leader, Body::Appended { index: meta.index });
         }
         let index = meta.index;
+        reached!(
+            "raft: a snapshot that was coming in gave way to another",
+            self.incoming.as_ref().is_some_and(|other| other.meta != meta)
+        );
         let mut incoming = match self.incoming.take() {
             Some(incoming) if incoming.meta == meta && incoming.total == total => incoming,
             _ => Incoming { meta, total, bytes: Vec::new() },
         };
+        reached!(
+            "raft: a chunk of a snapshot came twice or out of order",
+            offset != incoming.bytes.len() as u64
+        );
         if offset == incoming.bytes.len() as u64 {
             incoming.bytes.extend_from_slice(data);
         }
@@ -87,6 +100,7 @@ impl Node {
             self.incoming = Some(incoming);
             return self.send(leader, Body::SnapshotAnswer { index, received });
         }
+        reached!("raft: a snapshot took the place of a longer log", self.log.last() > index);
         self.replace_by(Snapshot { meta: incoming.meta, data: incoming.bytes.into() });
         self.promise(leader, Body::Appended { index });
     }

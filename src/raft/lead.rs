@@ -18,6 +18,8 @@ impl Node {
         let others = self.membership.all().into_iter().filter(|id| *id != self.id);
         self.followers = others.map(|id| (id, Progress::probing(last))).collect();
         self.uncommitted = (self.commit.0 + 1..=last.0).map(|index| self.size_of(Index(index))).sum();
+        reached!("raft: a new leader holds entries that are not committed", self.uncommitted > 0);
+        reached!("raft: a leader needs nobody else", self.followers.is_empty());
         self.push_own(Payload::Noop);
         self.replicate_to_all();
     }
@@ -60,6 +62,10 @@ impl Node {
             self.out.proposed = Some(Err(Refused::TooMuchUncommitted));
             return;
         }
+        reached!(
+            "raft: a proposal larger than the limit went alone",
+            bytes > self.knobs.raft_uncommitted_bytes
+        );
         let (first, count) = (self.log.last().next(), commands.len() as u64);
         commands.into_iter().for_each(|command| self.push_own(Payload::Command(command)));
         self.out.proposed = Some(Ok(Proposed { term: self.hard.term, first, count }));
@@ -84,7 +90,9 @@ impl Node {
                 Pace::Snapshot { .. } => return self.send_chunks(to),
                 // openraft#1795: R31 takes what cannot be read for the end of the log.
                 _ if follower.next <= self.log.base() && !bug!("R31") => self.start_snapshot(to),
-                Pace::Probe { waits: true } => return,
+                Pace::Probe { waits: true } => {
+                    return reached!("raft: entries wait for the answer to a probe");
+                }
                 Pace::Probe { waits: false } => return self.probe(to),
                 Pace::Replicate if follower.next > self.log.last() => return,
                 Pace::Replicate if !follower.has_room(&self.knobs) => {
@@ -117,6 +125,7 @@ impl Node {
         let entries = self.entries_from(next);
         let bytes = entries.iter().map(Entry::size).sum();
         let last = entries.last().map_or(next, |entry| entry.index);
+        reached!("raft: an append was cut by its size", last < self.log.last());
         if let Some(follower) = self.followers.get_mut(&to) {
             follower.sent(last, bytes);
             follower.told = follower.told.max(self.commit.min(last));
@@ -145,6 +154,7 @@ impl Node {
             let total = snapshot.data.len() as u64;
             // An empty snapshot is one empty chunk; `sent` then counts it as one byte.
             if *sent >= total.max(1) || *sent >= *acked + CHUNKS_IN_FLIGHT * size {
+                reached!("raft: chunks of a snapshot wait for answers", *sent < total.max(1));
                 return;
             }
             let offset = *sent;
@@ -158,7 +168,9 @@ impl Node {
 
     /// A follower answered.
     pub(crate) fn on_follower(&mut self, from: MemberId, body: Body) {
-        let Some(follower) = self.followers.get_mut(&from) else { return };
+        let Some(follower) = self.followers.get_mut(&from) else {
+            return reached!("raft: an answer came to one that leads no more");
+        };
         follower.active = true;
         match body {
             Body::Appended { index } => self.on_appended(from, index),
@@ -176,13 +188,22 @@ impl Node {
         let Some(follower) = self.followers.get_mut(&from) else { return };
         let news = follower.acknowledge(index);
         match &follower.pace {
-            Pace::Probe { .. } if news || follower.matched == index => follower.replicate(),
+            Pace::Probe { .. } if news || follower.matched == index => {
+                reached!("raft: a probe found where the logs agree");
+                follower.replicate();
+            }
             // Its snapshot arrived, even if the log went on without it and it needs another one.
             Pace::Snapshot { snapshot, .. } if follower.matched >= base.min(snapshot.meta.index) => {
+                reached!("raft: a follower has its snapshot");
+                reached!(
+                    "raft: a follower has its snapshot, but the log went on without it",
+                    base > snapshot.meta.index
+                );
                 follower.replicate();
             }
             _ => {}
         }
+        reached!("raft: an acknowledgement brought no news", !news);
         if news {
             self.maybe_commit();
             self.tell_commit(from);
@@ -194,7 +215,10 @@ impl Node {
         let agree = self.log.may_agree_at(hint, hint_term);
         let Some(follower) = self.followers.get_mut(&from) else { return };
         match follower.pace {
-            Pace::Replicate if prev > follower.matched => follower.probe_from(follower.matched.next()),
+            Pace::Replicate if prev > follower.matched => {
+                reached!("raft: a follower lacks an append that was sent");
+                follower.probe_from(follower.matched.next());
+            }
             Pace::Probe { .. } if prev.next() == follower.next => {
                 reached!("a leader went back in a follower's log");
                 let next = agree.min(Index(prev.0 - 1)).next().max(follower.matched.next());
@@ -215,10 +239,14 @@ impl Node {
             Pace::Probe { waits } => *waits = false,
             // Nothing came back for a while: was the last one lost? An empty append behind it finds out.
             Pace::Replicate if quiet && in_flight > 0 => {
+                reached!("raft: a leader looks for an append without an answer");
                 self.send(from, self.append(next, Vec::new()));
             }
             // Lost chunks, or a follower that forgot them: the answer to the first chunk says where it stands.
-            Pace::Snapshot { sent, acked, .. } if quiet => (*sent, *acked) = (0, 0),
+            Pace::Snapshot { sent, acked, .. } if quiet => {
+                reached!("raft: a snapshot without an answer is sent again");
+                (*sent, *acked) = (0, 0);
+            }
             _ => {}
         }
         let lags = self.followers.get(&from).is_some_and(|follower| follower.matched < last);
@@ -256,6 +284,10 @@ impl Node {
         if !of_this_term {
             return reached!("a quorum holds an entry of an older term");
         }
+        reached!(
+            "raft: entries of an older term were committed by one of this",
+            self.log.term_at(self.commit.next()) != Some(self.hard.term)
+        );
         let freed: u64 = (self.commit.0 + 1..=index.0).map(|i| self.freed_by(Index(i))).sum();
         self.uncommitted = self.uncommitted.saturating_sub(freed);
         self.commit = index;

@@ -1,7 +1,7 @@
 //! The log in memory: everything behind the base (the last compaction or installed snapshot), without a gap.
 
 use crate::Entry;
-use base::{Index, Term, invariant};
+use base::{Index, Term, invariant, reached};
 use std::collections::VecDeque;
 
 /// Entries from `base + 1` on. The base's own term is kept, as the entry that follows needs it.
@@ -90,7 +90,10 @@ impl Log {
         }
         let older = self.entries.partition_point(|entry| entry.term <= term) as u64;
         match older {
-            0 if self.base_term > term => Index(self.base.0.saturating_sub(1)),
+            0 if self.base_term > term => {
+                reached!("raft: logs can agree only in what was compacted");
+                Index(self.base.0.saturating_sub(1))
+            }
             _ => within.min(Index(self.base.0 + older)),
         }
     }

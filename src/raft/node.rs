@@ -128,6 +128,8 @@ impl Node {
             out: Effects::default(),
             promises: Vec::new(),
         };
+        reached!("raft: a member came back from its disk", node.hard.term > Term(0));
+        reached!("raft: a member came back in a term it has voted in", node.hard.vote.is_some());
         node.restart_clock();
         node
     }
@@ -238,6 +240,8 @@ impl Node {
         let hypothetical =
             matches!(message.body, Body::PreVote { .. } | Body::PreVoteAnswer { granted: true });
         if message.term > self.hard.term && !hypothetical {
+            reached!("raft: a leader heard of a newer term", self.role == Role::Leader);
+            reached!("raft: a candidate heard of a newer term", self.role == Role::Candidate);
             self.follow(message.term, None);
         }
         if message.term < self.hard.term {
@@ -283,9 +287,15 @@ impl Node {
                 reached!("a leader of an older term was told so");
                 self.send(message.from, Body::Stale);
             }
-            Body::PreVote { .. } => self.send(message.from, Body::PreVoteAnswer { granted: false }),
-            Body::Vote { .. } => self.send(message.from, Body::VoteAnswer { granted: false }),
-            _ => {}
+            Body::PreVote { .. } => {
+                reached!("raft: a pre-vote for a term that is past was refused");
+                self.send(message.from, Body::PreVoteAnswer { granted: false });
+            }
+            Body::Vote { .. } => {
+                reached!("raft: a vote for a term that is past was refused");
+                self.send(message.from, Body::VoteAnswer { granted: false });
+            }
+            _ => reached!("raft: an answer in a term that is past was dropped"),
         }
     }
 
@@ -319,6 +329,8 @@ impl Node {
             self.hard.term
         );
         if self.role != Role::Follower || self.leader != Some(from) {
+            reached!("raft: a candidate found its own term led by another", self.role == Role::Candidate);
+            reached!("raft: who asked for pre-votes heard a leader", self.role == Role::PreCandidate);
             self.follow(self.hard.term, Some(from));
         }
         self.elapsed = 0;
@@ -428,6 +440,11 @@ impl Node {
             self.out.install = Some(snapshot);
         }
         let upto = self.commit.min(self.durable());
+        reached!("raft: an entry was committed before it was on this disk", self.commit > self.durable());
+        reached!(
+            "raft: committed entries wait for a snapshot to be installed",
+            self.installing.is_some() && upto > self.handed
+        );
         if self.installing.is_none() && upto > self.handed {
             // etcd-io/etcd#10063: R13 counts as applied what is behind the page that was handed out.
             let page = if bug!("R13") { 512 } else { u64::MAX };
@@ -447,6 +464,7 @@ impl Node {
         self.snapshot = Some(Snapshot { meta, data });
         let base = Index(index.0.saturating_sub(self.knobs.snapshot_keep));
         if base > self.log.base() {
+            reached!("raft: the log let go of what a snapshot covers");
             self.log.compact(base);
             self.out.compacted = Some(base);
         }
@@ -485,6 +503,7 @@ fn recovered_log(snapshot: Option<&Snapshot>, entries: Vec<Entry>) -> Log {
     let at = |i: Index| i.0.checked_sub(first.0).and_then(|offset| entries.get(offset as usize));
     let leads_up = first == index.next() || at(index).is_some_and(|entry| entry.term == term);
     if !leads_up {
+        reached!("raft: the log on the disk contradicts the snapshot beside it");
         return Log::starting_after(index, term);
     }
     let mut log = match entries.first() {
@@ -493,6 +512,14 @@ fn recovered_log(snapshot: Option<&Snapshot>, entries: Vec<Entry>) -> Log {
         _ => Log::starting_after(index, term),
     };
     let base = log.base();
+    reached!(
+        "raft: a member came back with entries from before its snapshot",
+        snapshot.is_some() && base < index
+    );
     entries.into_iter().filter(|entry| entry.index > base).for_each(|entry| log.push(entry));
+    reached!(
+        "raft: a member came back with entries behind its snapshot",
+        snapshot.is_some() && log.last() > index
+    );
     log
 }

@@ -49,6 +49,8 @@ impl Node {
     pub(crate) fn read_for(&mut self, from: MemberId, context: u64) {
         let read = Read { from, context };
         if self.role != Role::Leader || self.reads.len() as u64 >= self.knobs.raft_reads {
+            reached!("raft: a read came to one that does not lead", self.role != Role::Leader);
+            reached!("raft: a read was refused because too many wait", self.role == Role::Leader);
             return self.lose_read(read);
         }
         if bug!("R18") {
@@ -68,6 +70,10 @@ impl Node {
 
     /// Begins a round for the reads that wait, unless one is under way: they then get the next one.
     pub(crate) fn start_read_round(&mut self) {
+        reached!(
+            "raft: a read waits for the next round",
+            !self.reads.waiting.is_empty() && !self.reads.under_way.is_empty()
+        );
         let due = !self.reads.waiting.is_empty() && self.reads.under_way.is_empty();
         if due && self.knows_what_is_committed() {
             self.beat();
@@ -105,6 +111,7 @@ impl Node {
             None => 0,
         });
         while let Some(round) = self.reads.under_way.pop_front_if(|round| round.round <= proven) {
+            reached!("raft: one round proved several reads", round.reads.len() > 1);
             round.reads.into_iter().for_each(|read| self.answer_read(read, round.index));
         }
         self.start_read_round();
@@ -120,6 +127,7 @@ impl Node {
     }
 
     fn lose_read(&mut self, read: Read) {
+        reached!("raft: a follower's read was lost with its leader", read.from != self.id);
         if read.from == self.id {
             self.out.reads_lost.push(read.context);
         }
@@ -129,6 +137,10 @@ impl Node {
     pub(crate) fn drop_reads(&mut self) {
         let waiting = std::mem::take(&mut self.reads.waiting);
         let under_way = std::mem::take(&mut self.reads.under_way);
+        reached!(
+            "raft: a leader stepped down and left reads unanswered",
+            !waiting.is_empty() || !under_way.is_empty()
+        );
         let all = waiting.into_iter().chain(under_way.into_iter().flat_map(|round| round.reads));
         for read in all {
             // etcd-io/etcd#21375: R17 answers, though the change of leader is known.

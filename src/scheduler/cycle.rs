@@ -90,6 +90,7 @@ impl Scheduler {
 
     async fn schedule(self: &Arc<Self>, key: &str) {
         let Some(pod) = self.pods.get(key).filter(|pod| is_pending(pod)) else {
+            reached!("scheduler: a pod that waited is pending no more");
             lock(&self.state).queue.remove(key);
             return;
         };
@@ -101,6 +102,7 @@ impl Scheduler {
             }
             Err(message) => {
                 let now = rt::now() - self.epoch;
+                reached!("scheduler: a pod fits nowhere");
                 lock(&self.state).queue.unschedulable(key, now);
                 self.worked(key, true);
                 self.say_unschedulable(&pod, message).await;
@@ -122,6 +124,8 @@ impl Scheduler {
         }
         let owner = objects::owner::controller_ref(pod).map_or(String::new(), |owner| owner.uid);
         let best = score::best(&fitting, &requests(pod), &owner, state.turn).map(str::to_string);
+        reached!("scheduler: there are no nodes", all == 0);
+        reached!("scheduler: some nodes are left out", !fitting.is_empty() && !reasons.is_empty());
         let node = best.ok_or_else(|| filter::summary(all, &reasons))?;
         state.view.assume(pod, &node);
         Ok(node)
@@ -165,8 +169,10 @@ impl Scheduler {
     async fn look_again(&self, pod: &Object, node: &str) -> Result<(), Error> {
         let now = self.client.get(&kinds::pod::KIND, pod.namespace(), pod.name()).await?;
         if now.uid() == pod.uid() && now.get_str(&["spec", "nodeName"]) == node {
+            reached!("scheduler: a bind without an answer had been done");
             return Ok(());
         }
+        reached!("scheduler: a bind without an answer had not been done");
         Err(Error::NotSent("the pod is not bound".into()))
     }
 
@@ -220,6 +226,7 @@ fn pod_changed(state: &mut State, delta: &Delta, now: Duration, changed: &rt::sy
         state.queue.remove(&key);
     }
     if freed && !state.view.is_placed(pod.uid()) {
+        reached!("scheduler: a pod went and left room");
         state.queue.something_changed(now);
     }
     changed.notify_one();
@@ -227,7 +234,10 @@ fn pod_changed(state: &mut State, delta: &Delta, now: Duration, changed: &rt::sy
 
 fn node_changed(state: &mut State, delta: &Delta, now: Duration, changed: &rt::sync::Notify) {
     match delta {
-        Delta::Deleted(node) => state.view.remove_node(node.name()),
+        Delta::Deleted(node) => {
+            reached!("scheduler: a node went away");
+            state.view.remove_node(node.name());
+        }
         Delta::Added(node) | Delta::Modified { new: node, .. } => state.view.set_node(node),
     }
     if matters(delta) {

@@ -2,6 +2,7 @@
 //! scripts read them in Events and conditions.
 
 use crate::view::{NodeView, Resources, requests};
+use base::reached;
 use objects::Object;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -77,6 +78,7 @@ fn untolerated(pod: &Object, node: &Object) -> Option<String> {
     let hard = |taint: &&Value| matches!(taint["effect"].as_str(), Some("NoSchedule" | "NoExecute"));
     let taint =
         node.get_array(&["spec", "taints"]).iter().filter(hard).find(|taint| !tolerated(pod, taint))?;
+    reached!("scheduler: a taint keeps a pod away from a node");
     let text = |name: &str| taint[name].as_str().unwrap_or_default();
     Some(format!("node(s) had untolerated taint {{{}: {}}}", text("key"), text("value")))
 }
@@ -96,9 +98,11 @@ fn tolerated(pod: &Object, taint: &Value) -> bool {
 fn too_full(asks: &Resources, view: &NodeView) -> Option<String> {
     let (has, given) = (&view.allocatable, &view.requested);
     if given.pods + 1 > has.pods {
+        reached!("scheduler: a node has as many pods as it may");
         return Some("Too many pods".into());
     }
     if asks.cpu_milli > 0 && given.cpu_milli + asks.cpu_milli > has.cpu_milli {
+        reached!("scheduler: a node has no room left");
         return Some("Insufficient cpu".into());
     }
     (asks.memory > 0 && given.memory + asks.memory > has.memory).then(|| "Insufficient memory".into())

@@ -2,6 +2,7 @@
 //! (1 s doubled to 10 s); one that fits nowhere waits until something changed that could help it, or five
 //! minutes (upstream's flush of the unschedulable pool).
 
+use base::reached;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -79,6 +80,7 @@ impl Queue {
             waiting.place = Place::Unschedulable(now);
             return;
         }
+        reached!("scheduler: room came while a pod was being refused");
         self.back_off(key, now);
     }
 
@@ -91,6 +93,10 @@ impl Queue {
 
     fn back_off(&mut self, key: &str, now: Duration) {
         let due = now + self.backoff_of(key);
+        reached!(
+            "scheduler: a pod backs off for longer",
+            self.pods.get(key).is_some_and(|waiting| waiting.failures > 1)
+        );
         if let Some(waiting) = self.pods.get_mut(key) {
             waiting.place = Place::BackingOff(due);
         }
@@ -103,7 +109,10 @@ impl Queue {
             let due = self.backoff_of(&key);
             let Some(waiting) = self.pods.get_mut(&key) else { continue };
             match waiting.place {
-                Place::Unschedulable(since) => waiting.place = Place::BackingOff((since + due).max(now)),
+                Place::Unschedulable(since) => {
+                    reached!("scheduler: a pod that fitted nowhere is tried again");
+                    waiting.place = Place::BackingOff((since + due).max(now));
+                }
                 Place::Out => waiting.moved = true,
                 _ => {}
             }

@@ -3,6 +3,7 @@
 //! Pure; ties go to the first in the order of names, turned by `turn` so that equal nodes take turns.
 
 use crate::view::{NodeView, Resources};
+use base::reached;
 
 /// The best node's name.
 pub fn best<'a>(
@@ -16,6 +17,7 @@ pub fn best<'a>(
     let top = nodes.iter().map(|(_, view)| score(view)).max()?;
     let tied: Vec<&'a String> =
         nodes.iter().filter(|(_, v)| score(v) == top).map(|(name, _)| *name).collect();
+    reached!("scheduler: several nodes are equally good", tied.len() > 1);
     tied.get((turn % tied.len() as u64) as usize).map(|name| name.as_str())
 }
 

@@ -1,6 +1,7 @@
 //! What every node has and has given away. Pure, kept up to date change by change: a scheduling decision
 //! costs a look at the nodes, not at every pod.
 
+use base::reached;
 use objects::{Object, quantity::Quantity};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -107,6 +108,7 @@ impl View {
         let ended = matches!(pod.get_str(&["status", "phase"]), "Succeeded" | "Failed");
         let assumed = self.pods.get(pod.uid()).is_some_and(|placed| placed.assumed);
         if node.is_empty() && assumed {
+            reached!("scheduler: a pod it has placed is not seen there yet");
             return;
         }
         self.remove_pod(pod.uid());
@@ -136,6 +138,7 @@ impl View {
     /// Takes back an assumption; a pod seen on its node stays.
     pub fn forget(&mut self, uid: &str) {
         if self.pods.get(uid).is_some_and(|placed| placed.assumed) {
+            reached!("scheduler: a place it had given was taken back");
             self.remove_pod(uid);
         }
     }

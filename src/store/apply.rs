@@ -64,6 +64,7 @@ impl Store {
             return Err(Error::KeyNotFound);
         }
         if request.lease != 0 && !self.leases.contains_key(&request.lease) {
+            reached!("store: a put under a lease that has ended");
             return Err(Error::LeaseNotFound);
         }
         Ok(())
@@ -77,6 +78,7 @@ impl Store {
             return Err(Error::LeaseTtlTooLarge);
         }
         if self.leases.contains_key(&id) {
+            reached!("store: a lease was granted twice");
             return Err(Error::LeaseExists);
         }
         self.leases.insert(id, Lease { ttl, granted: self.applied.0, keys: OrdSet::new() });
@@ -95,7 +97,10 @@ impl Store {
 
     /// Ends a lease and deletes its keys, in the order of the keys, in one revision.
     fn lease_end(&mut self, id: i64) -> Result<Vec<Event>, Error> {
+        reached!("store: a lease was revoked that had ended", !self.leases.contains_key(&id));
         let lease = self.leases.remove(&id).ok_or(Error::LeaseNotFound)?;
+        reached!("store: a lease ended and took keys along", !lease.keys.is_empty());
+        reached!("store: a lease ended that holds no keys", lease.keys.is_empty());
         self.digest.number(id as u64);
         let mut write = Write::begin(self);
         for key in &lease.keys {
@@ -115,6 +120,8 @@ pub(crate) fn put(write: &mut Write<'_>, request: &PutRequest) -> PutResponse {
 
 pub(crate) fn delete_range(write: &mut Write<'_>, request: &DeleteRangeRequest) -> DeleteRangeResponse {
     let deleted = write.delete(&KeyRange::new(&request.key, &request.range_end));
+    reached!("store: a deletion found nothing", deleted.is_empty());
+    reached!("store: a deletion took several keys", deleted.len() > 1);
     let count = deleted.len() as i64;
     DeleteRangeResponse { deleted: count, prev_kvs: if request.prev_kv { deleted } else { Vec::new() } }
 }

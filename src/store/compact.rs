@@ -2,15 +2,17 @@
 //! deletion at the very revision: a watcher may still start there and must see it.
 
 use crate::{Error, Store};
-use base::bug;
+use base::{bug, reached};
 use bytes::Bytes;
 
 impl Store {
     pub(crate) fn compact(&mut self, revision: i64) -> Result<(), Error> {
         if revision <= self.compacted {
+            reached!("store: a compaction came when more was compacted");
             return Err(Error::Compacted { compacted: self.compacted });
         }
         if revision > self.revision {
+            reached!("store: a compaction of the future was refused");
             return Err(Error::FutureRevision { current: self.revision });
         }
         self.compacted = revision;
@@ -20,6 +22,11 @@ impl Store {
         for ((changed, sub), key) in old {
             self.drop_versions_before(&key, changed);
             let gone = self.is_deletion(&key, changed) && (changed < revision || bug!("M02"));
+            reached!("store: compaction forgot a deletion", gone);
+            reached!(
+                "store: compaction stopped at a deletion",
+                changed == revision && self.is_deletion(&key, changed)
+            );
             if gone {
                 self.let_go(&(key, changed));
             }
@@ -36,6 +43,7 @@ impl Store {
                 return;
             }
             let at = at.clone();
+            reached!("store: compaction forgot a version that was overwritten");
             self.let_go(&at);
         }
     }

@@ -4,6 +4,7 @@
 use crate::state::{Body, key_value};
 use crate::{Error, Event, EventKind, KeyRange, KeyValue, RangeRequest, RangeResponse};
 use crate::{SortOrder, SortTarget, Store};
+use base::reached;
 use bytes::Bytes;
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -14,6 +15,7 @@ impl Store {
         let range = KeyRange::new(&request.key, &request.range_end);
         match self.readable(request.revision)? {
             Some(revision) if !self.is_unchanged_since(revision) => {
+                reached!("store: the past was read");
                 Ok(answer(request, self.items_at(&range, revision)))
             }
             _ => Ok(answer(request, self.items(&range))),
@@ -37,8 +39,14 @@ impl Store {
     pub(crate) fn readable(&self, revision: i64) -> Result<Option<i64>, Error> {
         match revision {
             ..=0 => Ok(None),
-            _ if revision > self.revision => Err(Error::FutureRevision { current: self.revision }),
-            _ if revision < self.compacted => Err(Error::Compacted { compacted: self.compacted }),
+            _ if revision > self.revision => {
+                reached!("store: a read asked for the future");
+                Err(Error::FutureRevision { current: self.revision })
+            }
+            _ if revision < self.compacted => {
+                reached!("store: a read asked for what is compacted");
+                Err(Error::Compacted { compacted: self.compacted })
+            }
             _ => Ok(Some(revision)),
         }
     }
@@ -117,6 +125,7 @@ fn answer<'a>(request: &RangeRequest, items: impl Iterator<Item = Item<'a>>) -> 
         });
     }
     response.more = kept.len() > limit;
+    reached!("store: a list was cut by its limit", response.more);
     kept.truncate(limit);
     response.kvs = kept.iter().map(|item| wanted(request, item)).collect();
     response

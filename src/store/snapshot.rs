@@ -7,7 +7,7 @@
 
 use crate::state::{Body, Lease, Live, Version};
 use crate::{Digest, Store};
-use base::{Index, bug};
+use base::{Index, bug, reached};
 use bytes::Bytes;
 use imbl::OrdSet;
 use std::ops::Bound;
@@ -259,6 +259,8 @@ impl Store {
 
     /// Fills in what the snapshot leaves out; nothing if the parts contradict one another.
     fn derive(mut self) -> Option<Self> {
+        reached!("store: a state was restored");
+        reached!("store: a restored history begins at a compaction", self.compacted > 0);
         for ((key, revision), version) in &self.versions {
             // etcd-io/etcd#19179: M03 restores no deletion into the index.
             if *revision >= self.compacted && !(bug!("M03") && version.body.is_none()) {
@@ -269,6 +271,7 @@ impl Store {
                     self.live.insert(key.clone(), Live { modified: *revision, body: body.clone() });
                 }
                 None => {
+                    reached!("store: a restored state remembers a deletion");
                     self.live.remove(key);
                 }
             }
@@ -278,6 +281,7 @@ impl Store {
             self.revision = self.live.values().map(|live| live.modified).max().unwrap_or(1);
         }
         for (key, live) in self.live.iter().filter(|(_, live)| live.body.lease != 0) {
+            reached!("store: a restored lease has its key again");
             self.leases.get_mut(&live.body.lease)?.keys.insert(key.clone());
         }
         Some(self)

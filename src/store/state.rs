@@ -3,7 +3,7 @@
 
 use crate::snapshot;
 use crate::{Digest, Event, EventKind, KeyRange, KeyValue};
-use base::{Index, Revision, invariant};
+use base::{Index, Revision, invariant, reached};
 use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
 use std::sync::Arc;
@@ -182,6 +182,8 @@ impl<'a> Write<'a> {
         });
         let old_lease = before.map_or(0, |kv| kv.lease);
         if old_lease != body.lease {
+            reached!("store: a key left its lease", old_lease != 0 && body.lease == 0);
+            reached!("store: a key went from one lease to another", old_lease != 0 && body.lease != 0);
             self.detach(old_lease, key);
             self.attach(body.lease, key);
         }
@@ -201,6 +203,10 @@ impl<'a> Write<'a> {
     pub fn delete_one(&mut self, key: &Bytes) -> Option<KeyValue> {
         let live = self.store.live.remove(key)?;
         let prev = key_value(key, live.modified, &live.body);
+        reached!(
+            "store: a key was deleted before its lease ended",
+            prev.lease != 0 && self.store.leases.contains_key(&prev.lease)
+        );
         self.detach(prev.lease, key);
         let kv = KeyValue { key: key.clone(), mod_revision: self.revision, ..KeyValue::default() };
         self.record(None, Event { kind: EventKind::Delete, kv, prev: Some(prev.clone()) });
@@ -209,6 +215,8 @@ impl<'a> Write<'a> {
 
     /// Takes the revision if there were changes, and hands them out.
     pub fn finish(self) -> Vec<Event> {
+        reached!("store: a write changed nothing", self.events.is_empty());
+        reached!("store: a revision holds several changes", self.events.len() > 1);
         if !self.events.is_empty() {
             self.store.revision = self.revision;
         }

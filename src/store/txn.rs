@@ -6,6 +6,7 @@ use crate::check::duplicates;
 use crate::state::Write;
 use crate::{Compare, CompareOp, CompareTarget, Error, Event, RangeRequest, RangeResponse};
 use crate::{Store, TxnOp, TxnOpResponse, TxnRequest, TxnResponse};
+use base::reached;
 
 /// A txn of which the branch to take is known, here and in the txns inside it.
 struct Chosen<'a> {
@@ -39,6 +40,7 @@ impl Store {
 
     fn choose<'a>(&self, request: &'a TxnRequest) -> Chosen<'a> {
         let succeeded = request.compare.iter().all(|compare| self.holds(compare));
+        reached!("store: a txn took its other branch", !succeeded);
         let ops = if succeeded { &request.success } else { &request.failure };
         let step = |op: &'a TxnOp| match op {
             TxnOp::Txn(request) => Step::Txn(self.choose(request)),

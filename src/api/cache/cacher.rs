@@ -145,6 +145,11 @@ impl Cacher {
                 None => Late::NotReady,
             };
             if waits.is_none() {
+                reached!(
+                    "api: a reader waits for the watch cache to come up",
+                    matches!(late, Late::Behind { .. })
+                );
+                reached!("api: a reader came before the watch cache was filled", late == Late::NotReady);
                 waits = Some(Waits::new(self));
                 self.wanted.set();
             }
@@ -162,12 +167,15 @@ impl Cacher {
     pub fn watch(self: &Arc<Self>, start: Start, interest: Interest) -> Result<Subscription, Refusal> {
         let mut state = self.state();
         if !state.ready {
+            reached!("api: a watch came before the watch cache was filled");
             return Err(not_ready());
         }
         let (first, since) = match start {
             Start::After(revision) => {
                 let past = state.history.since(revision);
                 let past = past.map_err(|old| Refusal::too_old(old.asked, old.oldest))?;
+                reached!("api: a watch begins with events that are kept", !past.is_empty());
+                reached!("api: a watch begins ahead of the watch cache", revision > state.revision);
                 let first = past.iter().filter_map(|event| interest.notice(event)).collect();
                 (first, revision.max(state.revision))
             }

@@ -31,6 +31,7 @@ pub async fn feed(cacher: Arc<Cacher>, storage: Arc<Storage>, knobs: Knobs) {
         match fill(&cacher, &storage).await {
             Ok(()) => pause.reset(),
             Err(_) => {
+                reached!("api: a watch cache could not be filled");
                 pause.wait().await;
                 continue;
             }
@@ -69,7 +70,10 @@ async fn fill(cacher: &Cacher, storage: &Storage) -> Result<(), Status> {
 
 /// Watches from where the cache stands until the watch ends.
 async fn follow(cacher: &Cacher, storage: &Storage, knobs: &Knobs) -> End {
-    let Ok(mut stream) = storage.etcd.watch().await else { return End::Lost };
+    let Ok(mut stream) = storage.etcd.watch().await else {
+        reached!("api: a watch cache found no member to watch");
+        return End::Lost;
+    };
     let create = WatchCreateRequest {
         progress_notify: true,
         ..WatchCreateRequest::of_prefix(cacher.kind.prefix(), cacher.revision() + 1)
@@ -108,6 +112,7 @@ fn next_ask(cacher: &Cacher, knobs: &Knobs, asked: Mono) -> Mono {
 /// Takes one response in; Some when the watch has ended with it.
 fn take(cacher: &Cacher, response: WatchResponse) -> Option<End> {
     if response.canceled {
+        reached!("api: a watch cache fell behind compaction", response.compact_revision > 0);
         return Some(if response.compact_revision > 0 { End::Relist } else { End::Lost });
     }
     if response.created {

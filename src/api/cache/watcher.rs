@@ -38,6 +38,11 @@ impl Interest {
         let gone = event.change == Change::Deleted;
         let now = !gone && self.selection.matches(&event.item.object);
         let before = event.previous.as_ref().is_some_and(|item| self.selection.matches(&item.object));
+        base::reached!("api: an object left a watcher's selection", before && !now && !gone);
+        base::reached!(
+            "api: an object entered a watcher's selection",
+            !before && now && event.previous.is_some()
+        );
         let (change, item) = match (before, now) {
             (false, true) => (Change::Added, event.item.clone()),
             (true, true) => (Change::Modified, event.item.clone()),
@@ -92,6 +97,7 @@ impl Watchers {
 
     /// Ends every watch.
     pub fn clear(&mut self) {
+        base::reached!("api: watches ended because their cache was read anew", !self.all.is_empty());
         let last_id = self.last_id;
         *self = Watchers { last_id, ..Watchers::default() };
     }

@@ -8,6 +8,7 @@ use crate::{
     server::Server,
     storage::{Written, keys},
 };
+use base::reached;
 use objects::{Kind, Object, owner, status::Status};
 use std::{fmt::Write, sync::Arc};
 
@@ -38,8 +39,10 @@ pub async fn create(
             return Ok(item);
         }
         if base.is_empty() {
+            reached!("api: a name was taken already");
             return Err(Status::already_exists(kind, object.name()).into());
         }
+        reached!("api: a generated name was taken");
     }
     Err(Status::generated_name_taken(kind, object.name()).into())
 }

@@ -9,6 +9,7 @@ use crate::{
     server::Server,
     storage::Written,
 };
+use base::reached;
 use objects::{Kind, Object, status::Status};
 use std::sync::Arc;
 
@@ -56,7 +57,10 @@ pub async fn delete(server: &Server, target: &Target, options: &DeleteOptions) -
         let (grace, policy) = (options.grace_seconds, options.propagation.as_str());
         let decision = graceful::decide(kind, &current.object, grace, policy, rt::wall().0);
         let (written, after) = match decision {
-            Decision::Leave => return Ok(Deleted::Marked(current)),
+            Decision::Leave => {
+                reached!("api: a deletion of what is being deleted already");
+                return Ok(Deleted::Marked(current));
+            }
             Decision::Remove if options.dry_run => return Ok(Deleted::Gone(current)),
             Decision::Mark(new) if options.dry_run => {
                 return Ok(Deleted::Marked(Item::new(&key, current.revision, new)));
@@ -66,13 +70,20 @@ pub async fn delete(server: &Server, target: &Target, options: &DeleteOptions) -
         };
         match (written, after) {
             (Written::Done(revision), Some(new)) => {
+                reached!("api: a deletion waits for its grace or a finalizer");
                 return Ok(Deleted::Marked(Item::new(&key, revision, new)));
             }
             (Written::Done(revision), None) => {
                 return Ok(Deleted::Gone(Item::new(&key, revision, current.object.clone())));
             }
-            (Written::Changed(None), _) => return Err(Status::not_found(kind, &target.name).into()),
-            (Written::Changed(Some(item)), _) => known = Some(item),
+            (Written::Changed(None), _) => {
+                reached!("api: an object was deleted by two at once");
+                return Err(Status::not_found(kind, &target.name).into());
+            }
+            (Written::Changed(Some(item)), _) => {
+                reached!("api: a deletion lost a race and was done again");
+                known = Some(item);
+            }
         }
     }
 }
@@ -80,6 +91,7 @@ pub async fn delete(server: &Server, target: &Target, options: &DeleteOptions) -
 fn check(kind: &Kind, object: &Object, options: &DeleteOptions) -> Result<(), Refusal> {
     let (uid, version) = (options.uid.as_str(), options.resource_version.as_str());
     if !uid.is_empty() && uid != object.uid() {
+        reached!("api: a deletion was meant for a namesake");
         return Err(Status::uid_mismatch(kind, object.name(), uid, object.uid()).into());
     }
     if !version.is_empty() && version != object.resource_version() {

@@ -5,6 +5,7 @@
 //! grace. Objects with finalizers are marked and go with the last of them. Namespaces go when their own
 //! finalizers are gone.
 
+use base::reached;
 use objects::{Kind, Object, time};
 use serde_json::Value;
 
@@ -46,8 +47,10 @@ pub fn decide(kind: &Kind, object: &Object, grace: Option<i64>, propagation: &st
         }
     }
     if period == 0 && finalizers.is_empty() {
+        reached!("api: what was being deleted was let go at last", marked);
         return Decision::Remove;
     }
+    reached!("api: a deadline of a deletion moved nearer", marked);
     mark(&mut new, object, period, now);
     Decision::Mark(new)
 }

@@ -46,21 +46,31 @@ pub async fn modify(
         let new = change(&current.object).and_then(|new| finish(kind, part, new, &current.object));
         let new = match new {
             Ok(new) if new != current.object => new,
-            _ if !trusted => continue,
-            Ok(_) => return Ok(current),
+            _ if !trusted => {
+                reached!("api: what the watch cache has was no ground to answer by");
+                continue;
+            }
+            Ok(_) => {
+                reached!("api: a change made no difference");
+                return Ok(current);
+            }
             Err(refusal) => return Err(refusal),
         };
         if dry_run {
             return Ok(Item::new(&key, current.revision, new));
         }
         let ends = graceful::ends_with_update(kind, &new, &current.object);
+        reached!("api: an object went with its last finalizer", ends);
         let written = match ends {
             true => server.storage.delete(kind, &key, current.revision).await?,
             false => server.storage.put(kind, &key, current.revision, &new).await?,
         };
         match written {
             Written::Done(revision) => return Ok(Item::new(&key, revision, new)),
-            Written::Changed(None) => return Err(Status::not_found(kind, &target.name).into()),
+            Written::Changed(None) => {
+                reached!("api: an object went while it was being changed");
+                return Err(Status::not_found(kind, &target.name).into());
+            }
             Written::Changed(Some(item)) => known = Some(item),
         }
         reached!("a write lost a race and was done again");
@@ -99,7 +109,10 @@ fn check_version(kind: &Kind, new: &Object, old: &Object) -> Result<(), Refusal>
             Err(Status::invalid(kind, old.name(), &[error]).into())
         }
         version if version == old.resource_version() => Ok(()),
-        _ => Err(Status::modified(kind, old.name()).into()),
+        _ => {
+            reached!("api: an update names a version that is no longer");
+            Err(Status::modified(kind, old.name()).into())
+        }
     }
 }
 
@@ -107,5 +120,6 @@ fn check_uid(kind: &Kind, new: &Object, old: &Object) -> Result<(), Refusal> {
     if new.uid().is_empty() || new.uid() == old.uid() {
         return Ok(());
     }
+    reached!("api: an update was meant for a namesake");
     Err(Status::uid_mismatch(kind, old.name(), new.uid(), old.uid()).into())
 }

@@ -102,6 +102,7 @@ impl Storage {
         let put = PutRequest { lease, ..PutRequest::of(key.clone(), value) };
         let written = self.guarded(kind, key, expected, request_op::Request::RequestPut(put)).await;
         if lease != 0 && written.is_err() {
+            base::reached!("api: the lease of an Event is not trusted again");
             self.leases.forget(lease).await; // it may have ended early
         }
         written
@@ -135,6 +136,7 @@ impl Storage {
         if response.succeeded {
             return Ok(Written::Done(revision(&response.header)));
         }
+        base::reached!("api: a guarded write found another version");
         Ok(Written::Changed(read_back(&response).map(|kv| item(kind, kv)).transpose()?))
     }
 }
@@ -177,8 +179,14 @@ pub fn of_status(status: &Status) -> Refusal {
     let text = status.message();
     match etcd::kind(status) {
         Some(etcd::Error::RequestTooLarge) => objects::status::Status::too_large(text).into(),
-        Some(etcd::Error::TooManyRequests) => Refusal::busy(text),
-        _ if etcd::retry::outcome_unknown(status) => Refusal::timeout(text),
+        Some(etcd::Error::TooManyRequests) => {
+            base::reached!("api: a client is told that the store is overloaded");
+            Refusal::busy(text)
+        }
+        _ if etcd::retry::outcome_unknown(status) => {
+            base::reached!("api: a client is told that the outcome is unknown");
+            Refusal::timeout(text)
+        }
         _ => Refusal::internal(text),
     }
 }

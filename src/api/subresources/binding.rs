@@ -7,6 +7,7 @@ use crate::{
     refusal::Refusal,
     registry::modify::{self, Part},
 };
+use base::reached;
 use objects::{Kind, Object, object, status::Status};
 use serde_json::{Value, json};
 
@@ -27,17 +28,20 @@ pub async fn bind(call: &Call) -> Answer {
 fn assign(kind: &Kind, pod: &Object, binding: &Value, node: &str, now: &str) -> Result<Object, Refusal> {
     let (uid, version) = (binding_meta(binding, "uid"), binding_meta(binding, "resourceVersion"));
     if !uid.is_empty() && uid != pod.uid() {
+        reached!("api: a binding was meant for a namesake");
         return Err(Status::uid_mismatch(kind, pod.name(), uid, pod.uid()).into());
     }
     if !version.is_empty() && version != pod.resource_version() {
         return Err(Status::version_mismatch(kind, pod.name(), version, pod.resource_version()).into());
     }
     if pod.deletion_timestamp().is_some() {
+        reached!("api: a pod was to be bound while it is being deleted");
         let why = format!("pod {} is being deleted, cannot be assigned to a host", pod.name());
         return Err(conflict(kind, pod, &why));
     }
     let has = pod.get_str(&["spec", "nodeName"]);
     if !has.is_empty() {
+        reached!("api: a pod was to be bound a second time");
         let why = format!("pod {} is already assigned to node {has:?}", pod.name());
         return Err(conflict(kind, pod, &why));
     }

@@ -15,7 +15,7 @@ use crate::{
     server::Server,
     storage::{self, Page, keys, token::Token},
 };
-use base::bug;
+use base::{bug, reached};
 use objects::{Kind, status::Status};
 use std::sync::Arc;
 use tonic::Status as StoreStatus;
@@ -75,13 +75,19 @@ impl Listing {
         match at {
             At::Present => match present(server, self.kind).await? {
                 Some(view) => Ok(self.of_view(&view, self.limit)),
-                None => self.of_store(server, "", 0).await,
+                None => {
+                    reached!("api: a list was read past a watch cache that stayed behind");
+                    self.of_store(server, "", 0).await
+                }
             },
             At::NotOlderThan(revision) => match cacher.at_least(revision).await {
                 // A list of whatever is there is never cut in pages, as upstream.
                 Ok(view) => Ok(self.of_view(&view, if revision == 0 { 0 } else { self.limit })),
                 Err(Late::NotReady) => self.of_store(server, "", 0).await,
-                Err(Late::Behind { current }) => Err(Refusal::too_new(revision, current)),
+                Err(Late::Behind { current }) => {
+                    reached!("api: a list asked for a version that is not known here");
+                    Err(Refusal::too_new(revision, current))
+                }
             },
             At::Exactly(revision) => self.of_store(server, "", revision).await,
             At::Continued(token) => self.of_store(server, &token.start, token.revision.unwrap_or(0)).await,

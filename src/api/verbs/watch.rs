@@ -201,7 +201,10 @@ impl Stream {
             rt::select! {
                 notice = self.subscription.next() => match notice {
                     Some(notice) => self.put(&mut out, &notice),
-                    None => self.ended = true,
+                    None => {
+                        reached!("api: a watch was ended from this side");
+                        self.ended = true;
+                    }
                 },
                 () = rt::sleep_until(until) => self.on_time(&mut out),
             }
@@ -220,6 +223,7 @@ impl Stream {
                 Ready::Notice(notice) => self.put(out, &notice),
                 Ready::Nothing => return true,
                 Ready::Ended => {
+                    reached!("api: a watch ended behind what was queued");
                     self.ended = true;
                     return false;
                 }
@@ -235,9 +239,13 @@ impl Stream {
             self.next_bookmark = now + every;
             let up_to = self.subscription.queued_up_to();
             if self.drain(out) {
+                reached!("api: a bookmark was sent");
                 self.put_bookmark(out, up_to.max(self.sent), false);
+            } else {
+                reached!("api: a bookmark gave way to events");
             }
         }
+        reached!("api: a watch came to the end of its time", now >= self.end);
         self.ended |= now >= self.end;
     }
 

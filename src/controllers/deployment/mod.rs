@@ -62,6 +62,7 @@ impl Controller<'_> {
         let Some(deployment) = self.deployments.get(&key) else { return Ok(()) };
         let sets = self.sets_of(&deployment);
         if deployment.deletion_timestamp().is_some() {
+            reached!("deployment: it is being deleted and only reported on");
             return self.report(&deployment, &plan::observe(&deployment, &sets, rt::wall().0)).await;
         }
         if self.adopt(&deployment, &sets).await? {
@@ -72,6 +73,7 @@ impl Controller<'_> {
         self.create_set(&deployment, &plan).await?;
         self.scale(&deployment, &plan).await?;
         for set in &plan.drop {
+            reached!("deployment: an old replica set is dropped");
             let options = DeleteOptions { uid: set.uid().to_string(), ..Default::default() };
             let client = &self.context.client;
             ignore_gone(
@@ -79,6 +81,7 @@ impl Controller<'_> {
             )?;
         }
         if let Some(delay) = plan.look_again {
+            reached!("deployment: it is looked at again when its deadline may pass");
             self.queue.add_after(&key, delay);
         }
         self.report(&deployment, &plan).await
@@ -132,7 +135,13 @@ impl Controller<'_> {
             // Ours, created before an answer was lost; or a collision of hashes: count it, so that the next
             // name is another.
             Err(error) if error.is_already_exists() => self.collided(deployment, set).await?,
-            Err(error) => return Err(error),
+            Err(error) => {
+                reached!(
+                    "deployment: the outcome of making a replica set is unknown",
+                    error.is_unknown_outcome()
+                );
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -156,9 +165,13 @@ impl Controller<'_> {
             let before = change.old.get_i64(&["spec", "replicas"]).unwrap_or(0);
             let after = change.new.get_i64(&["spec", "replicas"]).unwrap_or(0);
             // With the resourceVersion of the set that the plan was made from: a conflict means plan anew.
-            let updated = self.context.client.update(&kinds::replica_set::KIND, &change.new).await?;
+            let updated = self.context.client.update(&kinds::replica_set::KIND, &change.new).await;
+            reached!("deployment: scaling lost a race", updated.as_ref().is_err_and(Error::is_conflict));
+            let updated = updated?;
             self.written().wrote(&key_of(deployment), &updated);
             if before != after {
+                reached!("deployment: a replica set is scaled to nothing", after == 0);
+                reached!("deployment: a replica set is scaled up again", before == 0);
                 self.tell_scaled(deployment, change.new.name(), before, after);
             }
         }
@@ -191,6 +204,7 @@ impl Controller<'_> {
         match self.context.client.update_status(&kinds::deployment::KIND, &wanted).await {
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) if error.is_conflict() => {
+                reached!("deployment: its status lost a race");
                 self.queue.add_after(&key_of(deployment), std::time::Duration::from_millis(50));
                 Ok(())
             }

@@ -95,8 +95,12 @@ impl Sets {
         let age = |set: &Arc<Object>| (set.creation_timestamp().to_string(), set.name().to_string());
         sets.sort_by_key(age);
         let new = sets.iter().find(|set| is_new(deployment, set)).cloned();
-        let old =
+        let old: Vec<Arc<Object>> =
             sets.into_iter().filter(|set| new.as_ref().is_none_or(|new| new.uid() != set.uid())).collect();
+        reached!(
+            "deployment: two replica sets have its template",
+            old.iter().any(|set| is_new(deployment, set))
+        );
         Sets { new, old }
     }
 
@@ -119,6 +123,11 @@ pub fn plan(deployment: &Object, all: &[Arc<Object>], old_pods: bool, now: u64) 
     let paused = deployment.get_bool(&["spec", "paused"]);
     let revision = sets.old.iter().map(|set| revision_of(set)).max().unwrap_or(0) + 1;
     let current = sets.new.as_ref().map_or(0, |set| revision_of(set));
+    reached!("deployment: a rollout goes back to an older template", current > 0 && current < revision);
+    reached!(
+        "deployment: a rollout overtakes one that is not done",
+        sets.old.iter().filter(|set| replicas(set) > 0).count() > 1
+    );
     let revision = revision.max(current);
     if sets.new.is_some() || !paused {
         plan.revision = Some(revision.to_string());

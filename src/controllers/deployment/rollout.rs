@@ -4,7 +4,7 @@
 //! never fewer than replicas - maxUnavailable are kept available by our doing.
 
 use super::plan::{DESIRED, Sets, available, is_counted, replicas};
-use base::bug;
+use base::{bug, reached};
 use objects::Object;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -57,6 +57,7 @@ pub fn scaled(deployment: &Object, sets: &Sets) -> Targets {
     let mut targets = Targets { new: sets.new.as_ref().map(|set| replicas(set)), ..Default::default() };
     let active: Vec<&Arc<Object>> = sets.all().filter(|set| replicas(set) > 0).collect();
     if active.len() <= 1 {
+        reached!("deployment: one replica set is scaled");
         // The one set that runs pods, or the newest.
         let only = active.first().copied().or_else(|| sets.all().last());
         if let Some(only) = only {
@@ -68,6 +69,7 @@ pub fn scaled(deployment: &Object, sets: &Sets) -> Targets {
         active.iter().for_each(|set| targets.set(sets, set, if is(&sets.new, set) { wanted } else { 0 }));
         return targets;
     }
+    reached!("deployment: scaled in the middle of a rollout");
     let allowed = if wanted > 0 { wanted + Bounds::of(deployment).surge } else { 0 };
     let total: i64 = active.iter().map(|set| replicas(set)).sum();
     let mut left = allowed - total;
@@ -97,6 +99,7 @@ fn keep_available(deployment: &Object, sets: &Sets, targets: &mut Targets) {
         let count = targets.get(sets, set);
         let spare = (available(set).min(replicas(set)) - count).clamp(0, missing.max(0));
         if spare > 0 {
+            reached!("deployment: scaling spares pods that are needed");
             targets.set(sets, set, count + spare);
             missing -= spare;
         }
@@ -142,10 +145,12 @@ pub fn rolled(deployment: &Object, sets: &Sets) -> Targets {
     let room = (wanted + bounds.surge - old_total - new_now).max(0);
     let new = if new_now > wanted { wanted } else { new_now + room.min(wanted - new_now) };
     let mut targets = Targets { new: Some(new), ..Default::default() };
+    reached!("deployment: a rollout has no room for new pods", room == 0 && new_now < wanted);
     if new != new_now {
         return targets; // the rest when this has been seen
     }
     if must_wait(sets) {
+        reached!("deployment: a rollout waits for the pods to be counted");
         return targets;
     }
     let least = wanted - bounds.unavailable;
@@ -157,12 +162,14 @@ pub fn rolled(deployment: &Object, sets: &Sets) -> Targets {
         may_go = old_total; // forgets that new pods may not be available yet
     }
     if may_go <= 0 || old_total == 0 {
+        reached!("deployment: a rollout waits for pods to become available", old_total > 0);
         return targets;
     }
     let mut cleaned = 0;
     for set in &sets.old {
         // Pods that are not available cost nothing.
         let sick = (replicas(set) - available(set)).max(0).min(may_go - cleaned);
+        reached!("deployment: old pods that are not available go first", sick > 0);
         targets.old.insert(set.uid().to_string(), replicas(set) - sick);
         cleaned += sick;
     }
@@ -171,6 +178,7 @@ pub fn rolled(deployment: &Object, sets: &Sets) -> Targets {
     for set in &sets.old {
         let count = targets.old(set);
         let take = count.min(down);
+        reached!("deployment: old pods make way for new ones", take > 0);
         targets.old.insert(set.uid().to_string(), count - take);
         down -= take;
     }

@@ -4,6 +4,7 @@ use super::{
     plan::{Sets, available, replicas},
     rollout::Bounds,
 };
+use base::reached;
 use objects::{Object, time};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -83,6 +84,7 @@ fn progressing(deployment: &Object, sets: &Sets, counts: &Counts, now: u64) -> (
     if now < due {
         return (moving, Some(Duration::from_nanos(due - now)));
     }
+    reached!("deployment: a rollout missed its deadline");
     let message = format!("ReplicaSet \"{name}\" has timed out progressing.");
     let fact = ("False", "ProgressDeadlineExceeded", message.as_str());
     (condition(deployment, "Progressing", fact, false, now), None)
@@ -102,6 +104,7 @@ fn condition(deployment: &Object, kind: &str, fact: (&str, &str, &str), touched:
     // ProgressDeadlineExceeded is told once; it must not look like new progress.
     let late = before.is_some_and(|has| has["reason"] == "ProgressDeadlineExceeded");
     if late && reason == "ReplicaSetUpdated" && !touched {
+        reached!("deployment: a missed deadline is told once");
         return before.cloned().unwrap_or_default();
     }
     json!({ "type": kind, "status": status, "reason": reason, "message": message,

@@ -39,7 +39,9 @@ pub async fn run(context: &Context) {
         };
         for action in actions {
             // What fails is planned again at the next look.
-            let _ = carry_out(context, &action).await;
+            let done = carry_out(context, &action).await;
+            reached!("nodelifecycle: what it did lost a race", done.as_ref().is_err_and(Error::is_conflict));
+            reached!("nodelifecycle: what it did failed and is planned again", done.is_err());
         }
         rt::sleep(ms(knobs.node_monitor_ms)).await;
     }
@@ -54,12 +56,18 @@ async fn carry_out(context: &Context, action: &Action) -> Result<(), Error> {
             context.recorder.normal(node, "NodeNotReady", text);
             mark_unknown(client, node).await
         }
-        Action::Taint(node) => set_taints(client, node, true).await,
+        Action::Taint(node) => {
+            reached!("nodelifecycle: a silent node is tainted");
+            set_taints(client, node, true).await
+        }
         Action::Untaint(node) => {
             reached!("nodelifecycle: a silent node came back");
             set_taints(client, node, false).await
         }
-        Action::PodNotReady(pod) => pod_not_ready(client, pod).await,
+        Action::PodNotReady(pod) => {
+            reached!("nodelifecycle: a pod of a silent node is said not to be ready");
+            pod_not_ready(client, pod).await
+        }
         Action::Begin { node, silent, nodes } => {
             let (node, silent, nodes) = (node.name().to_string(), *silent as u64, *nodes as u64);
             rt::note(Note::Evicting { node, silent, nodes });

@@ -148,6 +148,10 @@ impl Monitor {
 
     /// The taint goes when the kubelet says Ready again, which it does once it can speak.
     fn welcome(&mut self, node: &Arc<Object>, actions: &mut Vec<Action>) {
+        reached!(
+            "nodelifecycle: a node came back while its pods were evicted",
+            self.evicting.contains(node.name())
+        );
         self.evicting.remove(node.name());
         let ready = condition(node).is_some_and(|ready| ready["status"] == "True");
         if ready && node.get_array(&["spec", "taints"]).iter().any(is_ours) {

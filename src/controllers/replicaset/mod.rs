@@ -75,10 +75,13 @@ fn adoptable(sets: &Informer, queue: &WorkQueue) -> impl Fn(&Delta) + Send + Syn
 impl Controller<'_> {
     async fn sync(&self, key: String) -> Result<(), Error> {
         let Some(set) = self.sets.get(&key) else {
+            reached!("replicaset: it is gone");
             lock(&self.expect).forget(&key);
             return Ok(());
         };
         let mut plan = self.plan(&key, &set);
+        reached!("replicaset: it acts on nothing while it waits", plan.wait.is_some());
+        reached!("replicaset: it is being deleted and makes no pods", set.deletion_timestamp().is_some());
         self.claim(&set, &plan).await?;
         let mut outcome = Ok(());
         if plan.wait.is_none() && set.deletion_timestamp().is_none() {
@@ -118,6 +121,7 @@ impl Controller<'_> {
             let patch = (PatchType::Strategic, &patch);
             let done =
                 self.context.client.patch(&kinds::pod::KIND, pod.namespace(), pod.name(), "", patch).await;
+            reached!("replicaset: adoption lost a race", done.as_ref().is_err_and(|e| e.is_conflict()));
             ignore_gone(done.map(drop))?;
         }
         for pod in &plan.release {
@@ -171,16 +175,19 @@ impl Controller<'_> {
                         failed = Some(error);
                     }
                     Err(error) => {
+                        reached!("replicaset: a pod could not be made");
                         lock(&self.expect).saw_creation(key);
                         failed = Some(error);
                     }
                 }
             }
             if let Some(error) = failed {
+                reached!("replicaset: slow start stops at a failure", left > 0);
                 (0..left).for_each(|_| lock(&self.expect).saw_creation(key));
                 self.context.recorder.warning(set, "FailedCreate", format!("Error creating: {error}"));
                 return Err(error);
             }
+            reached!("replicaset: slow start takes a larger step", left > 0);
             batch = (batch * 2).min(left);
         }
         Ok(())
@@ -207,6 +214,11 @@ impl Controller<'_> {
                     self.context.recorder.normal(set, "SuccessfulDelete", text);
                 }
                 Err(error) => {
+                    reached!(
+                        "replicaset: a pod to delete was gone or another",
+                        error.is_not_found() || error.is_conflict()
+                    );
+                    reached!("replicaset: the outcome of a deletion is unknown", error.is_unknown_outcome());
                     lock(&self.expect).saw_deletion(key, pod.uid());
                     if !error.is_not_found() && !error.is_conflict() {
                         outcome = Err(error);
@@ -218,6 +230,7 @@ impl Controller<'_> {
     }
 
     async fn report(&self, set: &Arc<Object>, plan: &Plan) -> Result<(), Error> {
+        reached!("replicaset: it reports a failure", plan.failure.is_some());
         let mut wanted = (**set).clone();
         wanted.set(&["status"], plan.status(set));
         if wanted.get(&["status"]) == set.get(&["status"]) {

@@ -1,6 +1,7 @@
 //! What a ReplicaSet needs, from the set and the pods of its namespace. Pure.
 
 use crate::shared::{is_active, ready_since};
+use base::reached;
 use objects::{Object, OwnerRef, owner, selector::LabelSelector, time};
 use serde_json::{Value, json};
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};
@@ -57,6 +58,9 @@ pub fn plan(set: &Object, pods: &[Arc<Object>], now: u64) -> Plan {
     } else if mine.len() > wanted {
         let surplus = (mine.len() - wanted).min(BURST);
         plan.delete = ranked(&mine).into_iter().take(surplus).collect();
+        let ready = plan.delete.iter().filter(|pod| ready_since(pod).is_some()).count();
+        reached!("replicaset: a pod that is not ready is sent away", ready < plan.delete.len());
+        reached!("replicaset: a pod that is ready is sent away", ready > 0);
     }
     plan
 }

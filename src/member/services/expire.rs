@@ -14,6 +14,7 @@ pub async fn run(handle: Handle) {
         rt::sleep(tick).await;
         let due = handle.leases().due(rt::now(), most as usize);
         if !due.is_empty() {
+            reached!("member: several leases are due at once", due.len() > 1);
             end_all(&handle, due).await;
         }
     }

@@ -2,7 +2,7 @@
 //! stopped leading meanwhile is an error, never a guess; a question is not passed on twice.
 
 use crate::handle::Handle;
-use base::knobs::ms;
+use base::{knobs::ms, reached};
 use etcd::{error, pb};
 use pb::lease_client::LeaseClient;
 use rt::grpc::{Channel, ChannelOptions};
@@ -54,6 +54,7 @@ impl Forward {
     /// Forgets the channel after a failure.
     fn checked<T>(&self, answer: Result<T, Status>) -> Result<T, Status> {
         if answer.is_err() {
+            reached!("member: what was passed on to the leader failed");
             *self.channel.lock().expect("no holder of the channel panics") = None;
         }
         answer
@@ -72,7 +73,9 @@ impl Forward {
             keepalive_timeout: ms(knobs.keepalive_timeout_ms),
             connect_timeout: ms(knobs.connect_timeout_ms),
         };
-        let channel = Channel::connect(addr, options).await.map_err(|_| error::no_leader())?;
+        let connected = Channel::connect(addr, options).await;
+        reached!("member: a follower cannot connect to its leader", connected.is_err());
+        let channel = connected.map_err(|_| error::no_leader())?;
         *self.channel.lock().expect("no holder of the channel panics") = Some((addr, channel.clone()));
         Ok(LeaseClient::new(channel))
     }

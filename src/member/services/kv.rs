@@ -3,6 +3,7 @@
 
 use super::{admit, convert, refuse};
 use crate::handle::{Applied, Handle};
+use base::reached;
 use etcd::{error, pb};
 use pb::request_op::Request as Op;
 use prost::Message;
@@ -71,6 +72,10 @@ impl pb::kv_server::Kv for Kv {
             self.linearizable().await?;
         }
         let store = self.handle.store(); // a long range must not keep writes waiting
+        reached!(
+            "member: a serializable read is behind what is committed",
+            serializable && self.handle.view().committed > store.applied()
+        );
         let answer = store.range(&request).map_err(refuse::by_store)?;
         let header = Some(self.handle.header(store.revision()));
         Ok(Response::new(convert::range_response(header, answer)))

@@ -56,11 +56,20 @@ impl Lease {
     async fn keep_alive(&self, id: i64, passed_on: bool) -> Result<pb::LeaseKeepAliveResponse, Status> {
         until_answered(&self.handle, async || match self.handle.confirm_leadership().await {
             Ok(Some(_)) => Ok(self.renew(id)),
-            Ok(None) if passed_on => Err(error::not_leader()),
-            Ok(None) => Ok(self.forward.keep_alive(&self.handle, id).await.ok()),
+            Ok(None) if passed_on => {
+                reached!("member: a renewal was passed on to one that does not lead");
+                Err(error::not_leader())
+            }
+            Ok(None) => {
+                reached!("member: a renewal is passed on to the leader");
+                Ok(self.forward.keep_alive(&self.handle, id).await.ok())
+            }
             Err(ReadError::Stopped) => Err(error::stopped()),
             Err(_) if passed_on => Err(error::leader_changed()),
-            Err(_) => Ok(None),
+            Err(_) => {
+                reached!("member: a renewal waits until leadership is proved");
+                Ok(None)
+            }
         })
         .await
     }
@@ -68,7 +77,10 @@ impl Lease {
     fn renew(&self, id: i64) -> Option<pb::LeaseKeepAliveResponse> {
         let ttl = match self.handle.leases().renew(id, rt::now()) {
             Renewal::Done { ttl } => ttl,
-            Renewal::Gone => 0,
+            Renewal::Gone => {
+                reached!("member: a renewal found its lease gone");
+                0
+            }
             Renewal::Ending => {
                 reached!("a lease was to be renewed while it was being ended");
                 return None;

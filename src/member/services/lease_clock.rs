@@ -1,7 +1,7 @@
 //! The time of leases, on the leader only. Pure: time comes as an argument. A lease's time starts when it is
 //! granted, when it is renewed, and when this member becomes leader: the new leader cannot know of renewals.
 
-use base::{bug, invariant};
+use base::{bug, invariant, reached};
 use rt::Mono;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -67,6 +67,10 @@ impl LeaseClock {
 
     /// This member leads no more: what it knows of the leases' time is worth nothing.
     pub fn demote(&mut self) {
+        reached!(
+            "member: a leader that steps down forgets the time of leases",
+            !self.leases.is_empty() && self.running
+        );
         self.running = false;
         if bug!("L07") {
             return; // etcd#14087: what was due stays due after stepping down

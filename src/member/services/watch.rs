@@ -47,6 +47,7 @@ impl pb::watch_server::Watch for Watch {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let needs_leader = requires_leader(&request);
         if needs_leader && self.handle.view().leader.is_none() {
+            reached!("member: a watch stream was refused for want of a leader");
             return Err(error::no_leader());
         }
         let (out, responses) = mpsc::channel(QUEUE);
@@ -91,7 +92,10 @@ impl Stream {
             self.arm(&mut alarm);
             let turn = rt::select! {
                 () = gone.closed() => return,
-                () = &mut lost => return drop(self.out.send(Err(error::no_leader())).await),
+                () = &mut lost => {
+                    reached!("member: a watch stream was ended for want of a leader");
+                    return drop(self.out.send(Err(error::no_leader())).await);
+                }
                 request = next(&mut requests) => match request {
                     Ok(Some(request)) => self.request(request).await,
                     Ok(None) => Ok(()), // the client asks for nothing more, but still listens
@@ -149,6 +153,8 @@ impl Stream {
         if create.start_revision < 0 {
             return self.send(refused(self, error::Error::Compacted.text())).await;
         }
+        reached!("member: a watch begins in the past", (1..=revision).contains(&create.start_revision));
+        reached!("member: a watch begins in the future", create.start_revision > revision + 1);
         let Some(id) = self.seat.add(id, Watcher::new(create, revision)) else {
             return self.send(refused(self, error::DUPLICATE_WATCH_ID)).await;
         };
@@ -247,6 +253,7 @@ impl Stream {
             let (next, current) = (watcher.next(), self.revision());
             // One that is behind has events coming; one from the future must not hear of earlier revisions.
             if watcher.progress_notify && next == current + 1 {
+                reached!("member: a quiet watch hears how far it is");
                 self.send(self.response(id, current)).await?;
             }
         }

@@ -111,6 +111,7 @@ impl Watcher {
             }
         }
         self.next = up_to + 1;
+        reached!("member: a watch caught up and found nothing for it", events.is_empty());
         Step::Events { revision: up_to, events }
     }
 
