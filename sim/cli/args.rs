@@ -134,6 +134,10 @@ pub struct Sweep {
     /// Stops when so many runs in a row reached no situation that none before them had reached
     #[arg(long, value_name = "RUNS")]
     pub until_quiet: Option<usize>,
+    /// Half of the runs are variations of plans that reached something rare: harms moved in time, aimed at others,
+    /// combined
+    #[arg(long, conflicts_with_all = ["shard", "resume"])]
+    pub guided: bool,
 }
 
 #[derive(clap::Args)]
@@ -235,6 +239,9 @@ pub struct Museum {
     /// CPU time for each hunt at the most
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "10m")]
     pub budget: Duration,
+    /// Hunts as `sweep --guided` does
+    #[arg(long)]
+    pub guided: bool,
     /// Hunts for each bug, each from a first seed of its own
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub bases: u64,

@@ -7,6 +7,7 @@
 //! | `child` | one run in a process of its own |
 //! | `run` | one run and its verdict; `replay` |
 //! | `sweep` | many seeds, many processes; `merge` |
+//! | `guide` | what a guided sweep tries next |
 //! | `results` | what a sweep came to, on disk and summed up |
 //! | `marks` | situations: all there are, and those a sweep must reach |
 //! | `junit` | results of a sweep as JUnit XML |
@@ -21,6 +22,7 @@
 pub mod args;
 mod bench;
 mod child;
+mod guide;
 mod junit;
 mod load;
 mod marks;

@@ -3,6 +3,7 @@
 
 mod pieces;
 
+use super::guide::{self, Guide};
 use super::{args::Museum, args::Run, load, results::Ran, shrink, sweep};
 use crate::run::Outcome;
 use crate::shrink::Size;
@@ -38,16 +39,19 @@ pub fn museum(asked: &Museum) -> Result<i32, String> {
         row(["bug", "", "found by the promise", "runs", "CPU s", "shrunk to"].map(str::to_string))
     );
     println!("|---|---|---|---|---|---|");
-    let (mut missed, mut again) = (0, vec![]);
+    let (mut missed, mut again, mut all) = (0, vec![], Spent::default());
     for piece in pieces {
-        let (line, found) = exhibit(piece, asked)?;
+        let (line, found, spent) = exhibit(piece, asked)?;
         println!("{line}");
+        all = Spent { runs: all.runs + spent.runs, cpu_ms: all.cpu_ms + spent.cpu_ms };
         missed += i32::from(found.is_none());
         again.extend(found.map(|found| found.again(piece)));
     }
     again.iter().for_each(|command| println!("{command}"));
+    println!("in all {} runs, {:.0} CPU s", all.runs, all.cpu_ms as f64 / 1e3);
     let only = asked.bug.as_ref().map_or(String::new(), |bug| format!(" --bug {bug}"));
-    println!("again: cargo tank museum{only}");
+    let guided = if asked.guided { " --guided" } else { "" };
+    println!("again: cargo tank museum{only}{guided}");
     Ok(i32::from(missed > 0))
 }
 
@@ -78,12 +82,23 @@ impl Found {
     }
 }
 
-/// The line of one bug, and what the first hunt found if every hunt found it.
-fn exhibit(piece: &Piece, asked: &Museum) -> Result<(String, Option<Found>), String> {
+/// What hunts took.
+#[derive(Default)]
+struct Spent {
+    runs: usize,
+    cpu_ms: u64,
+}
+
+/// The line of one bug, what the first hunt found if every hunt found it, and what they took.
+fn exhibit(piece: &Piece, asked: &Museum) -> Result<(String, Option<Found>, Spent), String> {
     let hunts: Vec<Hunt> =
         (0..asked.bases.max(1)).map(|base| hunt(piece, asked, base)).collect::<Result<_, _>>()?;
     let missed = hunts.iter().filter(|hunt| hunt.found.is_none()).count();
     let others: usize = hunts.iter().map(|hunt| hunt.by_others).sum();
+    let spent = Spent {
+        runs: hunts.iter().map(|hunt| hunt.runs).sum(),
+        cpu_ms: hunts.iter().map(|hunt| hunt.cpu_ms).sum(),
+    };
     let runs = spread(hunts.iter().map(|hunt| hunt.runs as f64).collect(), 0);
     let cpu = spread(hunts.iter().map(|hunt| hunt.cpu_ms as f64 / 1e3).collect(), 1);
     let found = hunts.into_iter().next().and_then(|hunt| hunt.found).filter(|_| missed == 0);
@@ -96,7 +111,7 @@ fn exhibit(piece: &Piece, asked: &Museum) -> Result<(String, Option<Found>), Str
         Some(found) => shrunk(found, piece, asked)?,
         None => String::new(),
     };
-    Ok((row([piece.id.into(), piece.what.into(), promise, runs, cpu, size]), found))
+    Ok((row([piece.id.into(), piece.what.into(), promise, runs, cpu, size]), found, spent))
 }
 
 /// The middle one, and the largest if there are more.
@@ -129,7 +144,8 @@ fn hunt(piece: &Piece, asked: &Museum, base: u64) -> Result<Hunt, String> {
     for swarm in piece.swarms {
         load::find(swarm)?;
     }
-    let runs = (1 + base * APART..).flat_map(|seed| {
+    let first = 1 + base * APART;
+    let runs = (first..).flat_map(|seed| {
         piece.swarms.iter().map(move |swarm| Run {
             scenario: swarm.to_string(),
             seed: Some(seed),
@@ -139,25 +155,37 @@ fn hunt(piece: &Piece, asked: &Museum, base: u64) -> Result<Hunt, String> {
         })
     });
     let mut hunt = Hunt::default();
-    let budget = asked.budget.as_millis() as u64;
-    sweep::pool(asked.jobs.unwrap_or_else(sweep::cores), runs, |Ran { scenario, seed, outcome, .. }| {
-        if hunt.found.is_some() {
+    let (budget, jobs) = (asked.budget.as_millis() as u64, asked.jobs.unwrap_or_else(sweep::cores));
+    if !asked.guided {
+        sweep::pool(jobs, runs, |ran| hunt.take(ran, piece, budget));
+        return Ok(hunt);
+    }
+    let swarms: Vec<String> = piece.swarms.iter().map(|swarm| swarm.to_string()).collect();
+    let manner = guide::Manner { jobs, bug: Some(piece.id.into()), most: u64::MAX, twins: 0 };
+    guide::run(&mut Guide::new(&swarms, first)?, &manner, |ran| hunt.take(ran, piece, budget))?;
+    Ok(hunt)
+}
+
+impl Hunt {
+    /// Takes note of a run; true when the hunt is over.
+    fn take(&mut self, ran: Ran, piece: &Piece, budget: u64) -> bool {
+        let Ran { scenario, seed, outcome, .. } = ran;
+        if self.found.is_some() {
             return true;
         }
-        hunt.runs += 1;
+        self.runs += 1;
         match &outcome {
             Ok(outcome) => {
-                hunt.cpu_ms += outcome.cpu_ms;
+                self.cpu_ms += outcome.cpu_ms;
                 match broken_as_known(outcome, piece) {
-                    Some(promise) => hunt.found = Some(Found { scenario, seed, promise }),
-                    None => hunt.by_others += usize::from(outcome.broken().next().is_some()),
+                    Some(promise) => self.found = Some(Found { scenario, seed, promise }),
+                    None => self.by_others += usize::from(outcome.broken().next().is_some()),
                 }
             }
-            Err(_) => hunt.cpu_ms += 1_000,
+            Err(_) => self.cpu_ms += 1_000,
         }
-        hunt.found.is_some() || hunt.cpu_ms > budget
-    });
-    Ok(hunt)
+        self.found.is_some() || self.cpu_ms > budget
+    }
 }
 
 fn broken_as_known(outcome: &Outcome, piece: &Piece) -> Option<String> {

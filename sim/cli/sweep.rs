@@ -3,7 +3,9 @@
 
 use super::{
     args::{Merge, Run, Sweep},
-    child, junit, load, marks,
+    child,
+    guide::{self, Guide},
+    junit, load, marks,
     results::{self, Ran, Results},
 };
 use crate::run::watchdog::wall;
@@ -55,47 +57,94 @@ pub fn cores() -> usize {
 
 pub fn sweep(asked: &Sweep) -> Result<i32, String> {
     let scenarios = scenarios(asked)?;
-    let (mut book, mut results) = match &asked.results {
-        Some(path) => results::Book::open(path, asked.resume).map(|(book, there)| (Some(book), there))?,
-        None => (None, Results::default()),
+    let mut under_way = UnderWay::begin(asked, scenarios.len() as u64)?;
+    let (began, jobs) = (wall(), asked.jobs.unwrap_or_else(cores));
+    let guide = if asked.guided {
+        Some(guided(asked, &scenarios, jobs, |ran| under_way.take(ran))?)
+    } else {
+        let work = work(asked, scenarios, under_way.results.done(), began);
+        pool(jobs, work, |ran| under_way.take(ran));
+        None
     };
-    let began = wall();
-    let bar = bar(asked, scenarios.len() as u64);
-    let (mut known, mut quiet, mut wrong): (BTreeSet<String>, usize, Option<String>) = Default::default();
-    let work = work(asked, scenarios, results.done(), began);
-    pool(asked.jobs.unwrap_or_else(cores), work, |ran| {
-        bar.inc(1);
-        if asked.json {
-            println!("{}", serde_json::to_string(&ran).unwrap_or_default());
-        }
-        if let Some(Err(error)) = book.as_mut().map(|book| book.write(&ran)) {
-            wrong = Some(error);
-        }
-        let marks = ran.outcome.iter().flat_map(|outcome| outcome.reached.keys().cloned());
-        let before = known.len();
-        known.extend(marks);
-        quiet = if known.len() > before { 0 } else { quiet + 1 };
-        let again = ran.again();
-        for signature in results.add(ran).iter().filter(|_| !asked.json) {
-            bar.suspend(|| println!("{}: {}\n  again: {again}", signature.what, signature.evidence));
-        }
-        wrong.is_some() || asked.until_quiet.is_some_and(|most| quiet >= most)
-    });
-    bar.finish_and_clear();
-    if let Some(wrong) = wrong {
+    under_way.bar.finish_and_clear();
+    if let Some(wrong) = under_way.wrong {
         return Err(wrong);
     }
     if !asked.json {
         println!();
     }
+    let results = under_way.results;
     let manner = Telling { junit: asked.junit.as_deref(), github: asked.github, reached: asked.reached };
     tell(&results, &manner, (!asked.json).then(|| began.elapsed()))?;
-    if !asked.json {
-        let code = if asked.baseline { held_to_baseline(&results) } else { results.code() };
-        println!("again: {}", again(asked));
-        return Ok(code);
+    if asked.json {
+        return Ok(results.code());
     }
-    Ok(results.code())
+    if let Some(guide) = guide {
+        println!("{guide}");
+    }
+    let code = if asked.baseline { held_to_baseline(&results) } else { results.code() };
+    println!("again: {}", again(asked));
+    Ok(code)
+}
+
+/// A sweep that is not at its end.
+struct UnderWay<'a> {
+    asked: &'a Sweep,
+    book: Option<results::Book>,
+    results: Results,
+    bar: ProgressBar,
+    known: BTreeSet<String>,
+    /// Runs in a row that reached nothing new.
+    quiet: usize,
+    wrong: Option<String>,
+}
+
+impl<'a> UnderWay<'a> {
+    fn begin(asked: &'a Sweep, scenarios: u64) -> Result<Self, String> {
+        let (book, results) = match &asked.results {
+            Some(path) => results::Book::open(path, asked.resume).map(|(book, there)| (Some(book), there))?,
+            None => (None, Results::default()),
+        };
+        let (bar, known) = (bar(asked, scenarios), BTreeSet::new());
+        Ok(UnderWay { asked, book, results, bar, known, quiet: 0, wrong: None })
+    }
+
+    /// Takes note of a run; true when it was the last.
+    fn take(&mut self, ran: Ran) -> bool {
+        self.bar.inc(1);
+        if self.asked.json {
+            println!("{}", serde_json::to_string(&ran).unwrap_or_default());
+        }
+        if let Some(Err(error)) = self.book.as_mut().map(|book| book.write(&ran)) {
+            self.wrong = Some(error);
+        }
+        let marks = ran.outcome.iter().flat_map(|outcome| outcome.reached.keys().cloned());
+        let before = self.known.len();
+        self.known.extend(marks);
+        self.quiet = if self.known.len() > before { 0 } else { self.quiet + 1 };
+        let again = ran.again();
+        for signature in self.results.add(ran).iter().filter(|_| !self.asked.json) {
+            self.bar.suspend(|| println!("{}: {}\n  again: {again}", signature.what, signature.evidence));
+        }
+        self.wrong.is_some() || self.asked.until_quiet.is_some_and(|most| self.quiet >= most)
+    }
+}
+
+/// As many runs as there would be, half of them variations.
+fn guided(
+    asked: &Sweep,
+    scenarios: &[String],
+    jobs: usize,
+    mut done: impl FnMut(Ran) -> bool,
+) -> Result<Guide, String> {
+    let began = wall();
+    let (first, last) = (*asked.seeds.start(), *asked.seeds.end());
+    let most = asked.lasting.map_or((last - first + 1) * scenarios.len() as u64, |_| u64::MAX);
+    let manner = guide::Manner { jobs, bug: asked.bug.clone(), most, twins: TWINS };
+    let mut guide = Guide::new(scenarios, first)?;
+    let late = || asked.lasting.is_some_and(|lasting| began.elapsed() >= lasting);
+    guide::run(&mut guide, &manner, |ran| done(ran) || late())?;
+    Ok(guide)
 }
 
 fn again(asked: &Sweep) -> String {
@@ -104,6 +153,7 @@ fn again(asked: &Sweep) -> String {
     words.push(format!("--seeds {}..{}", asked.seeds.start(), asked.seeds.end()));
     words.extend(asked.shard.map(|(part, of)| format!("--shard {part}/{of}")));
     words.extend(asked.bug.as_ref().map(|bug| format!("--bug {bug}")));
+    words.extend(asked.guided.then(|| "--guided".to_string()));
     words.join(" ")
 }
 

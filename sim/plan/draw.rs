@@ -10,7 +10,7 @@ use base::stream::{Stream, stream};
 use rand::{Rng, seq::SliceRandom};
 
 /// Nothing is harmed before the cluster has had this long to start.
-const START: u64 = 2_000_000;
+pub(super) const START: u64 = 2_000_000;
 /// A plan never holds more operations of one client than this.
 const MOST_OPS: usize = 5_000;
 

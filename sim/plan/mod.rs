@@ -2,9 +2,11 @@
 //! edited and run again; nothing is invented during a run. Times are microseconds from the start.
 
 mod draw;
+mod vary;
 mod write;
 
 pub use draw::plan;
+pub use vary::vary;
 pub use write::scenario;
 
 pub use crate::scenario::clients::{KubeClient, KubeOp, KvClient, KvDeed, KvOp, Watcher};
@@ -57,6 +59,16 @@ impl Counts {
         }
     }
 
+    /// True when someone may be there to be hit.
+    pub fn has(&self, aim: &Aim) -> bool {
+        match aim {
+            Aim::Process(process) => (1..=self.of(process.role)).contains(&process.number),
+            Aim::Leader => self.members > 0,
+            Aim::Active(role) => self.of(*role) > 0,
+            Aim::NodeRunning(_) => self.nodes > 0,
+        }
+    }
+
     pub fn processes(&self, role: Role) -> impl Iterator<Item = Process> + use<> {
         (1..=self.of(role)).map(move |number| Process { role, number })
     }
@@ -90,6 +102,17 @@ pub struct PlannedHarm {
     pub line: u64,
     /// The run is vacuous if this line touches nothing; of harms drawn by chance it is enough that some do.
     pub required: bool,
+}
+
+impl PlannedHarm {
+    /// A harm of nobody, or between somebody and nobody.
+    pub fn hits_nobody(&self) -> bool {
+        let from = match &self.blow {
+            Blow::Partition { from: Some(from), .. } | Blow::Hold { from: Some(from) } => from.is_empty(),
+            _ => false,
+        };
+        from || self.of.is_empty()
+    }
 }
 
 /// Whom a harm hits. Who leads and who runs a pod is known only when the time comes.

@@ -1,7 +1,7 @@
 //! Every way to make a plan smaller or plainer, the largest cuts first.
 
 use super::{Size, Work, operations::Of};
-use crate::plan::{Aim, Blow, Plan, PlannedHarm};
+use crate::plan::{Blow, Plan, PlannedHarm};
 use crate::scenario::{Role, Way};
 use std::collections::BTreeMap;
 
@@ -145,25 +145,13 @@ fn of_size(plan: &Plan, role: Role, count: u64) -> Plan {
         (plan.cluster.managers, plan.cluster.schedulers, plan.cluster.nodes) = (0, 0, 0);
     }
     let cluster = plan.cluster;
-    let there = |aim: &Aim| match aim {
-        Aim::Process(process) => process.number <= cluster.of(process.role),
-        Aim::Leader => true,
-        Aim::Active(role) => cluster.of(*role) > 0,
-        Aim::NodeRunning(_) => cluster.nodes > 0,
-    };
     for harm in &mut plan.harms {
-        harm.of.retain(there);
+        harm.of.retain(|aim| cluster.has(aim));
         if let Blow::Partition { from: Some(from), .. } | Blow::Hold { from: Some(from) } = &mut harm.blow {
-            from.retain(there);
+            from.retain(|aim| cluster.has(aim));
         }
     }
-    let nobody = |harm: &PlannedHarm| match &harm.blow {
-        Blow::Partition { from: Some(from), .. } | Blow::Hold { from: Some(from) } => {
-            from.is_empty() || harm.of.is_empty()
-        }
-        _ => harm.of.is_empty(),
-    };
-    plan.harms.retain(|harm| !nobody(harm));
+    plan.harms.retain(|harm| !harm.hits_nobody());
     plan
 }
 
