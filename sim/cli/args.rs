@@ -23,6 +23,8 @@ pub enum Command {
     Replay(Run),
     /// Many seeds, each in a process of its own
     Sweep(Sweep),
+    /// An exact small world: every crash point between two writes of a process, or every order of deliveries to one
+    Enumerate(Enumerate),
     /// The results of several sweeps, or shards of one, as one
     Merge(Merge),
     /// Determinism: every seed in two processes, digests compared
@@ -138,6 +140,39 @@ pub struct Sweep {
     /// combined
     #[arg(long, conflicts_with_all = ["shard", "resume"])]
     pub guided: bool,
+}
+
+#[derive(clap::Args)]
+pub struct Enumerate {
+    /// A small scenario (.yaml); a bare name is looked for in scenarios/ and scenarios/enumerate/
+    pub scenario: String,
+    /// The seed; without it, the one the scenario names
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Who dies, or hears: the active manager, the active scheduler, manager-1, node-2; may be said several times
+    #[arg(long, value_name = "PROCESS", default_value = "the active manager")]
+    pub who: Vec<String>,
+    /// Where the walk begins; without it, right before the first deed
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub from: Option<Duration>,
+    /// Walks every order of so many deliveries instead of crash points
+    #[arg(long, value_name = "K")]
+    pub orders: Option<u64>,
+    /// Kinds whose deliveries change places
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', default_value = "deployments,replicasets,pods")]
+    pub of: Vec<String>,
+    /// Plants a bug of the museum
+    #[arg(long, value_name = "ID")]
+    pub bug: Option<String>,
+    /// Runs at the most
+    #[arg(long, value_name = "RUNS", default_value_t = 1_000)]
+    pub most: u64,
+    /// Does not compare with the same run in which nobody dies
+    #[arg(long)]
+    pub no_twin: bool,
+    /// Processes at once; without it, one a core
+    #[arg(long, short)]
+    pub jobs: Option<usize>,
 }
 
 #[derive(clap::Args)]

@@ -10,6 +10,7 @@
 //! | `guide` | what a guided sweep tries next |
 //! | `results` | what a sweep came to, on disk and summed up |
 //! | `marks` | situations: all there are, and those a sweep must reach |
+//! | `enumerate` | every crash point of a process, every order of deliveries |
 //! | `junit` | results of a sweep as JUnit XML |
 //! | `same` | determinism: two processes, and the first event that differs |
 //! | `shrink` | a failure made small |
@@ -22,6 +23,7 @@
 pub mod args;
 mod bench;
 mod child;
+mod enumerate;
 mod guide;
 mod junit;
 mod load;
@@ -50,6 +52,7 @@ pub fn main(args: Args) -> i32 {
         Command::Run(asked) => run::run(&asked),
         Command::Replay(asked) => run::replay(&asked),
         Command::Sweep(asked) => sweep::sweep(&asked),
+        Command::Enumerate(asked) => enumerate::enumerate(&asked),
         Command::Merge(asked) => sweep::merge(&asked),
         Command::Same(asked) => same::same(&asked),
         Command::Shrink(asked) => shrink::shrink(&asked),

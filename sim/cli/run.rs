@@ -16,7 +16,7 @@ pub fn run(asked: &Run) -> Result<i32, String> {
     // the page shows the whole run without harm beside; a verdict needs only what it ended in
     let beside = asked.report.as_ref().filter(|_| !asked.no_twin);
     let beside = beside.and_then(|_| stories::twin(&plan, asked.bug.as_deref()));
-    let twin = if asked.no_twin || asked.without_harm || !plan.has_kube() || plan.harms.is_empty() {
+    let twin = if asked.no_twin || asked.without_harm || !plan.has_kube() || plan.is_calm() {
         None
     } else if beside.is_some() {
         stories::finals(&plan, beside.as_ref())

@@ -3,7 +3,7 @@
 
 use super::*;
 use super::{trap::Trap, work::Work};
-use crate::{check::raft::Raft, scenario::Role};
+use crate::{check::raft::Raft, run::order::Choice, scenario::Role};
 use base::{MemberId, Note, Term};
 use std::{
     collections::BTreeMap,
@@ -41,6 +41,8 @@ pub struct State {
     pub starts: BTreeMap<String, Vec<Nanos>>,
     pub phase: &'static str,
     pub work: Work,
+    /// What was let through, of what waited, while somebody chose the order of deliveries.
+    pub choices: Vec<Choice>,
     /// Users whose wishes are not all granted yet.
     pub busy: BTreeMap<String, String>,
 }
@@ -79,6 +81,7 @@ impl Seen {
             starts: BTreeMap::new(),
             phase: "boot",
             work: Work::default(),
+            choices: vec![],
             busy: BTreeMap::new(),
         })))
     }
@@ -92,7 +95,7 @@ impl Seen {
         let mut state = self.lock();
         state.raft.see(at, &note);
         state.work.see(at, process, &note);
-        if let Some(all) = &mut state.all_notes {
+        if let Some(all) = state.all_notes.as_mut().filter(|_| !matches!(note, Note::Write { .. })) {
             // a note is told right after it went into the record
             all.push((world::record::events() - 1, note.clone()));
         }
@@ -119,7 +122,7 @@ impl Seen {
                 | Note::Cache { .. }
                 | Note::Leader { .. }
         );
-        let sprung = Trap::count(&mut state.traps, &note);
+        let sprung = Trap::count(&mut state.traps, process, &note);
         if kept {
             state.history.notes.push((at, process.to_string(), note));
         }

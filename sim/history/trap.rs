@@ -33,12 +33,16 @@ impl Trap {
         (Trap { process, left: after, last: None, next: String::new(), down, tell }, told)
     }
 
-    /// Counts a write; gives the traps that spring.
-    pub fn count(traps: &mut Vec<Trap>, note: &Note) -> Vec<Trap> {
-        let Note::FencedWrite { identity, what, .. } = note else { return vec![] };
+    /// Counts a write of a process; gives the traps that spring.
+    pub fn count(traps: &mut Vec<Trap>, process: &str, note: &Note) -> Vec<Trap> {
+        let (identity, what) = match note {
+            Note::FencedWrite { identity, what, .. } => (identity.as_str(), what),
+            Note::Write { what } => (process, what),
+            _ => return vec![],
+        };
         traps.retain(|trap| !trap.tell.is_canceled());
         let due = |trap: &mut Trap| {
-            if trap.process != *identity {
+            if trap.process != identity {
                 return false;
             }
             if trap.left == 0 {
@@ -74,11 +78,22 @@ mod tests {
         let (trap, _told) = Trap::new("manager-1", 2, &Arc::default());
         let mut traps = vec![trap];
         for note in [write("manager-1", "A"), write("manager-2", "B"), write("manager-1", "C")] {
-            assert!(Trap::count(&mut traps, &note).is_empty());
+            assert!(Trap::count(&mut traps, "", &note).is_empty());
         }
-        let sprung = Trap::count(&mut traps, &write("manager-1", "D"));
+        let sprung = Trap::count(&mut traps, "", &write("manager-1", "D"));
         assert_eq!((sprung[0].last.as_deref(), sprung[0].next.as_str()), (Some("C"), "D"));
         assert!(traps.is_empty());
+    }
+
+    #[test]
+    fn writes_under_no_lock_count_for_the_process_that_makes_them() {
+        let (trap, _told) = Trap::new("node-1", 1, &Arc::default());
+        let mut traps = vec![trap];
+        let write = |what: &str| Note::Write { what: what.into() };
+        assert!(Trap::count(&mut traps, "node-1", &write("A")).is_empty());
+        assert!(Trap::count(&mut traps, "node-2", &write("B")).is_empty());
+        let sprung = Trap::count(&mut traps, "node-1", &write("C"));
+        assert_eq!((sprung[0].last.as_deref(), sprung[0].next.as_str()), (Some("A"), "C"));
     }
 
     #[test]
@@ -86,7 +101,7 @@ mod tests {
         let (trap, told) = Trap::new("manager-1", 0, &Arc::default());
         let mut traps = vec![trap];
         drop(told);
-        assert!(Trap::count(&mut traps, &write("manager-1", "A")).is_empty());
+        assert!(Trap::count(&mut traps, "", &write("manager-1", "A")).is_empty());
         assert!(traps.is_empty());
     }
 }

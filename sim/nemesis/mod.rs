@@ -154,7 +154,8 @@ impl Nemesis {
         self.seen.lock().harms.push(Effect { at, until, of: hit, line, required, what, did });
     }
 
-    fn resolve(&self, aim: &Aim) -> Option<String> {
+    /// Who is meant, now.
+    pub fn resolve(&self, aim: &Aim) -> Option<String> {
         let name = match aim {
             Aim::Process(process) => Some(process.to_string()),
             Aim::Leader => self.seen.leader(),

@@ -4,7 +4,7 @@
 use super::*;
 use crate::history::LOAD;
 use crate::scenario::{
-    Amount, Deed, Draw, Harm, HarmKind, KubeLoad, KvLoad, Load, LoadKind, Repeated, Scenario, Target,
+    self, Amount, Deed, Draw, Harm, HarmKind, KubeLoad, KvLoad, Load, LoadKind, Repeated, Scenario, Target,
 };
 use base::stream::{Stream, stream};
 use rand::{Rng, seq::SliceRandom};
@@ -38,6 +38,7 @@ pub fn plan(scenario: &Scenario, seed: u64) -> Plan {
         loss: draw("loss", &scenario.network.loss) as u64,
         knobs: knobs.collect(),
         harms: vec![],
+        deliveries: scenario.deliveries.as_ref().and_then(|written| deliveries(written, &counts)),
         deeds: vec![],
         kv: vec![],
         watchers: vec![],
@@ -66,6 +67,17 @@ pub fn plan(scenario: &Scenario, seed: u64) -> Plan {
     plan.harms.sort_by_key(|harm| harm.at);
     plan.deeds.sort_by_key(|deed| deed.at);
     plan
+}
+
+/// None if this seed's cluster has nobody to hear.
+fn deliveries(written: &scenario::Deliveries, counts: &Counts) -> Option<Deliveries> {
+    let to = match &written.to {
+        Target::Exactly(process) => Aim::Process(*process),
+        Target::Active(role) => Aim::Active(*role),
+        Target::Leader | Target::Some(..) | Target::NodeRunning(_) => return None,
+    };
+    let (of, order) = (written.of.clone(), written.order.clone());
+    counts.has(&to).then_some(Deliveries { to, from: written.from, of, order, most: written.most })
 }
 
 fn timeline(scenario: &Scenario, plan: &mut Plan) {

@@ -28,6 +28,9 @@ pub struct Plan {
     pub loss: u64,
     pub knobs: BTreeMap<String, u64>,
     pub harms: Vec<PlannedHarm>,
+    /// Somebody hears what it is told in a chosen order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliveries: Option<Deliveries>,
     pub deeds: Vec<PlannedDeed>,
     pub kv: Vec<KvClient>,
     pub watchers: Vec<Watcher>,
@@ -156,6 +159,18 @@ pub enum Blow {
     },
 }
 
+/// From a time on a process hears what it is told of these kinds one by one: as long as the order says, of that kind;
+/// then whatever has waited longest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deliveries {
+    pub to: Aim,
+    pub from: u64,
+    pub of: Vec<String>,
+    pub order: Vec<String>,
+    /// After so many it hears everything as it comes.
+    pub most: u64,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedDeed {
     pub at: u64,
@@ -166,7 +181,13 @@ impl Plan {
     /// The same run in which no harm is done.
     pub fn without_harm(mut self) -> Plan {
         self.harms.clear();
+        self.deliveries = None;
         self
+    }
+
+    /// Nothing is done to anybody.
+    pub fn is_calm(&self) -> bool {
+        self.harms.is_empty() && self.deliveries.is_none()
     }
 
     pub fn has_kube(&self) -> bool {

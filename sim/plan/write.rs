@@ -1,7 +1,7 @@
 //! A plan as a scenario file: every draw is written as what it came to. Read again and planned with the same seed
 //! it gives the same plan, but for the line each harm stands in.
 
-use super::{Aim, Blow, Counts, KubeOp, KvDeed, KvOp, Plan, PlannedHarm, Watcher};
+use super::{Aim, Blow, Counts, Deliveries, KubeOp, KvDeed, KvOp, Plan, PlannedHarm, Watcher};
 use crate::scenario::{DiskHarm, DiskOp, Draw, Expect, KubeDeed, Way, read::knob_word};
 
 /// The text of the file. `comments` stand at its head, a line each.
@@ -13,6 +13,7 @@ pub fn scenario(plan: &Plan, comments: &[String]) -> String {
     out.push(format!("network: {{ latency: {}, loss: {} }}", range(plan.latency), share(plan.loss)));
     out.extend(knobs(plan));
     out.extend(timeline(plan));
+    out.extend(plan.deliveries.as_ref().map(deliveries));
     out.extend(clients(plan));
     out.push(format!("heal: {}", time(plan.heal)));
     out.push(format!("settle: {}", time(plan.settle)));
@@ -119,6 +120,13 @@ fn harm_line(harm: &PlannedHarm) -> String {
     words.extend(harm.upon_election.map(|delay| format!("upon-election: {}", time(delay))));
     words.push(format!("for: {}", time(harm.until - harm.at)));
     format!("{{ {} }}", words.join(", "))
+}
+
+fn deliveries(deliveries: &Deliveries) -> String {
+    let Deliveries { to, from, of, order, most } = deliveries;
+    let (to, from) = (aims(std::slice::from_ref(to)), time(*from));
+    let (of, order) = (of.join(", "), order.join(", "));
+    format!("deliveries: {{ to: {to}, from: {from}, of: [ {of} ], order: [ {order} ], most: {most} }}")
 }
 
 fn partition(of: &str, from: Option<&[Aim]>, way: Way, flapping: Option<u64>) -> Vec<String> {
@@ -273,7 +281,7 @@ mod tests {
 
     #[test]
     fn every_plan_of_every_scenario_survives_being_written_as_a_scenario() {
-        let paths = [folder(""), folder("bugs")].concat();
+        let paths = [folder(""), folder("enumerate"), folder("bugs")].concat();
         assert!(paths.len() > 10);
         for path in paths {
             let source = std::fs::read_to_string(&path).unwrap();
@@ -288,6 +296,23 @@ mod tests {
                     .unwrap_or_else(|wrong| panic!("{}", wrong.show("written", &written)));
                 assert_eq!(without_lines(plan(&again, seed)), without_lines(one), "{}", path.display());
             }
+        }
+    }
+
+    #[test]
+    fn an_order_of_deliveries_survives_being_written() {
+        let text = "name: x\ncluster: { apiservers: 1, managers: 2 }\n";
+        let one = plan(&read::scenario(text, &|_| Err(String::new())).unwrap(), 1);
+        let (of, order) = (vec!["pods".to_string(), "replicasets".to_string()], vec!["pods".to_string()]);
+        let process = crate::scenario::Process { role: crate::scenario::Role::Manager, number: 2 };
+        for to in [Aim::Process(process), Aim::Active(process.role)] {
+            let heard = Deliveries { to, from: 7_100_000, of: of.clone(), order: order.clone(), most: 4 };
+            let heard = Plan { deliveries: Some(heard), ..one.clone() };
+            let written = scenario(&heard, &[]);
+            let again = read::scenario(&written, &|_| Err(String::new()))
+                .unwrap_or_else(|wrong| panic!("{}", wrong.show("written", &written)));
+            assert_eq!(plan(&again, 1), heard);
+            assert_eq!(heard.without_harm(), one);
         }
     }
 

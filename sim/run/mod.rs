@@ -7,6 +7,7 @@
 //! | `simulate` | one run, on a thread of its own |
 //! | `wishes` | what of the cluster's objects is not as it is wished for |
 //! | `unrest` | what stands in the way of rest |
+//! | `order` | deliveries to a process in a chosen order |
 //! | `judge` | what was written down, held against the promises |
 //! | `finals` | what is there at the end, in short form |
 //! | `watchdog` | ends a process whose simulation spins or outgrows its memory |
@@ -14,6 +15,7 @@
 pub mod cluster;
 pub mod finals;
 pub mod judge;
+pub mod order;
 pub mod settle;
 pub mod simulate;
 pub mod unrest;
@@ -45,6 +47,9 @@ pub struct Outcome {
     /// When each planned operation of a client began, in microseconds, if that was asked for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub starts: BTreeMap<String, Vec<u64>>,
+    /// What was let through, of what waited, while somebody chose the order of deliveries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<order::Choice>,
     pub digest: String,
     pub events: u64,
     pub simulated_ns: u64,

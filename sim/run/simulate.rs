@@ -1,6 +1,6 @@
 //! One run of one plan, on a thread of its own: from an empty world to what was seen in it.
 
-use super::{Outcome, cluster, finals, judge, settle, unrest, watchdog};
+use super::{Outcome, cluster, finals, judge, order, settle, unrest, watchdog};
 use crate::check::{Finding, Verdict, raft::Breach};
 use crate::history::seen::{Seen, State};
 use crate::nemesis::{Nemesis, now, until};
@@ -98,6 +98,7 @@ pub fn simulate(plan: &Plan, manner: &Manner) -> (Outcome, Trace) {
         finals: finals::finals(&state),
         settled: taken.end.settled,
         starts: if manner.starts { starts(&state) } else { BTreeMap::new() },
+        choices: std::mem::take(&mut state.choices),
         digest: taken.digest,
         events: taken.events,
         simulated_ns: taken.simulated_ns,
@@ -178,6 +179,9 @@ async fn course(world: &World, plan: &Plan, seen: &Seen) -> End {
     rt::spawn(cluster::supervise(plan.clone(), nemesis.clone(), seen.clone()));
     start_clients(world, plan, seen);
     nemesis.unleash(plan);
+    if let Some(deliveries) = plan.deliveries.clone() {
+        rt::spawn(order::choose(deliveries, nemesis.clone(), seen.clone()));
+    }
     seen.lock().phase = "harm";
     if !pass(seen, plan.heal).await {
         end.ended = now();

@@ -34,6 +34,7 @@ pub struct Scenario {
     /// Knobs of the product, by their snake_case names.
     pub knobs: BTreeMap<String, Draw>,
     pub timeline: Vec<Timed>,
+    pub deliveries: Option<Deliveries>,
     pub load: Vec<Load>,
     /// Written out instead of drawn.
     pub clients: clients::Clients,
@@ -70,6 +71,18 @@ pub struct Timed {
     pub at: Draw,
     pub what: Deed,
     pub line: u64,
+}
+
+/// Who hears what it is told one by one, in this order, and of what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deliveries {
+    /// One manager, scheduler or node.
+    pub to: Target,
+    pub from: u64,
+    /// Plurals of kinds.
+    pub of: Vec<String>,
+    pub order: Vec<String>,
+    pub most: u64,
 }
 
 /// A harm that comes again and again, or in only some seeds.

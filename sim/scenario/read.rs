@@ -5,9 +5,21 @@ use super::yaml::{Mistake, Node, Table, Value};
 use super::*;
 use target::targets;
 
-const TOP: [&str; 13] = [
-    "name", "seed", "cluster", "network", "knobs", "timeline", "load", "clients", "harm", "heal", "settle",
-    "expect", "check",
+const TOP: [&str; 14] = [
+    "name",
+    "seed",
+    "cluster",
+    "network",
+    "knobs",
+    "timeline",
+    "deliveries",
+    "load",
+    "clients",
+    "harm",
+    "heal",
+    "settle",
+    "expect",
+    "check",
 ];
 pub const HARMS: [&str; 11] = [
     "crash",
@@ -61,6 +73,7 @@ pub fn scenario(text: &str, include: &dyn Fn(&str) -> Result<String, String>) ->
         network: network(top.get("network"))?,
         knobs: knobs(top.get("knobs"))?,
         timeline: each(top.get("timeline"), |node| timed(node, include))?,
+        deliveries: top.get("deliveries").map(deliveries).transpose()?,
         load: each(top.get("load"), |node| load(node, heal))?,
         clients: match top.get("clients") {
             Some(node) => clients::clients(node.list(ENTRIES)?, include)?,
@@ -264,7 +277,7 @@ fn harm(table: &Table<'_>) -> Result<Harm, Mistake> {
         "clock" => (clock(node)?, of?),
         "midway" => {
             let after = or(table, "after", Draw::fixed(1), count)?;
-            (HarmKind::Midway { after }, only(node, &[Role::Manager, Role::Scheduler])?)
+            (HarmKind::Midway { after }, only(node, &[Role::Manager, Role::Scheduler, Role::Node])?)
         }
         "hold" => (HarmKind::Hold { from: from(table)? }, targets(node)?),
         "lag" => (HarmKind::Lag { by: time(table.need("by")?)? }, only(node, &[Role::ApiServer])?),
@@ -362,6 +375,36 @@ fn disk(node: &Node) -> Result<DiskHarm, Mistake> {
             ));
         }
     }))
+}
+
+fn deliveries(node: &Node) -> Result<Deliveries, Mistake> {
+    let table = node.table("deliveries", &["to", "from", "of", "order", "most"])?;
+    let to = table.need("to")?;
+    let target = match &only(to, &[Role::Manager, Role::Scheduler, Role::Node])?[..] {
+        [one @ (Target::Active(_) | Target::Exactly(_))] => one.clone(),
+        _ => {
+            let expected = "the active manager, the active scheduler, or one process such as manager-1";
+            return Err(Mistake::new(to.place, "deliveries go to one process", expected));
+        }
+    };
+    let of = kinds(table.need("of")?)?;
+    let order = table.get("order").map_or(Ok(vec![]), kinds)?;
+    let most = table.get("most").map_or(Ok(order.len() as u64), |node| one(node, count))?;
+    Ok(Deliveries { to: target, from: one(table.need("from")?, time)?, of, order, most })
+}
+
+/// Plurals of kinds that clients of the API follow.
+fn kinds(node: &Node) -> Result<Vec<String>, Mistake> {
+    let known: Vec<&str> = objects::kinds::KINDS.iter().map(|kind| kind.plural).collect();
+    let each = node.list("a list of kinds, such as pods")?.iter().map(|node| {
+        let word = node.word("a kind, such as pods")?;
+        if known.contains(&word) {
+            Ok(word.to_string())
+        } else {
+            Err(Mistake::word(node.place, "a kind", word, &known))
+        }
+    });
+    each.collect()
 }
 
 fn load(node: &Node, heal: u64) -> Result<Load, Mistake> {
@@ -488,6 +531,9 @@ fn possible(scenario: &Scenario, document: &Node) -> Result<(), Mistake> {
         Deed::Kube(_) => None,
     });
     let harms = scenario.harm.iter().map(|repeated| (&repeated.harm, repeated.line));
+    if let Some(deliveries) = &scenario.deliveries {
+        reachable(scenario, document, &deliveries.to, document.line_of("deliveries"))?;
+    }
     for (harm, line) in timeline.chain(harms) {
         let from = match &harm.kind {
             HarmKind::Partition { from: Some(from), .. } | HarmKind::Hold { from: Some(from) } => {
@@ -496,20 +542,24 @@ fn possible(scenario: &Scenario, document: &Node) -> Result<(), Mistake> {
             _ => &[],
         };
         for target in harm.of.iter().chain(from) {
-            let least = if let Target::Exactly(process) = target { process.number as i64 } else { 1 };
-            let role = target.role();
-            let most = scenario.cluster.of(role).bounds().1;
-            if most < least {
-                let place = yaml::Place { line, column: column_of(document, line) };
-                let message = format!("`{target}` can never be hit");
-                let many = if least == 1 { "" } else { "s" };
-                let expected =
-                    format!("a cluster with {least} {}{many} at least; this has {most}", role.word());
-                return Err(Mistake::new(place, message, expected));
-            }
+            reachable(scenario, document, target, line)?;
         }
     }
     Ok(())
+}
+
+fn reachable(scenario: &Scenario, document: &Node, target: &Target, line: u64) -> Result<(), Mistake> {
+    let least = if let Target::Exactly(process) = target { process.number as i64 } else { 1 };
+    let role = target.role();
+    let most = scenario.cluster.of(role).bounds().1;
+    if most >= least {
+        return Ok(());
+    }
+    let place = yaml::Place { line, column: column_of(document, line) };
+    let message = format!("`{target}` can never be hit");
+    let many = if least == 1 { "" } else { "s" };
+    let expected = format!("a cluster with {least} {}{many} at least; this has {most}", role.word());
+    Err(Mistake::new(place, message, expected))
 }
 
 fn column_of(document: &Node, line: u64) -> u64 {
@@ -591,6 +641,9 @@ check: all
                 "name: x\ntimeline:\n  - { at: 2s, lag: all apiservers, for: 2s }\n",
                 "name: x\ntimeline:\n  - { at: 2s, pause: leader, by: 2s }\n",
                 "name: x\ntimeline:\n  - { at: 2s, hold: member-1, from: one node }\n",
+                "name: x\ncluster: { apiservers: 1, managers: 1 }\ndeliveries: { to: all managers, from: 1s, of: [pods] }\n",
+                "name: x\ncluster: { apiservers: 1, managers: 1 }\ndeliveries: { to: manager-2, from: 1s, of: [pods] }\n",
+                "name: x\ncluster: { apiservers: 1, managers: 1 }\ndeliveries: { to: manager-1, from: 1s, of: [podz] }\n",
                 "name: x\nload:\n  - { kube: { clients: 1 } }\n",
                 "name: x\nknobs: { snapshotEvry: 5 }\n",
                 "name: x\nheal: soon\n",

@@ -22,6 +22,7 @@ fn root() -> Value {
             "network": network(),
             "knobs": knobs(),
             "timeline": { "type": "array", "items": timeline() },
+            "deliveries": deliveries(),
             "load": { "type": "array", "items": load() },
             "clients": { "type": "array", "items": { "oneOf": written() },
                 "description": "Clients written out, operation by operation." },
@@ -99,6 +100,17 @@ fn timeline() -> Value {
     entry["at"] = of("time");
     deeds(&mut entry);
     table(entry, &["at"])
+}
+
+fn deliveries() -> Value {
+    let plurals: Vec<&str> = objects::kinds::KINDS.iter().map(|kind| kind.plural).collect();
+    let kinds = json!({ "type": "array", "items": { "enum": plurals } });
+    let mut one = table(
+        json!({ "to": { "type": "string" }, "from": of("time"), "of": kinds, "order": kinds, "most": of("count") }),
+        &["to", "from", "of"],
+    );
+    one["description"] = json!("Somebody hears what it is told of these kinds one by one, in this order.");
+    one
 }
 
 /// What a user may do.

@@ -83,7 +83,7 @@ fn say(note: &Note, known: &mut Known) {
         Note::Elected { lock, held, .. } => {
             set(&format!("lock {lock}"), if *held { "held" } else { "not held" }.to_string());
         }
-        Note::FencedWrite { what, .. } => set("last write", what.clone()),
+        Note::FencedWrite { what, .. } | Note::Write { what } => set("last write", what.clone()),
         Note::Container { namespace, pod, running, .. } => {
             let aspect = format!("container {namespace}/{pod}");
             set(&aspect, if *running { "runs" } else { "ended" }.to_string());

@@ -9,6 +9,7 @@
 //! | `datagram` | frames that may be lost, doubled, overtaken |
 //! | `disk`, `disk_harm` | bytes that are durable only after a sync |
 //! | `clock`, `timers` | every process's own clocks, and waiting by them |
+//! | `order` | what a process is told, in an order of somebody's choice |
 //! | `record` | the digest of everything that happened |
 #![cfg(madsim)]
 
@@ -19,6 +20,7 @@ pub mod disk_harm;
 mod disk_store;
 pub mod link;
 pub mod net;
+pub mod order;
 pub mod process;
 pub mod record;
 pub mod stream;

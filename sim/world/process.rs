@@ -4,7 +4,7 @@
 //! nobody says good-bye on the network, and the next start is another boot. Whatever a dead process still does
 //! (destructors run late) has no effect: it belongs to an incarnation that is over.
 
-use crate::{clock, disk, record, timers};
+use crate::{clock, disk, order, record, timers};
 use base::stream::{Stream, stream};
 use madsim::{
     Config,
@@ -88,6 +88,7 @@ pub fn install(runtime: &Runtime, seed: u64) {
     runtime.add_simulator::<Anchor>();
     record::reset();
     disk::reset();
+    order::reset();
     clock::reset();
     timers::install(runtime);
 }

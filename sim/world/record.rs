@@ -197,6 +197,15 @@ pub fn note(note: Note) {
     let mut hasher = Hasher(SALT[2]);
     write!(hasher, "{note:?}").expect("a hasher takes all text");
     event(node, "note", hasher.0, || format!("{note:?}"));
+    tell(node, note);
+}
+
+/// The running process says something that is no part of the record: for whoever acts upon it.
+pub fn aside(note: Note) {
+    tell(madsim::plugin::node(), note);
+}
+
+fn tell(node: NodeId, note: Note) {
     // Taken out while it runs, so that it may use the record.
     let Some(mut sink) = SINK.take() else { return };
     sink(process::elapsed(), &process::name_of(node), note);

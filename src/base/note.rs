@@ -32,6 +32,8 @@ pub enum Note {
     Elected { identity: String, lock: String, held: bool },
     /// A process wrote to the API server under a leader-election lock.
     FencedWrite { identity: String, lock: String, what: String },
+    /// A process is about to write to the API server under no lock. No part of the record.
+    Write { what: String },
     /// A container started (`running`) or ended on a node.
     Container { node: String, namespace: String, pod: String, uid: String, running: bool },
     /// A cache (informer or watch cache) of a process is at this revision with this many objects; the hash is of

@@ -190,7 +190,11 @@ impl Follower {
         let opened = self.client.watch(self.scope.kind, self.scope.namespace.as_deref(), &options).await;
         let mut stream = opened?;
         while let Some(event) = stream.next().await {
-            let deltas = match event? {
+            let event = event?;
+            if !matches!(event, WatchEvent::Bookmark(_)) {
+                rt::delivery(self.scope.kind.plural).await;
+            }
+            let deltas = match event {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     self.reflect.saw(object.resource_version());
                     lock(&self.shared.cache).upsert(object)
