@@ -17,7 +17,9 @@ mod deployment;
 mod garbage;
 mod namespace;
 mod nodelifecycle;
+mod pod_control;
 mod podgc;
+mod pods;
 mod replicaset;
 mod shared;
 
