@@ -65,6 +65,9 @@ fn fields(message: &str) -> Option<&'static [Field]> {
         "Eviction" => {
             &[(1, "metadata", Message("ObjectMeta")), (2, "deleteOptions", Message("DeleteOptions"))]
         }
+        "Job" => {
+            &[(1, "metadata", Message("ObjectMeta")), (2, "spec", Message("JobSpec")), (3, "status", Ignored)]
+        }
         "Lease" => &[(1, "metadata", Message("ObjectMeta")), (2, "spec", Message("LeaseSpec"))],
         "Namespace" => &[
             (1, "metadata", Message("ObjectMeta")),
@@ -161,6 +164,22 @@ fn workloads(message: &str) -> Option<&'static [Field]> {
         ],
         "DeploymentStrategy" => &[(1, "type", Text), (2, "rollingUpdate", Message("RollingUpdate"))],
         "RollingUpdate" => &[(1, "maxUnavailable", NumberOrText), (2, "maxSurge", NumberOrText)],
+        "JobSpec" => &[
+            (1, "parallelism", OptionalNumber),
+            (2, "completions", OptionalNumber),
+            (3, "activeDeadlineSeconds", OptionalNumber),
+            (4, "selector", Message("LabelSelector")),
+            (5, "manualSelector", OptionalFlag),
+            (6, "template", Message("PodTemplateSpec")),
+            (7, "backoffLimit", OptionalNumber),
+            (8, "ttlSecondsAfterFinished", OptionalNumber),
+            (9, "completionMode", OptionalText),
+            (10, "suspend", OptionalFlag),
+            (12, "backoffLimitPerIndex", OptionalNumber),
+            (13, "maxFailedIndexes", OptionalNumber),
+            (14, "podReplacementPolicy", OptionalText),
+            (15, "managedBy", OptionalText),
+        ],
         "ReplicaSetSpec" => &[
             (1, "replicas", OptionalNumber),
             (2, "selector", Message("LabelSelector")),
@@ -554,6 +573,21 @@ mod tests {
                 "ports": [{ "name": "80-8080", "protocol": "TCP", "port": 80, "targetPort": 8080 }],
                 "selector": { "app": "svc" }, "type": "ClusterIP",
             },
+        });
+        assert_eq!(decode(&unhex(sent)).unwrap(), wanted);
+    }
+
+    /// `create job squares --image=squares:v1 -- square 2`.
+    #[test]
+    fn a_job_of_kubectl_is_read() {
+        let sent = "6b3873000a0f0a0862617463682f763112034a6f621292010a170a077371756172657312001a0022002a003200\
+                    38004200126d326b0a100a0012001a0022002a00320038004200125712340a0773717561726573120a73717561\
+                    7265733a76311a067371756172651a01322a0042006a007200800100880100900100a201001a054e6576657232\
+                    0042004a0052005800600068008201008a01009a0100c201001a082000280030003a001a002200";
+        let container = json!({ "name": "squares", "image": "squares:v1", "command": ["square", "2"] });
+        let wanted = json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "squares" },
+            "spec": { "template": { "spec": { "containers": [container], "restartPolicy": "Never" } } },
         });
         assert_eq!(decode(&unhex(sent)).unwrap(), wanted);
     }

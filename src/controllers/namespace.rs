@@ -45,7 +45,8 @@ async fn empty(context: &Context, kind: &Kind, namespace: &str) -> Result<usize,
         if object.deletion_timestamp().is_some() {
             continue;
         }
-        let options = DeleteOptions { uid: object.uid().to_string(), ..Default::default() };
+        let propagation = "Background".to_string(); // a Job would let its pods go
+        let options = DeleteOptions { uid: object.uid().to_string(), propagation, ..Default::default() };
         match context.client.delete(kind, Some(namespace), object.name(), &options).await {
             Err(error) if !error.is_not_found() && !error.is_conflict() => return Err(error),
             _ => {}

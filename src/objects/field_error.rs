@@ -10,6 +10,8 @@ pub enum Reason {
     Required,
     Duplicate,
     Invalid,
+    /// As Invalid, of a value too large to be shown.
+    InvalidWhole,
     NotSupported(Vec<String>),
     Forbidden,
     /// May not be more than this many bytes.
@@ -39,6 +41,10 @@ impl FieldError {
 
     pub fn invalid(field: &str, value: impl Into<Value>, detail: &str) -> FieldError {
         FieldError::new(field, Reason::Invalid, value.into(), detail)
+    }
+
+    pub fn invalid_whole(field: &str, detail: &str) -> FieldError {
+        FieldError::new(field, Reason::InvalidWhole, Value::Null, detail)
     }
 
     pub fn forbidden(field: &str, detail: &str) -> FieldError {
@@ -72,7 +78,7 @@ impl FieldError {
             Reason::NotFound => "FieldValueNotFound",
             Reason::Required => "FieldValueRequired",
             Reason::Duplicate => "FieldValueDuplicate",
-            Reason::Invalid => "FieldValueInvalid",
+            Reason::Invalid | Reason::InvalidWhole => "FieldValueInvalid",
             Reason::NotSupported(_) => "FieldValueNotSupported",
             Reason::Forbidden => "FieldValueForbidden",
             Reason::TooLong(_) => "FieldValueTooLong",
@@ -89,6 +95,7 @@ impl FieldError {
             Reason::Required => "Required value".to_string(),
             Reason::Duplicate => format!("Duplicate value: {value}"),
             Reason::Invalid | Reason::TypeInvalid => format!("Invalid value: {value}"),
+            Reason::InvalidWhole => "Invalid value".to_string(),
             Reason::NotSupported(supported) => {
                 let supported: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
                 format!("Unsupported value: {value}: supported values: {}", supported.join(", "))
@@ -134,6 +141,7 @@ mod tests {
             (FieldError::required("spec.x", "why"), "spec.x: Required value: why"),
             (FieldError::invalid("a", "b", "c"), "a: Invalid value: \"b\": c"),
             (FieldError::invalid("a", -1, "c"), "a: Invalid value: -1: c"),
+            (FieldError::invalid_whole("a", "c"), "a: Invalid value: c"),
             (FieldError::duplicate("a[1].name", "b"), "a[1].name: Duplicate value: \"b\""),
             (FieldError::forbidden("a", "no"), "a: Forbidden: no"),
             (

@@ -26,6 +26,7 @@ kinds! {
     lease,
     deployment,
     replica_set,
+    job,
 }
 
 /// What a label of a field selector reads.
@@ -69,6 +70,8 @@ pub struct Kind {
     pub unconditional_update: bool,
     /// PUT to a name that is not there creates.
     pub create_on_update: bool,
+    /// A delete that says nothing about what it owns lets that go, as it was before there was a choice.
+    pub orphans_by_default: bool,
     /// Objects of this kind vanish after so many seconds.
     pub ttl_seconds: Option<u64>,
     /// What is wrong with a name; nothing when it is good.
@@ -80,6 +83,8 @@ pub struct Kind {
     pub validate_status: fn(&Object, &Object) -> Vec<FieldError>,
     /// What the server fills in on create, after the defaults.
     pub on_create: fn(&mut Object),
+    /// What the server fills in once the new object has its name and uid.
+    pub on_named: fn(&mut Object),
     /// What the server fills in on update, after the defaults and after system fields were carried over.
     pub on_update: fn(&mut Object, &Object),
     /// Whether the update is a change of the desired state.
@@ -110,12 +115,14 @@ pub const COMMON: Kind = Kind {
     definition: "",
     unconditional_update: true,
     create_on_update: false,
+    orphans_by_default: false,
     ttl_seconds: None,
     name_rule: names::dns_subdomain,
     defaults: |_| {},
     validate: |_, _| Vec::new(),
     validate_status: |_, _| Vec::new(),
     on_create: |_| {},
+    on_named: |_| {},
     on_update: |_, _| {},
     spec_changed: |new, old| new.get(&["spec"]) != old.get(&["spec"]),
     fields: &[],
@@ -196,7 +203,8 @@ impl Kind {
     }
 
     /// Makes an object of a client fit to be created: system fields and status are not the client's to say.
-    /// Call after `apply_defaults`; uid, creationTimestamp and a generated name are the caller's to add.
+    /// Call after `apply_defaults`; uid, creationTimestamp and a generated name are the caller's to add, and then to
+    /// call `on_named`.
     pub fn prepare_create(&self, object: &mut Object) {
         for field in SYSTEM_FIELDS {
             object.remove(&["metadata", field]);

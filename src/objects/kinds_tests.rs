@@ -22,6 +22,9 @@ fn sample(kind: &Kind, changes: Value) -> Object {
     let mut value = match kind.kind {
         "Pod" => json!({"spec": {"containers": [{"name": "c", "image": "i"}]}}),
         "Deployment" | "ReplicaSet" => workload,
+        "Job" => {
+            json!({"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}})
+        }
         "Service" => json!({"spec": {"ports": [{"port": 80}], "selector": {"app": "x"}}}),
         "ConfigMap" => json!({"data": {"a": "b"}}),
         "Event" => json!({"involvedObject": {"kind": "Pod", "namespace": "n", "name": "p"}, "reason": "R"}),
@@ -45,6 +48,10 @@ fn created(kind: &Kind, changes: Value) -> Object {
     assert_eq!(schema::decode(kind, &mut made), Ok(vec![]), "{kind:?}");
     kind.apply_defaults(&mut made);
     kind.prepare_create(&mut made);
+    if kind.kind == "Job" {
+        made.set_uid("u1"); // its selector names it
+    }
+    (kind.on_named)(&mut made);
     made
 }
 
@@ -94,7 +101,10 @@ fn kinds_are_found_by_their_names() {
         assert_eq!(by_plural(kind.group, kind.version, kind.plural), Some(*kind));
     }
     assert_eq!(by_plural("apps", "v1", "pods"), None);
-    assert_eq!(kinds::group_versions(), [("", "v1"), ("coordination.k8s.io", "v1"), ("apps", "v1")]);
+    assert_eq!(
+        kinds::group_versions(),
+        [("", "v1"), ("coordination.k8s.io", "v1"), ("apps", "v1"), ("batch", "v1")]
+    );
     assert_eq!(kind("Deployment").resource(), "deployments.apps");
     assert_eq!(kind("Pod").storage_key(Some("n"), "p"), "/registry/pods/n/p");
     assert_eq!(kind("Node").storage_key(None, "m"), "/registry/nodes/m");
@@ -212,6 +222,8 @@ fn generation_counts_changes_of_the_spec() {
         ("Deployment", json!({"metadata": {"labels": {"a": "b"}}}), false),
         ("ReplicaSet", json!({"spec": {"replicas": 2}}), true),
         ("ReplicaSet", json!({"metadata": {"annotations": {"a": "b"}}}), false),
+        ("Job", json!({"spec": {"parallelism": 2}}), true),
+        ("Job", json!({"metadata": {"annotations": {"a": "b"}}}), false),
         ("Pod", json!({"spec": {"activeDeadlineSeconds": 5}}), true),
         ("Pod", json!({"status": {"phase": "Failed"}}), false),
     ] {
@@ -259,6 +271,32 @@ fn deployment_is_filled_in() {
     assert_eq!(spec["template"]["spec"].get("tolerations"), None, "pods get these, templates do not");
     let recreate = created(kind("Deployment"), json!({"spec": {"strategy": {"type": "Recreate"}}}));
     assert_eq!(recreate.get(&["spec", "strategy"]), Some(&json!({"type": "Recreate"})));
+}
+
+#[test]
+fn job_is_filled_in() {
+    let made = created(kind("Job"), json!({}));
+    let spec = made.get(&["spec"]).unwrap();
+    let numbers = ["completions", "parallelism", "backoffLimit"].map(|field| spec[field].as_i64().unwrap());
+    assert_eq!(numbers, [1, 1, 6]);
+    let words = ["completionMode", "podReplacementPolicy"].map(|field| spec[field].as_str().unwrap());
+    assert_eq!(words, ["NonIndexed", "TerminatingOrFailed"]);
+    assert_eq!((&spec["suspend"], &spec["manualSelector"]), (&json!(false), &json!(false)));
+    assert_eq!(spec["selector"], json!({"matchLabels": {"batch.kubernetes.io/controller-uid": "u1"}}));
+    let labels = json!({"controller-uid": "u1", "batch.kubernetes.io/controller-uid": "u1", "job-name": "x",
+        "batch.kubernetes.io/job-name": "x"});
+    assert_eq!(spec["template"]["metadata"]["labels"], labels);
+    assert_eq!(made.get(&["metadata", "labels"]), Some(&labels));
+    assert_eq!(spec["template"]["spec"]["dnsPolicy"], json!("ClusterFirst"));
+    let queue = created(kind("Job"), json!({"spec": {"parallelism": 3}}));
+    assert_eq!(
+        (queue.get(&["spec", "completions"]), queue.get_i64(&["spec", "parallelism"])),
+        (None, Some(3))
+    );
+    let labelled =
+        created(kind("Job"), json!({"spec": {"template": {"metadata": {"labels": {"app": "y"}}}}}));
+    assert_eq!(labelled.get(&["metadata", "labels"]), Some(&json!({"app": "y"})));
+    assert_eq!(labelled.strings(&["spec", "template", "metadata", "labels"]).len(), 5);
 }
 
 #[test]

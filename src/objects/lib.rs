@@ -12,12 +12,13 @@
 //! | `selector` | label and field selectors |
 //! | `podspec`, `workload` | defaults, validation and needs of pods, and of what makes pods |
 //! | `quantity` | amounts of resources |
-//! | `conditions`, `owner`, `rollout` | helpers for those who write objects |
+//! | `conditions`, `owner`, `rollout`, `indexes` | helpers for those who write objects |
 //! | `table` | objects as rows for people |
 //! | `time` | RFC 3339 from and to nanoseconds |
 
 pub mod conditions;
 pub mod field_error;
+pub mod indexes;
 pub mod kinds;
 pub mod names;
 pub mod object;

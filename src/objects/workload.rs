@@ -1,4 +1,4 @@
-//! What kinds that make pods from a template have in common: Deployment, ReplicaSet.
+//! What kinds that make pods from a template have in common: Deployment, ReplicaSet, in part Job.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,8 @@ pub fn validate(object: &Object, word: &str) -> Vec<FieldError> {
     let mut errors = not_negative(object.get(&["spec", "replicas"]), "spec.replicas");
     errors.extend(not_negative(object.get(&["spec", "minReadySeconds"]), "spec.minReadySeconds"));
     errors.extend(validate_selector(object, word));
-    errors.extend(validate_template(object));
+    errors.extend(template(object));
+    errors.extend(always_restarts(object));
     errors
 }
 
@@ -91,18 +92,25 @@ pub fn selector_parts(selector: &Value, path: &str) -> Vec<FieldError> {
     errors
 }
 
-fn validate_template(object: &Object) -> Vec<FieldError> {
+/// Errors of the template, whatever makes pods from it.
+pub fn template(object: &Object) -> Vec<FieldError> {
     let mut errors = validate::labels(object, &["spec", "template", "metadata", "labels"]);
     errors.extend(validate::annotations(object, &["spec", "template", "metadata", "annotations"]));
     let nothing = Value::Null;
     let spec = object.get(&["spec", "template", "spec"]).unwrap_or(&nothing);
+    errors.extend(pod_spec(spec, "spec.template.spec"));
+    errors
+}
+
+/// Pods that are kept at a number are started again whenever they end, and have no deadline.
+fn always_restarts(object: &Object) -> Vec<FieldError> {
     let path = "spec.template.spec";
-    errors.extend(pod_spec(spec, path));
-    let policy = spec.get("restartPolicy").and_then(Value::as_str).unwrap_or("");
-    if !policy.is_empty() && !errors.iter().any(|e| e.field == format!("{path}.restartPolicy")) {
+    let mut errors = Vec::new();
+    let policy = object.get_str(&["spec", "template", "spec", "restartPolicy"]);
+    if ["OnFailure", "Never"].contains(&policy) {
         errors.extend(one_of(policy, &format!("{path}.restartPolicy"), &["Always"]));
     }
-    if spec.get("activeDeadlineSeconds").is_some() {
+    if object.get(&["spec", "template", "spec", "activeDeadlineSeconds"]).is_some() {
         let detail = "activeDeadlineSeconds in ReplicaSet is not Supported";
         errors.push(FieldError::forbidden(&format!("{path}.activeDeadlineSeconds"), detail));
     }

@@ -35,7 +35,9 @@ pub async fn create(
         if !base.is_empty() {
             object.set_name(&owner::generate_name(&base, rt::random_u64()));
         }
-        if let Some(item) = try_create(server, kind, &object, dry_run).await? {
+        let mut named = object.clone();
+        (kind.on_named)(&mut named);
+        if let Some(item) = try_create(server, kind, &named, dry_run).await? {
             return Ok(item);
         }
         if base.is_empty() {

@@ -31,6 +31,9 @@ pub fn decide(kind: &Kind, object: &Object, grace: Option<i64>, propagation: &st
         return if marked { Decision::Leave } else { Decision::Mark(terminating(object, now)) };
     }
     let mut new = object.clone();
+    let said = |finalizer: &&str| [ORPHAN, FOREGROUND].contains(finalizer);
+    let lets_go = kind.orphans_by_default && !object.finalizers().iter().any(said);
+    let propagation = if propagation.is_empty() && lets_go { "Orphan" } else { propagation };
     let finalizers = finalizers(object, propagation);
     new.set_finalizers(&finalizers);
     let period = match kind.kind {
@@ -197,6 +200,16 @@ mod tests {
         let foreground = marked(delete(&set, None, "Foreground"));
         assert_eq!(foreground.finalizers(), [FOREGROUND]);
         assert_eq!(delete(&foreground, None, "Background"), Decision::Remove);
+    }
+
+    /// batch/v1, for back compatibility.
+    #[test]
+    fn a_job_lets_its_pods_go_unless_the_delete_says_otherwise() {
+        let job = Object::new("batch/v1", "Job");
+        assert_eq!(marked(delete(&job, None, "")).finalizers(), [ORPHAN]);
+        assert_eq!(delete(&job, None, "Background"), Decision::Remove);
+        let foreground = marked(delete(&job, None, "Foreground"));
+        assert_eq!(delete(&foreground, None, ""), Decision::Leave, "what was said before stands");
     }
 
     #[test]

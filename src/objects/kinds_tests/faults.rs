@@ -128,6 +128,195 @@ fn faults_of_a_deployment() {
     );
 }
 
+const UID: &str = "batch.kubernetes.io/controller-uid";
+
+#[test]
+fn faults_of_a_job() {
+    let of = |spec: Value| json!({ "spec": spec });
+    let refused = |field: &str| format!("spec.{field}: Forbidden: not supported here");
+    let indexed = json!({"completionMode": "Indexed", "parallelism": 2});
+    check(
+        kind("Job"),
+        &[
+            (
+                of(json!({"parallelism": -1})),
+                "spec.parallelism: Invalid value: -1: must be greater than or equal to 0",
+            ),
+            (
+                of(json!({"completions": -1})),
+                "spec.completions: Invalid value: -1: must be greater than or equal to 0",
+            ),
+            (
+                of(json!({"activeDeadlineSeconds": -1})),
+                "spec.activeDeadlineSeconds: Invalid value: -1: must be greater than or equal to 0",
+            ),
+            (
+                of(json!({"backoffLimit": -1})),
+                "spec.backoffLimit: Invalid value: -1: must be greater than or equal to 0",
+            ),
+            (of(indexed), "spec.completions: Required value: when completion mode is Indexed"),
+            (
+                of(json!({"completionMode": "Indexed", "completions": 1, "parallelism": 100_001})),
+                "spec.parallelism: Invalid value: 100001: must be less than or equal to 100000 when completion mode is Indexed",
+            ),
+            (
+                of(json!({"completionMode": "Odd"})),
+                "spec.completionMode: Unsupported value: \"Odd\": supported values: \"NonIndexed\", \"Indexed\"",
+            ),
+            (
+                of(json!({"podReplacementPolicy": "Odd"})),
+                "spec.podReplacementPolicy: Unsupported value: \"Odd\": supported values: \"Failed\", \"TerminatingOrFailed\"",
+            ),
+            (
+                of(json!({"template": {"spec": {"restartPolicy": null}}})),
+                "spec.template.spec.restartPolicy: Required value: valid values: \"OnFailure\", \"Never\"",
+            ),
+            (
+                of(json!({"template": {"spec": {"restartPolicy": "Always"}}})),
+                "spec.template.spec.restartPolicy: Required value: valid values: \"OnFailure\", \"Never\"",
+            ),
+            (
+                of(json!({"template": {"spec": {"containers": []}}})),
+                "spec.template.spec.containers: Required value",
+            ),
+            (
+                of(json!({"template": {"metadata": {"labels": {"job-name": "y"}}}})),
+                "spec.template.metadata.labels[job-name]: Invalid value: {\"batch.kubernetes.io/controller-uid\":\"u1\",\"batch.kubernetes.io/job-name\":\"x\",\"controller-uid\":\"u1\",\"job-name\":\"y\"}: must be 'x'",
+            ),
+            (
+                json!({"metadata": {"name": "a".repeat(62)}, "spec": {"completionMode": "Indexed", "completions": 1}}),
+                &format!(
+                    "metadata.name: Invalid value: \"{0}\": will not able to create pod with invalid DNS label: {0}-0",
+                    "a".repeat(62)
+                ),
+            ),
+            (of(json!({"ttlSecondsAfterFinished": 5})), &refused("ttlSecondsAfterFinished")),
+            (of(json!({"backoffLimitPerIndex": 5})), &refused("backoffLimitPerIndex")),
+            (of(json!({"manualSelector": true})), &refused("manualSelector")),
+        ],
+    );
+    let foreign = create_errors(kind("Job"), of(json!({"selector": {"matchLabels": {UID: "other"}}})));
+    assert!(foreign[0].ends_with(": `selector` not auto-generated"), "{foreign:?}");
+    assert!(foreign[1].ends_with(": `selector` does not match template `labels`"), "{foreign:?}");
+}
+
+#[test]
+fn what_may_change_in_a_job_that_is_there() {
+    let update = |before: Value, changes: Value| {
+        update_errors(kind("Job"), json!({ "spec": before }), json!({ "spec": changes }))
+    };
+    let immutable = |errors: Vec<String>, field: &str| {
+        let [error] = errors.as_slice() else { panic!("{errors:?}") };
+        assert!(error.starts_with(&format!("spec.{field}: Invalid value: ")), "{error}");
+        assert!(error.ends_with(": field is immutable"), "{error}");
+    };
+    immutable(update(json!({}), json!({"completions": 2})), "completions");
+    immutable(update(json!({"completions": 1}), json!({"completionMode": "Indexed"})), "completionMode");
+    let image = json!({"template": {"spec": {"containers": [{"name": "c", "image": "j"}]}}});
+    immutable(update(json!({}), image.clone()), "template");
+    let errors = update(json!({}), json!({"selector": {"matchLabels": {"job-name": "x"}}}));
+    immutable(errors, "selector");
+    let indexed = json!({"completionMode": "Indexed", "completions": 3, "parallelism": 3});
+    assert_eq!(
+        update(indexed.clone(), json!({"completions": 2})),
+        ["spec.completions: Invalid value: 2: can only be modified in tandem with spec.parallelism"]
+    );
+    assert_eq!(update(indexed, json!({"completions": 2, "parallelism": 2})), [""; 0]);
+    let free = json!({"parallelism": 4, "suspend": true, "backoffLimit": 1, "activeDeadlineSeconds": 9});
+    assert_eq!(update(json!({}), free), [""; 0]);
+    let elsewhere = json!({"template": {"spec": {"nodeSelector": {"a": "b"}}}});
+    immutable(update(json!({}), elsewhere.clone()), "template");
+    assert_eq!(update(json!({"suspend": true}), elsewhere), [""; 0], "no pod was made yet");
+    immutable(update(json!({"suspend": true}), image), "template");
+}
+
+#[test]
+fn faults_of_a_jobs_status() {
+    let is = |of: &str| json!({"type": of, "status": "True"});
+    let conditions = |all: &[&str]| {
+        json!({"startTime": "2026-01-01T00:00:00Z",
+        "conditions": all.iter().map(|of| is(of)).collect::<Vec<_>>()})
+    };
+    let with = |mut status: Value, field: &str, value: Value| {
+        status[field] = value;
+        status
+    };
+    let complete = conditions(&["SuccessCriteriaMet", "Complete"]);
+    let ended = with(complete.clone(), "completionTime", json!("2026-01-01T00:00:09Z"));
+    let uncounted = json!({"succeeded": ["a"], "failed": ["a", ""]});
+    let cases: [(Value, &[&str]); 11] = [
+        (ended.clone(), &[]),
+        (conditions(&["FailureTarget", "Failed"]), &[]),
+        (
+            json!({"failed": -1}),
+            &[
+                "status.failed: Invalid value: -1: must be greater than or equal to 0",
+                "status.failed: Invalid value: -1: cannot decrease the failed counter",
+            ],
+        ),
+        (
+            json!({"uncountedTerminatedPods": uncounted}),
+            &[
+                "status.uncountedTerminatedPods.failed[0]: Duplicate value: \"a\"",
+                "status.uncountedTerminatedPods.failed[1]: Invalid value: \"\": must not be empty",
+            ],
+        ),
+        (complete, &["status.completionTime: Required value: completionTime is required for Complete jobs"]),
+        (
+            conditions(&["Failed"]),
+            &[
+                "status.conditions: Invalid value: cannot set Failed=True condition without the FailureTarget=true condition",
+            ],
+        ),
+        (
+            with(conditions(&["Complete"]), "completionTime", json!("2026-01-01T00:00:09Z")),
+            &[
+                "status.conditions: Invalid value: cannot set Complete=True condition without the SuccessCriteriaMet=true condition",
+            ],
+        ),
+        (
+            with(ended.clone(), "active", json!(1)),
+            &["status.active: Invalid value: 1: active>0 is invalid for finished job"],
+        ),
+        (
+            with(ended.clone(), "uncountedTerminatedPods", json!({"failed": ["a"]})),
+            &[
+                "status.uncountedTerminatedPods: Invalid value: {\"failed\":[\"a\"]}: uncountedTerminatedPods needs to be empty for finished job",
+            ],
+        ),
+        (
+            with(ended, "completionTime", json!("2025-12-31T23:59:59Z")),
+            &[
+                "status.completionTime: Invalid value: \"2025-12-31T23:59:59Z\": completionTime cannot be set before startTime",
+            ],
+        ),
+        (
+            json!({"completedIndexes": "0"}),
+            &[
+                "status.completedIndexes: Invalid value: \"0\": cannot set non-empty completedIndexes when non-indexed completion mode",
+            ],
+        ),
+    ];
+    for (status, errors) in cases {
+        assert_eq!(status_errors(kind("Job"), status.clone()), errors, "{status}");
+    }
+    let mut old = created(kind("Job"), json!({"spec": {"completionMode": "Indexed", "completions": 4}}));
+    old.set(&["status"], json!({"succeeded": 2, "failed": 1, "conditions": [is("FailureTarget")]}));
+    let mut new = old.clone();
+    new.set(&["status"], json!({"succeeded": 1, "completedIndexes": "1,4"}));
+    let errors: Vec<String> =
+        kind("Job").check_status_update(&new, &old).iter().map(|e| e.to_string()).collect();
+    assert_eq!(
+        errors,
+        [
+            "status.conditions: Invalid value: cannot disable the terminal FailureTarget=True condition",
+            "status.completedIndexes: Invalid value: \"1,4\": error parsing completedIndexes: too large index: \"4\"",
+            "status.failed: Invalid value: 0: cannot decrease the failed counter",
+            "status.succeeded: Invalid value: 1: cannot decrease the succeeded counter",
+        ]
+    );
+}
+
 #[test]
 fn faults_of_a_service() {
     check(

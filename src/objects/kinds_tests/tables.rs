@@ -52,6 +52,7 @@ fn columns_have_upstreams_names() {
         ("Lease", "Name, Holder, Age"),
         ("Deployment", "Name, Ready, Up-to-date, Available, Age, (Containers), (Images), (Selector)"),
         ("ReplicaSet", "Name, Desired, Current, Ready, Age, (Containers), (Images), (Selector)"),
+        ("Job", "Name, Status, Completions, Duration, Age, (Containers), (Images), (Selector)"),
     ];
     let shown = |kind: &crate::kinds::Kind| {
         let names = kind.columns.iter().map(|column| match column.priority {
@@ -107,4 +108,30 @@ fn rows_as_people_see_them() {
     );
     let row = (kind("Service").row)(&balanced, 0);
     assert_eq!((&row[3], &row[4]), (&json!("<pending>"), &json!("80:30080/TCP")));
+}
+
+#[test]
+fn a_job_says_how_it_stands() {
+    let of = kind("Job");
+    let cells = |changes: Value| {
+        let made = created(of, json!({"spec": {"completions": 8, "parallelism": 3}}));
+        let mut value = made.into_value();
+        json_patch::merge(&mut value, &changes);
+        let row = (of.row)(&crate::Object::from_value(value).unwrap(), HOUR_LATER);
+        json!(row[..4])
+    };
+    let at = |time: &str| format!("2026-01-01T00:{time}Z");
+    let is = |of: &str| json!([{"type": of, "status": "True"}]);
+    assert_eq!(cells(json!({})), json!(["x", "Running", "0/8", ""]));
+    let runs = json!({"status": {"succeeded": 2, "startTime": at("59:30")}});
+    assert_eq!(cells(runs), json!(["x", "Running", "2/8", "30s"]));
+    let done = json!({"status": {"succeeded": 8, "startTime": at("10:00"), "completionTime": at("12:05"),
+        "conditions": is("Complete")}});
+    assert_eq!(cells(done), json!(["x", "Complete", "8/8", "2m5s"]));
+    assert_eq!(cells(json!({"spec": {"completions": null}})), json!(["x", "Running", "0/1 of 3", ""]));
+    for word in ["Failed", "Suspended", "FailureTarget", "SuccessCriteriaMet"] {
+        assert_eq!(cells(json!({"status": {"conditions": is(word)}}))[1], json!(word));
+    }
+    let leaves = json!({"metadata": {"deletionTimestamp": at("00:00")}});
+    assert_eq!(cells(leaves)[1], json!("Terminating"));
 }

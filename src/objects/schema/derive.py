@@ -10,7 +10,8 @@ import sys
 
 ROOTS = """
 core.v1.Namespace core.v1.Node core.v1.Pod core.v1.ConfigMap core.v1.ServiceAccount core.v1.Service core.v1.Event
-core.v1.Binding coordination.v1.Lease apps.v1.Deployment apps.v1.ReplicaSet autoscaling.v1.Scale policy.v1.Eviction
+core.v1.Binding coordination.v1.Lease apps.v1.Deployment apps.v1.ReplicaSet batch.v1.Job autoscaling.v1.Scale
+policy.v1.Eviction
 """.split()
 API, META = "io.k8s.api.", "io.k8s.apimachinery.pkg.apis."
 LEAVES = {
