@@ -146,6 +146,9 @@ knobs! {
     container_start_max_ms: 2_000,
     /// Kubelet: a container takes up to this to stop after being asked to.
     container_stop_max_ms: 1_000,
+    /// Kubelet: a container that is not always restarted runs between these, and ends by itself.
+    container_run_min_ms: 1_000,
+    container_run_max_ms: 5_000,
     /// Kubelet: all pods looked at again. Upstream: 1 min.
     pod_resync_ms: 60_000,
 }

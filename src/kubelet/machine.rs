@@ -16,6 +16,26 @@ pub struct Container {
     pub started: String,
     pub restarts: u64,
     pub ip: String,
+    /// How they end by themselves; those that are always restarted never do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fate: Option<Fate>,
+}
+
+/// How containers end by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fate {
+    /// Milliseconds they run.
+    pub runs: u64,
+    pub code: i32,
+}
+
+/// Containers that have ended by themselves, and are kept for what is to be said of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remains {
+    pub container: Container,
+    pub code: i32,
+    /// RFC 3339.
+    pub finished: String,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -23,6 +43,9 @@ struct Table {
     boot: String,
     /// By the pod's uid.
     running: BTreeMap<String, Container>,
+    /// By the pod's uid too; they outlive the machine's power.
+    #[serde(default)]
+    ended: BTreeMap<String, Remains>,
     /// How often each pod's containers have been started in all, across boots.
     starts: BTreeMap<String, u64>,
     addresses: u64,
@@ -69,8 +92,17 @@ impl Machine {
         &self.table.running
     }
 
+    pub fn ended(&self) -> &BTreeMap<String, Remains> {
+        &self.table.ended
+    }
+
     /// Starts the containers of a pod.
-    pub async fn start(&mut self, uid: &str, namespace: &str, pod: &str) -> io::Result<()> {
+    pub async fn start(
+        &mut self,
+        uid: &str,
+        (namespace, pod): (&str, &str),
+        fate: Option<Fate>,
+    ) -> io::Result<()> {
         self.table.addresses += 1;
         let starts = self.table.starts.entry(uid.to_string()).or_insert(0);
         let restarts = *starts;
@@ -82,6 +114,7 @@ impl Machine {
             started: rt::wall().rfc3339(),
             restarts,
             ip: address(&self.node, self.table.addresses),
+            fate,
         };
         self.note(uid, &container, true);
         self.table.running.insert(uid.to_string(), container);
@@ -95,9 +128,19 @@ impl Machine {
         self.save().await
     }
 
+    /// The containers of a pod have ended by themselves, with this code.
+    pub async fn expire(&mut self, uid: &str, code: i32) -> io::Result<()> {
+        let Some(container) = self.table.running.remove(uid) else { return Ok(()) };
+        self.note(uid, &container, false);
+        let remains = Remains { container, code, finished: rt::wall().rfc3339() };
+        self.table.ended.insert(uid.to_string(), remains);
+        self.save().await
+    }
+
     /// The pod is gone for good.
     pub async fn forget(&mut self, uid: &str) -> io::Result<()> {
         self.stop(uid).await?;
+        self.table.ended.remove(uid);
         self.table.starts.remove(uid);
         self.save().await
     }

@@ -7,9 +7,20 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
     Nothing,
-    Starting { until: Duration },
-    Running,
-    Stopping { until: Duration },
+    Starting {
+        until: Duration,
+    },
+    /// `until`: when they end by themselves; for ever if never.
+    Running {
+        until: Option<Duration>,
+    },
+    Stopping {
+        until: Duration,
+    },
+    /// They have ended by themselves, and are not started again.
+    Ended {
+        code: i32,
+    },
 }
 
 /// The next step.
@@ -22,6 +33,10 @@ pub enum Step {
     Admit,
     /// The starting time is over: the containers run.
     Started,
+    /// Their time is over: the containers have ended by themselves.
+    Expire,
+    /// They ran when last heard of, and are gone: a pod that is never restarted has lost them.
+    Lose,
     /// Begin to stop.
     Stop,
     /// The stopping time is over: the containers have ended.
@@ -40,20 +55,37 @@ pub fn next(pod: Option<&Object>, doing: Doing, now: Duration) -> Step {
     match doing {
         Doing::Stopping { until } if now < until => Step::Wait(until),
         Doing::Stopping { .. } => Step::Stopped,
-        Doing::Running | Doing::Starting { .. } if ended || leaving => Step::Stop,
-        Doing::Running => Step::Rest,
+        Doing::Ended { .. } if leaving => Step::Finish,
+        Doing::Ended { .. } => Step::Rest,
+        Doing::Running { .. } | Doing::Starting { .. } if ended || leaving => Step::Stop,
+        Doing::Running { until: None } => Step::Rest,
+        Doing::Running { until: Some(until) } if now < until => Step::Wait(until),
+        Doing::Running { .. } => Step::Expire,
         Doing::Starting { until } if now < until => Step::Wait(until),
         Doing::Starting { .. } => Step::Started,
         Doing::Nothing if leaving => Step::Finish,
         Doing::Nothing if ended => Step::Rest,
+        Doing::Nothing if ran(pod) && restarts(pod) == "Never" => Step::Lose,
         Doing::Nothing => Step::Admit,
+    }
+}
+
+fn ran(pod: &Object) -> bool {
+    pod.get_str(&["status", "phase"]) == "Running"
+}
+
+/// "Always", "OnFailure" or "Never".
+pub fn restarts(pod: &Object) -> &str {
+    match pod.get_str(&["spec", "restartPolicy"]) {
+        "" => "Always",
+        policy => policy,
     }
 }
 
 fn without_pod(doing: Doing, now: Duration) -> Step {
     match doing {
-        Doing::Nothing => Step::Forget,
-        Doing::Running | Doing::Starting { .. } => Step::Stop,
+        Doing::Nothing | Doing::Ended { .. } => Step::Forget,
+        Doing::Running { .. } | Doing::Starting { .. } => Step::Stop,
         Doing::Stopping { until } if now < until => Step::Wait(until),
         Doing::Stopping { .. } => Step::Stopped,
     }
@@ -81,16 +113,27 @@ mod tests {
             Doing::Nothing,
             Doing::Starting { until: S(9) },
             Doing::Starting { until: S(1) },
-            Doing::Running,
+            Doing::Running { until: None },
+            Doing::Running { until: Some(S(9)) },
+            Doing::Running { until: Some(S(1)) },
             Doing::Stopping { until: S(9) },
             Doing::Stopping { until: S(1) },
+            Doing::Ended { code: 0 },
         ];
         use Step::*;
-        let table: [(Option<Object>, [Step; 6]); 4] = [
-            (Some(pod("Pending", false)), [Admit, Wait(S(9)), Started, Rest, Wait(S(9)), Stopped]),
-            (Some(pod("Running", true)), [Finish, Stop, Stop, Stop, Wait(S(9)), Stopped]),
-            (Some(pod("Failed", false)), [Rest, Stop, Stop, Stop, Wait(S(9)), Stopped]),
-            (None, [Forget, Stop, Stop, Stop, Wait(S(9)), Stopped]),
+        let never = |phase: &str| {
+            let mut pod = pod(phase, false);
+            pod.set(&["spec", "restartPolicy"], "Never");
+            pod
+        };
+        let (wait, rest) = (Wait(S(9)), Rest);
+        let table: [(Option<Object>, [Step; 9]); 6] = [
+            (Some(pod("Pending", false)), [Admit, wait, Started, rest, wait, Expire, wait, Stopped, rest]),
+            (Some(pod("Running", true)), [Finish, Stop, Stop, Stop, Stop, Stop, wait, Stopped, Finish]),
+            (Some(pod("Failed", false)), [rest, Stop, Stop, Stop, Stop, Stop, wait, Stopped, rest]),
+            (Some(never("Pending")), [Admit, wait, Started, rest, wait, Expire, wait, Stopped, rest]),
+            (Some(never("Running")), [Lose, wait, Started, rest, wait, Expire, wait, Stopped, rest]),
+            (None, [Forget, Stop, Stop, Stop, Stop, Stop, wait, Stopped, Forget]),
         ];
         for (pod, steps) in table {
             for (doing, step) in all.iter().zip(steps) {

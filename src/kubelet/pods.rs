@@ -3,7 +3,7 @@
 
 use crate::{
     Config,
-    machine::Machine,
+    machine::{Fate, Machine},
     plan::{self, Doing, Step},
     status,
 };
@@ -12,6 +12,9 @@ use client::{Client, DeleteOptions, Delta, Error, Informer, PatchType, WorkQueue
 use objects::{Object, kinds, quantity::Quantity};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// An annotation of a pod: in how many of a hundred runs its containers fail.
+const FAILS: &str = "wavetank/fails";
 
 /// A pod the kubelet knows of: the key it had, and what its containers do.
 struct Known {
@@ -49,12 +52,25 @@ pub async fn keep(client: &Client, config: &Config, machine: Machine) {
     for (uid, container) in machine.running() {
         reached!("kubelet: containers were found running after a restart");
         let key = format!("{}/{}", container.namespace, container.pod);
-        known.insert(uid.clone(), Known { key, doing: Doing::Running });
+        let until = container.fate.map(|fate| rest_of(fate, &container.started));
+        known.insert(uid.clone(), Known { key, doing: Doing::Running { until } });
+        queue.add(uid);
+    }
+    for (uid, remains) in machine.ended() {
+        let key = format!("{}/{}", remains.container.namespace, remains.container.pod);
+        known.insert(uid.clone(), Known { key, doing: Doing::Ended { code: remains.code } });
         queue.add(uid);
     }
     let (client, config) = (client.clone(), config.clone());
     let mut worker = Worker { client, config, machine, known, pods, queue, epoch: rt::now() };
     worker.serve().await;
+}
+
+/// How much of their time is left to containers that began at `started`, by this machine's clock.
+fn rest_of(fate: Fate, started: &str) -> Duration {
+    let began = objects::time::parse_rfc3339(started).unwrap_or(0);
+    let ran = Duration::from_nanos(rt::wall().0.saturating_sub(began));
+    ms(fate.runs).saturating_sub(ran)
 }
 
 fn by_uid(pod: &Object) -> Vec<String> {
@@ -110,9 +126,19 @@ impl Worker {
                 }
                 Step::Started => {
                     let Some(pod) = pod else { return Ok(()) };
-                    let namespace = pod.namespace().unwrap_or_default();
-                    self.machine.start(uid, namespace, pod.name()).await?;
-                    self.set(uid, Doing::Running);
+                    let fate = self.fate_of(&pod);
+                    let name = (pod.namespace().unwrap_or_default(), pod.name());
+                    self.machine.start(uid, name, fate).await?;
+                    self.set(uid, Doing::Running { until: fate.map(|fate| now + ms(fate.runs)) });
+                }
+                Step::Expire => {
+                    let Some(pod) = pod else { return Ok(()) };
+                    self.expire(&pod).await?;
+                }
+                Step::Lose => {
+                    let Some(pod) = pod else { return Ok(()) };
+                    reached!("kubelet: a pod that is never restarted lost its containers");
+                    return self.patch(&pod, status::lost(&pod, &rt::wall().rfc3339())).await.map(drop);
                 }
                 Step::Stop => {
                     reached!("kubelet: containers run of a pod that is gone", pod.is_none());
@@ -146,6 +172,36 @@ impl Worker {
         }
     }
 
+    /// Containers that are not always restarted run for a drawn while and succeed, or fail as often as the pod's
+    /// annotation says, in percent.
+    fn fate_of(&self, pod: &Object) -> Option<Fate> {
+        if plan::restarts(pod) == "Always" {
+            return None;
+        }
+        let knobs = &self.config.knobs;
+        let least = knobs.container_run_min_ms;
+        let runs = rt::random_range(least..knobs.container_run_max_ms.max(least + 1));
+        let percent: u64 = pod.annotation(FAILS).and_then(|text| text.parse().ok()).unwrap_or(0);
+        let code = i32::from(rt::random_range(0..100) < percent);
+        Some(Fate { runs, code })
+    }
+
+    /// The containers' time is over. Those that failed and are restarted on failure start again.
+    async fn expire(&mut self, pod: &Object) -> Result<(), Problem> {
+        let uid = pod.uid();
+        let fate = self.machine.get(uid).and_then(|container| container.fate);
+        let code = fate.map_or(0, |fate| fate.code);
+        if code != 0 && plan::restarts(pod) == "OnFailure" {
+            reached!("kubelet: containers that failed start again");
+            self.machine.stop(uid).await?;
+            self.set(uid, Doing::Nothing);
+        } else {
+            self.machine.expire(uid, code).await?;
+            self.set(uid, Doing::Ended { code });
+        }
+        Ok(())
+    }
+
     /// Begins to start a pod that fits, and refuses one that does not. False: nothing more to do. An older
     /// pod of the same name must have ended first.
     async fn admit(&mut self, pod: &Arc<Object>, now: Duration) -> Result<bool, Problem> {
@@ -171,7 +227,8 @@ impl Worker {
     /// The resource that the admitted pods and this one together exceed.
     fn lacking(&self, pod: &Object) -> Option<&'static str> {
         let cache = self.pods.cache();
-        let admitted = cache.iter().filter(|other| self.known.contains_key(other.uid()));
+        let takes = |known: &Known| !matches!(known.doing, Doing::Ended { .. });
+        let admitted = cache.iter().filter(|other| self.known.get(other.uid()).is_some_and(takes));
         let ((mut cpu, mut memory), mut count) = (asks(pod), 1);
         for other in admitted {
             let asked = asks(other);
@@ -200,7 +257,10 @@ impl Worker {
             return Ok(());
         }
         let now = rt::wall().rfc3339();
-        let status = status::of(pod, self.doing(uid), self.machine.get(uid), &now);
+        let status = match self.machine.ended().get(uid) {
+            Some(remains) => status::ended(pod, remains),
+            None => status::of(pod, self.doing(uid), self.machine.get(uid), &now),
+        };
         if status::says(pod, &status) {
             return Ok(());
         }
@@ -226,7 +286,11 @@ impl Worker {
     /// The last word on a pod: its final status, then the deletion that takes it away.
     async fn finish(&mut self, pod: &Object) -> Result<(), Problem> {
         let ended = matches!(pod.get_str(&["status", "phase"]), "Succeeded" | "Failed");
-        if !ended && !self.patch(pod, status::ended(pod, &rt::wall().rfc3339())).await? {
+        let last = match self.machine.ended().get(pod.uid()) {
+            Some(remains) => status::ended(pod, remains),
+            None => status::stopped(pod, &rt::wall().rfc3339()),
+        };
+        if !ended && !self.patch(pod, last).await? {
             reached!("kubelet: the last word on a pod came too late");
             return Ok(());
         }

@@ -238,3 +238,67 @@ fn containers_end_with_the_power_and_are_started_again() {
         assert_eq!(starts, 2);
     });
 }
+
+/// Makes a pod that is not always restarted, and binds it to the node.
+async fn bound_once(api: &Client, name: &str, policy: &str, fails: &str) -> Object {
+    let value = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": name, "namespace": "default", "annotations": { "wavetank/fails": fails } },
+        "spec": { "restartPolicy": policy, "containers": [{ "name": "c", "image": "i" }] },
+    });
+    let made = api.create(&pod::KIND, &Object::from_value(value).expect("a pod")).await.expect("made");
+    api.bind("default", name, made.uid(), "n").await.expect("bound");
+    made
+}
+
+async fn ends(api: &Client, name: &str) -> (String, i64) {
+    eventually(20, async || pod::is_finished(&get(api, name).await.expect("the pod"))).await;
+    let pod = get(api, name).await.expect("the pod");
+    let end = &pod.get_array(&["status", "containerStatuses"])[0]["state"]["terminated"];
+    (phase(&pod).to_string(), end["exitCode"].as_i64().expect("a code"))
+}
+
+#[test]
+fn containers_that_are_not_always_restarted_end_by_themselves() {
+    with_node(|api, seen| async move {
+        bound_once(&api, "good", "Never", "0").await;
+        bound_once(&api, "bad", "Never", "100").await;
+        bound_once(&api, "again", "OnFailure", "100").await;
+        assert_eq!(ends(&api, "good").await, ("Succeeded".to_string(), 0));
+        assert_eq!(ends(&api, "bad").await, ("Failed".to_string(), 1));
+        eventually(30, async || restarts(&get(&api, "again").await.expect("the pod")) >= 2).await;
+        assert_eq!(phase(&get(&api, "again").await.expect("the pod")), "Running");
+        // what has ended takes no room: six more have come and gone where five may be at a time
+        for name in ["1", "2", "3", "4", "5", "6"] {
+            bound_once(&api, name, "Never", "0").await;
+            assert_eq!(ends(&api, name).await, ("Succeeded".to_string(), 0));
+        }
+        let starts = seen.lock().unwrap().iter().filter(|(_, pod, runs)| pod == "good" && *runs).count();
+        assert_eq!(starts, 1);
+    });
+}
+
+/// They end while the kubelet is away, and it says so when it is back; that a container ran before the power went
+/// is known from the pod, and a pod that is never restarted has then failed.
+#[test]
+fn an_end_is_told_after_a_restart_and_lost_containers_are_a_failure() {
+    with_node(|api, seen| async move {
+        bound_once(&api, "p", "Never", "0").await;
+        running(&api, "p").await;
+        world::process::kill("n", Death::Process);
+        rt::sleep(ms(8_000)).await;
+        assert_eq!(phase(&get(&api, "p").await.expect("the pod")), "Running");
+        world::process::restart("n");
+        let back = rt::now();
+        assert_eq!(ends(&api, "p").await, ("Succeeded".to_string(), 0));
+        assert!(back.elapsed() < ms(4_000), "its time was over while the kubelet was away");
+        bound_once(&api, "q", "Never", "0").await;
+        running(&api, "q").await;
+        world::process::kill("n", Death::Power);
+        rt::sleep(ms(500)).await;
+        world::process::restart("n");
+        assert_eq!(ends(&api, "q").await, ("Failed".to_string(), 137));
+        let starts = seen.lock().unwrap().iter().filter(|(_, pod, runs)| pod == "q" && *runs).count();
+        assert_eq!(starts, 1, "it is never started again");
+    });
+}
