@@ -119,6 +119,11 @@ knobs! {
     expectations_ms: 300_000,
     /// First batch of a slow start; it doubles while creations succeed. Upstream: 1.
     slow_start: 1,
+    /// Job: changes of its pods gathered before it is looked at. Upstream: 1 s.
+    job_sync_ms: 1_000,
+    /// Job: a failed pod delays the next by the first of these, doubled for each up to the second. Upstream: 10 s, 10 min.
+    job_backoff_ms: 10_000,
+    job_backoff_max_ms: 600_000,
     /// Kubelet: Lease renewals. Upstream: 10 s of a 40 s lease.
     node_lease_ms: 10_000,
     node_lease_duration_ms: 40_000,

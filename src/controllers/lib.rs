@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `deployment` | replica sets that add up to the deployment, within surge and unavailable bounds |
 //! | `replicaset` | as many pods as asked for, never twice for one wish |
+//! | `job` | pods run to their end until enough have succeeded, each counted once |
 //! | `garbage` | what is owned goes when its last owner has gone |
 //! | `nodelifecycle` | silent nodes are marked, and their pods moved, unless most nodes fell silent |
 //! | `podgc` | pods of nodes that no longer exist go |
@@ -15,6 +16,7 @@
 
 mod deployment;
 mod garbage;
+mod job;
 mod namespace;
 mod nodelifecycle;
 mod pod_control;
@@ -62,6 +64,7 @@ async fn lead(client: client::Client) {
     futures::join!(
         deployment::run(&context),
         replicaset::run(&context),
+        job::run(&context),
         garbage::run(&context),
         nodelifecycle::run(&context),
         podgc::run(&context),

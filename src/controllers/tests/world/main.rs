@@ -2,6 +2,7 @@
 #![cfg(madsim)]
 
 mod garbage;
+mod jobs;
 mod managers;
 #[path = "../../../api/tests/world/stack.rs"]
 mod stack;
