@@ -10,6 +10,7 @@
 //! | `objects` | what the store's history says of pods, nodes, deployments, owners and finalizers |
 //! | `inventory` | none: all objects at a moment, and how they are looked up |
 //! | `rollout` | surge and unavailability of deployments |
+//! | `job` | each pod counted once, no index again, no more pods than may run |
 //! | `fence` | no write by one that lost its lock |
 //! | `eviction` | no mass eviction |
 //! | `apiwatch` | the API server's watches against the store's history |
@@ -20,6 +21,7 @@ pub mod apiwatch;
 pub mod eviction;
 pub mod fence;
 pub mod inventory;
+pub mod job;
 pub mod lease;
 pub mod linear;
 #[cfg(test)]

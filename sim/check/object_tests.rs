@@ -226,7 +226,7 @@ fn an_end_that_is_not_as_expected_is_flagged() {
     let web = json!({ "metadata": { "name": "web" }, "status": { "readyReplicas": 3 },
         "spec": { "template": { "spec": { "containers": [ { "image": "web:v2" } ] } } } });
     let marks: BTreeMap<String, u64> = [("a lock is lost".to_string(), 1)].into();
-    let ends = |expect: Expect| outcome::expected(&[expect], std::slice::from_ref(&web), &marks);
+    let ends = |expect: Expect| outcome::expected(&[expect], std::slice::from_ref(&web), &[], &marks);
     let named = |name: &str, ready, image: &str| Expect::Deployment {
         name: name.into(),
         ready: Some(ready),

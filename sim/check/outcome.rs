@@ -1,6 +1,6 @@
 //! What a run came to: caches against the store, rest, quiet, expectations, and the twin without harm.
 
-use super::{Verdict, objects::resource_of};
+use super::{Verdict, job, objects::resource_of};
 use crate::history::{Event, Nanos, seconds};
 use crate::scenario::Expect;
 use base::{Note, note::version_digest};
@@ -124,13 +124,19 @@ pub fn settles(settled: Option<Nanos>, why: &[String], limit: Nanos) -> Verdict 
     Verdict::Broken([&[first], rest].concat())
 }
 
-pub fn expected(expect: &[Expect], deployments: &[Value], reached: &BTreeMap<String, u64>) -> Verdict {
+pub fn expected(
+    expect: &[Expect],
+    deployments: &[Value],
+    jobs: &[Value],
+    reached: &BTreeMap<String, u64>,
+) -> Verdict {
     let find = |wanted: &str| deployments.iter().find(|d| d["metadata"]["name"] == wanted);
     for one in expect {
         let wrong = match one {
             Expect::Reached(mark) => {
                 (!reached.contains_key(mark)).then(|| format!("`{mark}` was never reached"))
             }
+            Expect::Job { .. } => job::unexpected(one, jobs),
             Expect::Absent { deployment } => {
                 find(deployment).map(|_| format!("deployment {deployment} is still there"))
             }

@@ -121,6 +121,21 @@ pub const PROMISES: &[Promise] = &[
     ),
     promise_of("surge", "maxSurge: pods that may exist above the desired number during an update.", KUBE),
     promise_of("unavailable", "maxUnavailable: pods that may be unavailable during an update.", KUBE),
+    promise_of(
+        "a Job counts each pod once",
+        "The controller removes the finalizer only after the Pod has been accounted for in the Job status.",
+        KUBE,
+    ),
+    promise_of(
+        "no index runs again",
+        "The Job is considered complete when there is one successfully completed Pod for each index.",
+        KUBE,
+    ),
+    promise_of(
+        "parallelism",
+        "parallelism: the maximum number of pods the job should run at any given time.",
+        KUBE,
+    ),
     promise_of("finalizers are honoured", "An object is removed only when its finalizers are empty.", KUBE),
     promise_of("owners", "Dependents are deleted only when their owner is, and always then.", KUBE),
     promise_of(

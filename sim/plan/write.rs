@@ -254,6 +254,12 @@ fn expect(expect: &Expect) -> String {
             words.extend(image.as_ref().map(|image| format!("image: {}", text(image))));
             format!("{{ {} }}", words.join(", "))
         }
+        Expect::Job { name, succeeded, ends } => {
+            let mut words = vec![format!("job: {}", text(name))];
+            words.extend(succeeded.map(|succeeded| format!("succeeded: {succeeded}")));
+            words.extend(ends.as_ref().map(|ends| format!("ends: {ends}")));
+            format!("{{ {} }}", words.join(", "))
+        }
         Expect::Absent { deployment } => format!("{{ absent: deployment/{deployment} }}"),
         Expect::Reached(mark) => format!("{{ reached: {} }}", text(mark)),
     }

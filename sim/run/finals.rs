@@ -1,7 +1,8 @@
 //! What is there at the end, in short form: what must be equal after a refactoring, and in the twin without harm.
 
 use super::settle::is_ready;
-use crate::check::objects::{is_finished, owner, resource_of, text};
+use crate::check::job::has;
+use crate::check::objects::{is_finished, number, owner, resource_of, text};
 use crate::history::seen::State;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -29,6 +30,12 @@ pub fn finals(state: &State) -> Vec<String> {
                 object["status"]["readyReplicas"].as_u64().unwrap_or(0),
                 object["spec"]["replicas"].as_u64().unwrap_or(1),
                 image(&object)
+            )),
+            "jobs" => lines.push(format!(
+                "job {name}: {} of {} succeeded, {}",
+                number(&object, &["status", "succeeded"]),
+                object["spec"]["completions"],
+                if has(&object, "Complete") { "complete" } else { "not complete" }
             )),
             // a pod that has ended tells of the way, not of the end
             "pods" if !is_finished(&object) => {

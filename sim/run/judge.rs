@@ -3,14 +3,13 @@
 use super::settle;
 use super::simulate::{End, breach};
 use crate::check::{
-    Finding, PROMISES, Verdict, apiwatch, eviction, fence, lease, linear, objects, outcome, raft, rollout,
-    watch,
+    Finding, PROMISES, Verdict, apiwatch, eviction, fence, job, lease, linear, objects, outcome, raft,
+    rollout, watch,
 };
 use crate::history::{Event, Nanos, seen::State};
 use crate::plan::{Aim, Blow, Plan};
 use crate::scenario::DiskHarm;
 use base::Note;
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An election, the look for leases that ended, and the work of revoking them.
@@ -114,6 +113,8 @@ fn objects_of(
     verdicts: &mut BTreeMap<&str, Verdict>,
 ) {
     let surge = rollout::Surge::excusing(changes_of_manager(state));
+    // before the first of them nobody asked for anything
+    let later: Vec<(i64, i64)> = changes_of_manager(state).into_iter().skip(1).collect();
     let owners = objects::Owners::of(end.settled.is_some());
     let mut looks: Vec<Box<dyn objects::Look>> = vec![
         Box::new(objects::BoundOnce::default()),
@@ -123,6 +124,9 @@ fn objects_of(
         Box::new(objects::Capacity::default()),
         Box::new(surge),
         Box::new(rollout::Unavailable::default()),
+        Box::new(job::CountedOnce::default()),
+        Box::new(job::NeverAgain::excusing(later.clone())),
+        Box::new(job::Parallelism::excusing(later)),
     ];
     let names = [
         "a pod is bound once",
@@ -132,6 +136,9 @@ fn objects_of(
         "no node over its allocatable",
         "surge",
         "unavailable",
+        "a Job counts each pod once",
+        "no index runs again",
+        "parallelism",
     ];
     verdicts.extend(names.into_iter().zip(objects::judge(log, &state.times, &mut looks)));
 }
@@ -181,8 +188,8 @@ fn ends(
     if plan.has_kube() {
         verdicts.insert("no hot loop", outcome::quiet(&end.calm_writes));
     }
-    let deployments: Vec<Value> = settle::live_of(state, "deployments");
-    verdicts.insert("as expected", outcome::expected(&plan.expect, &deployments, reached));
+    let (deployments, jobs) = (settle::live_of(state, "deployments"), settle::live_of(state, "jobs"));
+    verdicts.insert("as expected", outcome::expected(&plan.expect, &deployments, &jobs, reached));
     if let Some(theirs) = twin {
         verdicts.insert("twin run", outcome::twin(&finals, theirs));
     }

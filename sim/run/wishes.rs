@@ -1,8 +1,9 @@
-//! What is wished for in the cluster's objects and is not so yet. Every deployment complete, every pod ready, nothing
-//! on its way out, every node ready: then there is nothing.
+//! What is wished for in the cluster's objects and is not so yet. Every deployment and Job complete, every pod ready,
+//! nothing on its way out, every node ready: then there is nothing.
 
 use super::settle::is_ready;
 use crate::check::inventory::Inventory;
+use crate::check::job;
 use crate::check::objects::{is_active, is_finished, number, owner, resource_of, text};
 use crate::history::seen::State;
 use crate::plan::Plan;
@@ -34,7 +35,9 @@ impl Wishes {
         let deployments = || self.all.of_resource("deployments").find_map(|(_, object)| deployment(object));
         let pods = || self.all.of_resource("pods").find_map(|(_, object)| pod(object));
         let sets = || self.all.of_resource("replicasets").find_map(|(_, set)| self.set(set));
-        deployments().or_else(pods).or_else(sets).or_else(|| self.orphan()).or_else(|| self.nodes(plan))
+        let jobs = || job::at_work(&self.all);
+        let all = deployments().or_else(jobs).or_else(pods).or_else(sets);
+        all.or_else(|| self.orphan()).or_else(|| self.nodes(plan))
     }
 
     fn look(&mut self, state: &State) {

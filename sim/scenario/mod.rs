@@ -246,6 +246,12 @@ pub enum Expect {
         ready: Option<u64>,
         image: Option<String>,
     },
+    /// How many of a Job's pods, or indexes, have succeeded; how it ended: Complete or Failed.
+    Job {
+        name: String,
+        succeeded: Option<u64>,
+        ends: Option<String>,
+    },
     Absent {
         deployment: String,
     },

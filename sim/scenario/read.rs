@@ -57,6 +57,10 @@ const HARM_KEYS: [&str; 19] = [
     "for",
 ];
 pub const DEEDS: [&str; 4] = ["apply", "scale", "set-image", "delete"];
+const EXPECTED: [&str; 8] =
+    ["deployment", "readyReplicas", "image", "job", "succeeded", "ends", "absent", "reached"];
+/// How a Job ends.
+pub const ENDS: [&str; 2] = ["Complete", "Failed"];
 const ENTRIES: &str = "a list, each entry beginning with `-`";
 const ALWAYS: u64 = 1_000_000;
 
@@ -460,10 +464,16 @@ fn mix(node: Option<&Node>, known: &[&str], plain: &[(&str, u64)]) -> Result<BTr
 }
 
 fn expect(node: &Node) -> Result<Expect, Mistake> {
-    let table =
-        node.table("an expectation", &["deployment", "readyReplicas", "image", "absent", "reached"])?;
+    let table = node.table("an expectation", &EXPECTED)?;
     if let Some(mark) = table.get("reached") {
         return Ok(Expect::Reached(mark.word("the name of a mark")?.to_string()));
+    }
+    if let Some(job) = table.get("job") {
+        return Ok(Expect::Job {
+            name: job.word("the name of a Job")?.to_string(),
+            succeeded: table.get("succeeded").map(|node| one(node, count)).transpose()?,
+            ends: table.get("ends").map(end).transpose()?,
+        });
     }
     if let Some(absent) = table.get("absent") {
         let word = absent.word("deployment/NAME")?;
@@ -475,6 +485,13 @@ fn expect(node: &Node) -> Result<Expect, Mistake> {
         ready: table.get("readyReplicas").map(|node| one(node, count)).transpose()?,
         image: table.get("image").map(|node| node.word("an image").map(str::to_string)).transpose()?,
     })
+}
+
+fn end(node: &Node) -> Result<String, Mistake> {
+    match node.word("Complete or Failed")? {
+        word if ENDS.contains(&word) => Ok(word.to_string()),
+        word => Err(Mistake::word(node.place, "an end of a Job", word, &ENDS)),
+    }
 }
 
 fn checks(node: Option<&Node>) -> Result<Vec<String>, Mistake> {
@@ -655,6 +672,8 @@ check: all
                 "name: x\nclients:\n  - { store: member-1, from: 1s, until: 9s, ops: [] }\n",
                 "name: x\nclients:\n  - { store: client-1, from: 1s, until: 9s, ops: [] }\nload: [ { kv: {} } ]\n",
                 "name: x\nclients:\n  - { readers: 2 }\n",
+                "name: x\nexpect:\n  - { job: sweep, succeded: 8 }\n",
+                "name: x\nexpect:\n  - { job: sweep, ends: Completed }\n",
                 "name: [x\n",
                 "cluster: { members: 3 }\n",
             ];

@@ -176,6 +176,7 @@ fn load() -> Value {
 fn expect() -> Value {
     table(
         json!({ "deployment": { "type": "string" }, "readyReplicas": of("count"), "image": { "type": "string" },
+            "job": { "type": "string" }, "succeeded": of("count"), "ends": { "enum": read::ENDS },
             "absent": { "type": "string", "pattern": "^deployment/" }, "reached": { "type": "string" } }),
         &[],
     )

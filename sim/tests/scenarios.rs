@@ -90,4 +90,6 @@ scenarios! {
     the_control_plane_under_a_swarm: "swarm",
     the_store_under_leaders_that_never_last: "elections-swarm",
     views_under_a_swarm: "views-swarm",
+    an_indexed_job_under_crashes: "indexed-job-under-crashes",
+    a_sweep_as_a_job: "sweep-as-a-job",
 }

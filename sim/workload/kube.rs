@@ -105,7 +105,7 @@ impl User {
         self.client.patch(&kinds::deployment::KIND, Some(NAMESPACE), deployment, "", body).await.map(drop)
     }
 
-    /// Creates, or replaces what is there.
+    /// Creates, or makes what is there what the manifest says: what the server has added to it stays.
     async fn apply(&self, manifest: &str) -> Result<(), Error> {
         let value: Value =
             serde_json::from_str(manifest).map_err(|error| Error::Decode(error.to_string()))?;
@@ -119,9 +119,8 @@ impl User {
         match self.client.create(kind, &object).await {
             Err(error) if error.is_already_exists() => {
                 base::reached!("tank: what a user applies is there already");
-                let live = self.client.get(kind, object.namespace(), object.name()).await?;
-                object.set_resource_version(live.resource_version());
-                self.client.update(kind, &object).await.map(drop)
+                let body = (PatchType::Strategic, object.value());
+                self.client.patch(kind, object.namespace(), object.name(), "", body).await.map(drop)
             }
             created => created.map(drop),
         }

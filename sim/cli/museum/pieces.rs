@@ -31,6 +31,8 @@ const READS: &[&str] = &["linearizable"];
 const KV: &[&str] = &["kv-swarm", "elections-swarm"];
 const STORE: &[&str] = &["kv-swarm"];
 const BOTH: &[&str] = &["swarm"];
+const JOBS: &[&str] = &["indexed-job-under-crashes"];
+const COUNTED: &[&str] = &["a Job counts each pod once"];
 
 const fn piece(
     id: &'static str,
@@ -128,6 +130,9 @@ pub const PIECES: &[Piece] = &[
     piece("I06", "a key that came while it was worked on is lost", BOTH, LIVE),
     piece("N01", "pods are evicted when no node is heard of any more", BOTH, &["no mass eviction"]),
     piece("G02", "what was orphaned before the start stays", BOTH, &["settles", "owners"]),
+    piece("J01", "a Job lets its pods go before it has counted them", JOBS, COUNTED),
+    piece("J02", "a Job's pods are made again before the first are seen", JOBS, &["parallelism"]),
+    piece("J03", "pods are counted from a cache older than the count", JOBS, COUNTED),
 ];
 
 /// Planted too, but not hunted: tests of their crates find them, or, UNORDERED, the test of `same`.

@@ -39,7 +39,7 @@ struct Controller<'a> {
 }
 
 pub async fn run(context: &Context) {
-    let queue = context.queue();
+    let queue = context.queue("job");
     let batch = ms(context.client.knobs().job_sync_ms);
     let jobs = context.follow(&kinds::job::KIND, on_job(&queue, batch));
     let control = PodControl::of(context, &kinds::job::KIND);

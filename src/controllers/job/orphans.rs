@@ -13,7 +13,7 @@ use objects::{
 
 /// Works for ever; both caches must be filled.
 pub async fn run(context: &Context, jobs: &Informer, pods: &Informer) {
-    let queue = context.queue();
+    let queue = context.queue("orphans of jobs");
     context.follow(&kinds::pod::KIND, on_pod(&queue));
     context.follow(&kinds::job::KIND, on_job(&queue, pods));
     context.work(&queue, |key| sync(context, jobs, pods, key)).await;
