@@ -129,7 +129,8 @@ fn counters(old: &Value, new: &Value) -> Result<(), Vec<String>> {
 fn settled(step: &Step<'_>, old: &Value, new: &Value) -> Result<(), Vec<String>> {
     for list in LISTS {
         for pod in uncounted(old, list).difference(&uncounted(new, list)) {
-            let there = step.all.owned("pods", uid(new)).find(|(_, other)| uid(other) == *pod && is_tracked(other));
+            let there =
+                step.all.owned("pods", uid(new)).find(|(_, other)| uid(other) == *pod && is_tracked(other));
             if let Some((key, _)) = there {
                 return Err(vec![format!("{key} moved into the counter, and still has its finalizer")]);
             }

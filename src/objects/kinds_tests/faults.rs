@@ -230,22 +230,25 @@ fn what_may_change_in_a_job_that_is_there() {
     immutable(update(json!({"suspend": true}), image), "template");
 }
 
+fn is_true(of: &str) -> Value {
+    json!({"type": of, "status": "True"})
+}
+
+fn status_with(mut status: Value, field: &str, value: Value) -> Value {
+    status[field] = value;
+    status
+}
+
+/// A Job's status with these conditions.
+fn conditions(all: &[&str]) -> Value {
+    let all: Vec<Value> = all.iter().map(|of| is_true(of)).collect();
+    json!({"startTime": "2026-01-01T00:00:00Z", "conditions": all})
+}
+
 #[test]
 fn faults_of_a_jobs_status() {
-    let is = |of: &str| json!({"type": of, "status": "True"});
-    let conditions = |all: &[&str]| {
-        json!({"startTime": "2026-01-01T00:00:00Z",
-        "conditions": all.iter().map(|of| is(of)).collect::<Vec<_>>()})
-    };
-    let with = |mut status: Value, field: &str, value: Value| {
-        status[field] = value;
-        status
-    };
-    let complete = conditions(&["SuccessCriteriaMet", "Complete"]);
-    let ended = with(complete.clone(), "completionTime", json!("2026-01-01T00:00:09Z"));
     let uncounted = json!({"succeeded": ["a"], "failed": ["a", ""]});
-    let cases: [(Value, &[&str]); 11] = [
-        (ended.clone(), &[]),
+    let cases: [(Value, &[&str]); 4] = [
         (conditions(&["FailureTarget", "Failed"]), &[]),
         (
             json!({"failed": -1}),
@@ -261,35 +264,6 @@ fn faults_of_a_jobs_status() {
                 "status.uncountedTerminatedPods.failed[1]: Invalid value: \"\": must not be empty",
             ],
         ),
-        (complete, &["status.completionTime: Required value: completionTime is required for Complete jobs"]),
-        (
-            conditions(&["Failed"]),
-            &[
-                "status.conditions: Invalid value: cannot set Failed=True condition without the FailureTarget=true condition",
-            ],
-        ),
-        (
-            with(conditions(&["Complete"]), "completionTime", json!("2026-01-01T00:00:09Z")),
-            &[
-                "status.conditions: Invalid value: cannot set Complete=True condition without the SuccessCriteriaMet=true condition",
-            ],
-        ),
-        (
-            with(ended.clone(), "active", json!(1)),
-            &["status.active: Invalid value: 1: active>0 is invalid for finished job"],
-        ),
-        (
-            with(ended.clone(), "uncountedTerminatedPods", json!({"failed": ["a"]})),
-            &[
-                "status.uncountedTerminatedPods: Invalid value: {\"failed\":[\"a\"]}: uncountedTerminatedPods needs to be empty for finished job",
-            ],
-        ),
-        (
-            with(ended, "completionTime", json!("2025-12-31T23:59:59Z")),
-            &[
-                "status.completionTime: Invalid value: \"2025-12-31T23:59:59Z\": completionTime cannot be set before startTime",
-            ],
-        ),
         (
             json!({"completedIndexes": "0"}),
             &[
@@ -300,8 +274,53 @@ fn faults_of_a_jobs_status() {
     for (status, errors) in cases {
         assert_eq!(status_errors(kind("Job"), status.clone()), errors, "{status}");
     }
+}
+
+#[test]
+fn faults_of_the_status_of_a_job_that_has_ended() {
+    let complete = conditions(&["SuccessCriteriaMet", "Complete"]);
+    let ended = status_with(complete.clone(), "completionTime", json!("2026-01-01T00:00:09Z"));
+    let cases: [(Value, &[&str]); 7] = [
+        (ended.clone(), &[]),
+        (complete, &["status.completionTime: Required value: completionTime is required for Complete jobs"]),
+        (
+            conditions(&["Failed"]),
+            &[
+                "status.conditions: Invalid value: cannot set Failed=True condition without the FailureTarget=true condition",
+            ],
+        ),
+        (
+            status_with(conditions(&["Complete"]), "completionTime", json!("2026-01-01T00:00:09Z")),
+            &[
+                "status.conditions: Invalid value: cannot set Complete=True condition without the SuccessCriteriaMet=true condition",
+            ],
+        ),
+        (
+            status_with(ended.clone(), "active", json!(1)),
+            &["status.active: Invalid value: 1: active>0 is invalid for finished job"],
+        ),
+        (
+            status_with(ended.clone(), "uncountedTerminatedPods", json!({"failed": ["a"]})),
+            &[
+                "status.uncountedTerminatedPods: Invalid value: {\"failed\":[\"a\"]}: uncountedTerminatedPods needs to be empty for finished job",
+            ],
+        ),
+        (
+            status_with(ended, "completionTime", json!("2025-12-31T23:59:59Z")),
+            &[
+                "status.completionTime: Invalid value: \"2025-12-31T23:59:59Z\": completionTime cannot be set before startTime",
+            ],
+        ),
+    ];
+    for (status, errors) in cases {
+        assert_eq!(status_errors(kind("Job"), status.clone()), errors, "{status}");
+    }
+}
+
+#[test]
+fn what_may_change_in_a_jobs_status() {
     let mut old = created(kind("Job"), json!({"spec": {"completionMode": "Indexed", "completions": 4}}));
-    old.set(&["status"], json!({"succeeded": 2, "failed": 1, "conditions": [is("FailureTarget")]}));
+    old.set(&["status"], json!({"succeeded": 2, "failed": 1, "conditions": [is_true("FailureTarget")]}));
     let mut new = old.clone();
     new.set(&["status"], json!({"succeeded": 1, "completedIndexes": "1,4"}));
     let errors: Vec<String> =

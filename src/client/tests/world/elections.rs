@@ -103,6 +103,30 @@ fn sleeps_past_its_lease(bug: Option<&'static str>) -> (usize, usize) {
     })
 }
 
+/// Whoever claims the lock gets it in the store, and hears so when the time of the claim is over. Gives how often the
+/// lock was won.
+fn is_answered_late(bug: Option<&'static str>) -> usize {
+    World::run(3, move |world| async move {
+        base::marks::plant(bug);
+        let seen = start(&world);
+        wait(10_000).await;
+        assert_eq!(changes(&seen), 1);
+        let mut slow = world::net().profile();
+        slow.latency = ms(2_300)..ms(2_301);
+        for candidate in ["candidate-1", "candidate-2"] {
+            assert!(world::net().set_link(&stack::server(1), candidate, Some(slow.clone())));
+        }
+        wait(60_000).await;
+        changes(&seen)
+    })
+}
+
+#[test]
+fn a_claim_that_is_answered_after_its_time_is_none() {
+    assert_eq!(is_answered_late(None), 1);
+    assert!(is_answered_late(Some("E02")) > 1, "or the claim was never late");
+}
+
 #[test]
 fn who_sleeps_past_its_lease_writes_nothing_when_it_wakes() {
     assert_eq!(sleeps_past_its_lease(None), (0, 2));
