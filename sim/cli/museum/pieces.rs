@@ -132,7 +132,6 @@ pub const PIECES: &[Piece] = &[
     piece("G02", "what was orphaned before the start stays", BOTH, &["settles", "owners"]),
     piece("J01", "a Job lets its pods go before it has counted them", JOBS, COUNTED),
     piece("J02", "a Job's pods are made again before the first are seen", JOBS, &["parallelism"]),
-    piece("J03", "pods are counted from a cache older than the count", JOBS, COUNTED),
 ];
 
 /// Planted too, but not hunted: tests of their crates find them, or, UNORDERED, the test of `same`.

@@ -110,7 +110,7 @@ impl Controller<'_> {
         let back_off = BackOff { least: ms(knobs.job_backoff_ms), most: ms(knobs.job_backoff_max_ms) };
         let plan = plan::plan(job, &pods, wait, back_off, rt::wall().0);
         let judges = plan.counts || plan.target.is_some();
-        if !judges || version >= version_of(job) || bug!("J03") {
+        if !judges || version >= version_of(job) {
             return Ok((pods, plan));
         }
         reached!("job: pods are asked for because the cache is older than the Job");

@@ -145,6 +145,18 @@ fn a_pod_is_counted_before_it_is_let_go_and_once() {
     assert_eq!((plan.counts, plan.release.len()), (false, 0));
 }
 
+/// Why the pods must be as new as the Job when any of them is to be counted: an older view shows a finalizer that
+/// went before the Job's counters rose.
+#[test]
+fn an_older_view_of_the_pods_would_count_again_and_is_known_by_that() {
+    let counted = job(json!({ "completions": 3 }), json!({ "succeeded": 1 }));
+    let before = [ended("a", "Succeeded", 9)];
+    assert!(planned(&counted, &before).counts, "so that the pods are asked for");
+    assert!(!planned(&counted, &before.map(free)).counts, "as they are at the Job's version");
+    let moving = json!({ "uncountedTerminatedPods": { "failed": ["a"] } });
+    assert!(planned(&job(json!({ "completions": 3 }), moving), &[]).counts, "not seen yet, or gone");
+}
+
 #[test]
 fn an_index_is_counted_in_a_set_however_many_of_its_pods_succeed() {
     let job = indexed(9, json!({ "completedIndexes": "1,2", "succeeded": 2 }));
