@@ -20,7 +20,7 @@ pub struct State {
     leader: Option<(Term, MemberId)>,
     /// How many leaders there have been.
     pub elections: u64,
-    /// Who holds each leader-election lock.
+    /// The process that holds each leader-election lock. (Its identity there is another on another machine.)
     holders: BTreeMap<String, String>,
     /// Values of keys now, as the observer's watch has them, with mod_revision.
     pub live: BTreeMap<String, (i64, String)>,
@@ -104,10 +104,12 @@ impl Seen {
                 state.leader = Some((*term, *member));
                 state.elections += 1;
             }
-            Note::Elected { identity, lock, held: true } => {
-                state.holders.insert(lock.clone(), identity.clone());
+            Note::Elected { lock, held: true, .. } => {
+                state.holders.insert(lock.clone(), process.to_string());
             }
-            Note::Elected { identity, lock, held: false } if state.holders.get(lock) == Some(identity) => {
+            Note::Elected { lock, held: false, .. }
+                if state.holders.get(lock).is_some_and(|holder| holder == process) =>
+            {
                 state.holders.remove(lock);
             }
             _ => {}

@@ -2,11 +2,10 @@
 //! each write under its lock right before it leaves (`Note::FencedWrite`), in its own context; it is killed while
 //! it says so, and what a dead process still does has no effect: the write it named never leaves.
 
+use crate::nemesis::claims::Claims;
 use base::Note;
 use futures::channel::oneshot;
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
-use world::{Death, process};
+use world::Death;
 
 /// The write that was the last, if any was counted, and the one that never left.
 pub type Between = (Option<String>, String);
@@ -16,33 +15,27 @@ pub struct Trap {
     left: u64,
     last: Option<String>,
     next: String,
-    /// Processes nobody else is to start again.
-    down: Arc<Mutex<BTreeSet<String>>>,
+    claims: Claims,
     tell: oneshot::Sender<Between>,
 }
 
 impl Trap {
     /// Springs before the write that comes after `after` more. Whoever drops the receiver takes the trap away.
-    pub fn new(
-        process: &str,
-        after: u64,
-        down: &Arc<Mutex<BTreeSet<String>>>,
-    ) -> (Trap, oneshot::Receiver<Between>) {
+    pub fn new(process: &str, after: u64, claims: &Claims) -> (Trap, oneshot::Receiver<Between>) {
         let (tell, told) = oneshot::channel();
-        let (process, down) = (process.to_string(), down.clone());
-        (Trap { process, left: after, last: None, next: String::new(), down, tell }, told)
+        let (process, claims) = (process.to_string(), claims.clone());
+        (Trap { process, left: after, last: None, next: String::new(), claims, tell }, told)
     }
 
     /// Counts a write of a process; gives the traps that spring.
     pub fn count(traps: &mut Vec<Trap>, process: &str, note: &Note) -> Vec<Trap> {
-        let (identity, what) = match note {
-            Note::FencedWrite { identity, what, .. } => (identity.as_str(), what),
-            Note::Write { what } => (process, what),
+        let what = match note {
+            Note::FencedWrite { what, .. } | Note::Write { what } => what,
             _ => return vec![],
         };
         traps.retain(|trap| !trap.tell.is_canceled());
         let due = |trap: &mut Trap| {
-            if trap.process != identity {
+            if trap.process != process {
                 return false;
             }
             if trap.left == 0 {
@@ -58,8 +51,7 @@ impl Trap {
 
     /// Not to be called while what was seen is locked: a death is itself seen.
     pub fn spring(self) {
-        self.down.lock().unwrap_or_else(PoisonError::into_inner).insert(self.process.clone());
-        process::kill(&self.process, Death::Process);
+        self.claims.fell(&self.process, Death::Process);
         // nobody waits for it when the harm is over: then it does no more harm than that
         let _ = self.tell.send((self.last, self.next));
     }
@@ -69,25 +61,26 @@ impl Trap {
 mod tests {
     use super::*;
 
-    fn write(identity: &str, what: &str) -> Note {
-        Note::FencedWrite { identity: identity.into(), lock: "l".into(), what: what.into() }
+    fn count(traps: &mut Vec<Trap>, process: &str, what: &str) -> Vec<Trap> {
+        let write = Note::FencedWrite { identity: "i".into(), lock: "l".into(), what: what.into() };
+        Trap::count(traps, process, &write)
     }
 
     #[test]
     fn a_trap_springs_at_the_write_after_so_many_of_its_process() {
-        let (trap, _told) = Trap::new("manager-1", 2, &Arc::default());
+        let (trap, _told) = Trap::new("manager-1", 2, &Claims::default());
         let mut traps = vec![trap];
-        for note in [write("manager-1", "A"), write("manager-2", "B"), write("manager-1", "C")] {
-            assert!(Trap::count(&mut traps, "", &note).is_empty());
+        for (process, what) in [("manager-1", "A"), ("manager-2", "B"), ("manager-1", "C")] {
+            assert!(count(&mut traps, process, what).is_empty());
         }
-        let sprung = Trap::count(&mut traps, "", &write("manager-1", "D"));
+        let sprung = count(&mut traps, "manager-1", "D");
         assert_eq!((sprung[0].last.as_deref(), sprung[0].next.as_str()), (Some("C"), "D"));
         assert!(traps.is_empty());
     }
 
     #[test]
     fn writes_under_no_lock_count_for_the_process_that_makes_them() {
-        let (trap, _told) = Trap::new("node-1", 1, &Arc::default());
+        let (trap, _told) = Trap::new("node-1", 1, &Claims::default());
         let mut traps = vec![trap];
         let write = |what: &str| Note::Write { what: what.into() };
         assert!(Trap::count(&mut traps, "node-1", &write("A")).is_empty());
@@ -98,10 +91,10 @@ mod tests {
 
     #[test]
     fn a_trap_nobody_waits_at_is_taken_away() {
-        let (trap, told) = Trap::new("manager-1", 0, &Arc::default());
+        let (trap, told) = Trap::new("manager-1", 0, &Claims::default());
         let mut traps = vec![trap];
         drop(told);
-        assert!(Trap::count(&mut traps, "", &write("manager-1", "A")).is_empty());
+        assert!(count(&mut traps, "manager-1", "A").is_empty());
         assert!(traps.is_empty());
     }
 }

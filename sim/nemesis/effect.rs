@@ -1,6 +1,8 @@
 //! What a harm did, in numbers: the difference between the world's counters before and after.
 
-use std::collections::BTreeMap;
+use super::claims::Link;
+use crate::scenario::units::say_time;
+use std::{collections::BTreeMap, time::Duration};
 use world::{disk_harm, net};
 
 /// The counters of disks before a harm.
@@ -20,9 +22,15 @@ impl Meter {
         self.disks.iter().map(|(name, before)| now(name).saturating_sub(count(before))).sum()
     }
 
-    pub fn deaths(&self, felled: usize) -> String {
+    /// Those whose process or power was taken, and those that were started again at the end. Who was down already
+    /// may have been kept down for longer.
+    pub fn deaths(&self, felled: usize, raised: usize) -> String {
         let lost = self.since(|counters| counters.bytes_lost);
-        let who = if felled == 1 { "1 process down".to_string() } else { format!("{felled} processes down") };
+        let who = match (felled, raised) {
+            (0, 0) => return String::new(),
+            (0, raised) => format!("{} kept down", many(raised)),
+            (felled, _) => format!("{} down", many(felled)),
+        };
         if lost > 0 { format!("{who}, {lost} bytes lost") } else { who }
     }
 
@@ -42,16 +50,29 @@ impl Meter {
     }
 }
 
+fn many(processes: usize) -> String {
+    if processes == 1 { "1 process".to_string() } else { format!("{processes} processes") }
+}
+
 /// Packets that met a cut on these links so far.
-pub fn dropped(links: &[(String, String)]) -> u64 {
+pub fn dropped(links: &[Link]) -> u64 {
     let counters = links.iter().map(|(from, to)| net().link_counters(from, to));
     counters.map(|counters| counters.segments_cut + counters.datagrams_cut).sum()
 }
 
 /// Packets sent over these links so far.
-pub fn sent(links: &[(String, String)]) -> u64 {
+pub fn sent(links: &[Link]) -> u64 {
     let counters = links.iter().map(|(from, to)| net().link_counters(from, to));
     counters.map(|counters| counters.segments + counters.datagrams).sum()
+}
+
+/// Steps of tasks that took time, how much together, and the longest that one was late.
+pub fn steps(steps: u64, busy: Duration, longest: Duration) -> String {
+    if steps == 0 {
+        return String::new();
+    }
+    let us = |time: Duration| say_time(time.as_micros() as u64);
+    format!("{steps} steps took {}, one was late by {}", us(busy), us(longest))
 }
 
 pub fn packets(dropped: u64) -> String {

@@ -1,30 +1,28 @@
 //! Does the harm a plan says, on the world and never on the product's state; heals it; and accounts for what it
 //! did, so that a run in which nothing was harmed is known to be vacuous.
 
+pub mod claims;
 mod effect;
+mod processes;
 mod views;
 
 use crate::history::seen::{Effect, Seen};
 use crate::plan::{Aim, Blow, Plan, PlannedHarm};
 use crate::scenario::{DiskHarm, DiskOp, Role, Way, units::say_time};
+use claims::{Claims, Link};
 use effect::Meter;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
-use world::{Death, Profile, clock, disk_harm, net, process};
+use std::{sync::Arc, time::Duration};
+use world::{Death, Profile, clock, cpu, disk_harm, net, process};
 
-/// Carries out a plan's harms. Where two overlap, cuts and held streams last as long as either wants; of deaths,
-/// pauses, slow links, clocks and disks the first end is the end for both.
+/// Carries out a plan's harms. What becomes of two that overlap is told by [`claims`]; of two of one disk, the first
+/// end is the end for both.
 #[derive(Clone)]
 pub struct Nemesis {
     seen: Seen,
     processes: Arc<Vec<String>>,
-    /// How many harms cut each link.
-    cuts: Arc<Mutex<BTreeMap<(String, String), u32>>>,
-    /// Processes that are down because a harm says so.
-    down: Arc<Mutex<BTreeSet<String>>>,
+    claims: Claims,
+    /// Of the plan.
+    knobs: base::Knobs,
     profile: Profile,
     /// When all harm ends, in microseconds.
     heal: u64,
@@ -54,8 +52,8 @@ impl Nemesis {
         let nemesis = Nemesis {
             seen: seen.clone(),
             processes: Arc::new(processes),
-            cuts: Arc::default(),
-            down: Arc::default(),
+            claims: Claims::default(),
+            knobs: plan.knobs(),
             profile: profile(plan),
             heal: plan.heal,
         };
@@ -79,18 +77,18 @@ impl Nemesis {
 
     /// True while the process is down because a harm says so.
     pub fn keeps_down(&self, process: &str) -> bool {
-        self.down.lock().unwrap_or_else(PoisonError::into_inner).contains(process)
+        self.claims.keeps_down(process)
     }
 
     /// Ends all harm, whatever its plan was.
     pub fn heal_all(&self) {
-        self.cuts.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.claims.forget();
         net().heal_all();
-        self.down.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.seen.lock().traps.clear();
         for name in self.processes.iter() {
             process::resume(name);
             clock::heal(name);
+            cpu::slow(name, None);
             if let Some(disk) = disk_harm::control(name) {
                 disk.heal();
             }
@@ -124,12 +122,16 @@ impl Nemesis {
         let said = format!("{} {}", say(&harm.blow), hit.join(", "));
         let what = match harm.blow {
             Blow::Restart | Blow::Step(_) => said,
+            Blow::RestartWith { .. } if harm.until >= self.heal => said,
             _ => format!("{said} for {}", say_time(harm.until.saturating_sub(harm.at))),
         };
         let did = match &harm.blow {
             Blow::Crash => self.fell(&hit, Death::Process, harm.until, &meter).await,
             Blow::PowerCut => self.fell(&hit, Death::Power, harm.until, &meter).await,
-            Blow::Restart => self.fell(&hit, Death::Process, harm.at + 50_000, &meter).await,
+            Blow::Restart => self.restart(&hit, harm.at, &meter).await,
+            Blow::RestartWith { knobs } => self.reconfigure(&hit, knobs, (harm.at, harm.until), &meter).await,
+            Blow::Replace => self.replace(&hit, harm.until, &meter).await,
+            Blow::SlowCpu(cost) => self.slow_cpu(&hit, *cost, harm.until).await,
             Blow::Pause => self.pause(&hit, harm.until).await,
             Blow::Partition { from, way, flapping } => {
                 let links = self.links(&hit, from.as_deref(), *way);
@@ -138,9 +140,9 @@ impl Nemesis {
             Blow::Link { latency, loss } => self.slow_links(&hit, *latency, *loss, harm.until).await,
             Blow::Skew(shift) => self.skew(&hit, *shift, harm.until).await,
             Blow::Step(shift) => {
-                let moved =
-                    hit.iter().filter(|name| *shift != 0 && clock::step(name, *shift * 1_000)).count();
-                effect::clocks(moved, *shift)
+                let stepped =
+                    hit.iter().filter(|name| *shift != 0 && self.claims.step(name, *shift * 1_000)).count();
+                effect::clocks(stepped, *shift)
             }
             Blow::Midway { after } => self.midway(&hit, *after, harm.until.saturating_sub(harm.at)).await,
             Blow::Hold { from } => {
@@ -166,31 +168,25 @@ impl Nemesis {
     }
 
     async fn fell(&self, hit: &[String], death: Death, until_us: u64, meter: &Meter) -> String {
-        let felled: Vec<&String> = hit.iter().filter(|name| process::kill(name, death)).collect();
-        base::reached!("tank: a harm found its process down already", felled.len() < hit.len());
-        {
-            let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
-            down.extend(felled.iter().map(|name| name.to_string()));
-        }
+        let felled = hit.iter().filter(|name| self.claims.fell(name, death)).count();
+        base::reached!("tank: a harm found its process down already", felled < hit.len());
         until(until_us).await;
-        for name in &felled {
-            self.down.lock().unwrap_or_else(PoisonError::into_inner).remove(*name);
-            process::restart(name);
-        }
-        if felled.is_empty() { String::new() } else { meter.deaths(felled.len()) }
+        let raised = hit.iter().filter(|name| self.claims.raise(name)).count();
+        meter.deaths(felled, raised)
     }
 
     async fn pause(&self, hit: &[String], until_us: u64) -> String {
-        let paused: Vec<&String> = hit.iter().filter(|name| process::pause(name)).collect();
+        let paused: Vec<_> =
+            hit.iter().filter_map(|name| self.claims.pause(name).map(|which| (name, which))).collect();
         until(until_us).await;
-        for name in &paused {
-            process::resume(name);
+        for (name, incarnation) in &paused {
+            self.claims.resume(name, *incarnation);
         }
         if paused.is_empty() { String::new() } else { format!("{} stood still", paused.len()) }
     }
 
     /// The directed links between those hit and the others.
-    fn links(&self, hit: &[String], from: Option<&[Aim]>, way: Way) -> Vec<(String, String)> {
+    fn links(&self, hit: &[String], from: Option<&[Aim]>, way: Way) -> Vec<Link> {
         let others: Vec<String> = match from {
             Some(aims) => aims.iter().filter_map(|aim| self.resolve(aim)).collect(),
             // clients are part of the rest
@@ -212,48 +208,24 @@ impl Nemesis {
         links
     }
 
-    async fn partition(&self, links: &[(String, String)], flapping: Option<u64>, until_us: u64) -> String {
+    async fn partition(&self, links: &[Link], flapping: Option<u64>, until_us: u64) -> String {
         let before = effect::dropped(links);
         let Some(pace) = flapping else {
-            self.cut(links);
+            self.claims.cut(links);
             until(until_us).await;
-            self.mend(links);
+            self.claims.mend(links);
             return effect::packets(effect::dropped(links) - before);
         };
         let mut at = process::elapsed().as_micros() as u64;
         while at < until_us {
-            self.cut(links);
+            self.claims.cut(links);
             at += pace.max(1_000);
             until(at.min(until_us)).await;
-            self.mend(links);
+            self.claims.mend(links);
             at += pace.max(1_000);
             until(at.min(until_us)).await;
         }
         effect::packets(effect::dropped(links) - before)
-    }
-
-    fn cut(&self, links: &[(String, String)]) {
-        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
-        for (from, to) in links {
-            base::reached!(
-                "tank: two partitions cut one link",
-                cuts.contains_key(&(from.clone(), to.clone()))
-            );
-            *cuts.entry((from.clone(), to.clone())).or_insert(0) += 1;
-            net().cut(from, to);
-        }
-    }
-
-    fn mend(&self, links: &[(String, String)]) {
-        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
-        for link in links {
-            let Some(count) = cuts.get_mut(link) else { continue };
-            *count -= 1;
-            if *count == 0 {
-                cuts.remove(link);
-                net().heal(&link.0, &link.1);
-            }
-        }
     }
 
     async fn slow_links(&self, hit: &[String], latency: (u64, u64), loss: u64, until_us: u64) -> String {
@@ -263,13 +235,9 @@ impl Nemesis {
             profile.latency = us(latency.0)..us(latency.1 + 1);
         }
         let before = effect::sent(&links);
-        for (from, to) in &links {
-            net().set_link(from, to, Some(profile.clone()));
-        }
+        let claim = self.claims.slow(&links, &profile);
         until(until_us).await;
-        for (from, to) in &links {
-            net().set_link(from, to, None);
-        }
+        self.claims.quicken(&links, claim);
         match effect::sent(&links) - before {
             0 => String::new(),
             sent => format!("{sent} packets slowed or lost"),
@@ -277,12 +245,12 @@ impl Nemesis {
     }
 
     async fn skew(&self, hit: &[String], shift: i64, until_us: u64) -> String {
-        let moved: Vec<&String> =
-            hit.iter().filter(|name| shift != 0 && clock::skew(name, shift * 1_000)).collect();
-        until(until_us).await;
-        for name in &moved {
-            clock::heal(name);
+        if shift == 0 {
+            return String::new();
         }
+        let (claim, moved) = self.claims.skew(hit, shift * 1_000);
+        until(until_us).await;
+        self.claims.unskew(&moved, claim);
         effect::clocks(moved.len(), shift)
     }
 
@@ -329,6 +297,11 @@ fn say(blow: &Blow) -> String {
         Blow::Crash => "crash".into(),
         Blow::PowerCut => "power cut of".into(),
         Blow::Restart => "restart".into(),
+        Blow::RestartWith { knobs } => format!("restart with {} of", crate::plan::knob_table(knobs)),
+        Blow::Replace => "another machine in the place of".into(),
+        Blow::SlowCpu((low, high)) => {
+            format!("each step takes {} to {} at", say_time(*low), say_time(*high))
+        }
         Blow::Pause => "pause".into(),
         Blow::Partition { way: Way::In, .. } => "nothing reaches".into(),
         Blow::Partition { way: Way::Out, .. } => "nothing comes from".into(),

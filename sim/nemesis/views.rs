@@ -1,10 +1,9 @@
 //! Harms to what a process knows and to what it has begun (Sieve): a death midway, a view that stands still, a
 //! view that is old.
 
-use super::{Nemesis, effect, now, until, us};
+use super::{Nemesis, claims::Link, effect, now, until, us};
 use crate::history::trap::Trap;
-use std::sync::PoisonError;
-use world::{Held, Profile, net, process};
+use world::{Held, Profile, net};
 
 impl Nemesis {
     /// Each dies before the write that comes after so many; if it does not write so much before the end, not.
@@ -15,13 +14,12 @@ impl Nemesis {
     }
 
     async fn dies_midway(&self, name: &str, after: u64, lasting: u64) -> Option<String> {
-        let (trap, told) = Trap::new(name, after, &self.down);
+        let (trap, told) = Trap::new(name, after, &self.claims);
         self.seen.lock().traps.push(trap);
         let patience = self.heal.saturating_sub(lasting).saturating_sub(now() / 1_000);
         let (last, next) = rt::timeout(us(patience), told).await.ok()?.ok()?;
         until((now() / 1_000 + lasting).min(self.heal)).await;
-        self.down.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-        process::restart(name);
+        self.claims.raise(name);
         Some(match last {
             Some(last) => format!("{name} died between {last} and {next}"),
             None => format!("{name} died before {next}"),
@@ -29,7 +27,7 @@ impl Nemesis {
     }
 
     /// Connections that are open now are alive but silent.
-    pub(super) async fn hold(&self, links: &[(String, String)], until_us: u64) -> String {
+    pub(super) async fn hold(&self, links: &[Link], until_us: u64) -> String {
         let held: Vec<Held> = links.iter().map(|(from, to)| net().hold(from, to)).collect();
         until(until_us).await;
         let (mut bytes, mut gone) = (0, 0);
@@ -45,17 +43,13 @@ impl Nemesis {
     /// What members say reaches these so much later, in order; what they say reaches members as ever.
     pub(super) async fn lag(&self, hit: &[String], by: u64, until_us: u64) -> String {
         let members = self.processes.iter().filter(|name| name.starts_with("member-"));
-        let links: Vec<(String, String)> =
+        let links: Vec<Link> =
             members.flat_map(|member| hit.iter().map(|name| (member.clone(), name.clone()))).collect();
         let slow = Profile { latency: us(by)..us(by + 1), tail: 0.0, ..self.profile.clone() };
         let before = effect::sent(&links);
-        for (from, to) in &links {
-            net().set_link(from, to, Some(slow.clone()));
-        }
+        let claim = self.claims.slow(&links, &slow);
         until(until_us).await;
-        for (from, to) in &links {
-            net().set_link(from, to, None);
-        }
+        self.claims.quicken(&links, claim);
         match effect::sent(&links) - before {
             0 => String::new(),
             sent => format!("{sent} packets late"),

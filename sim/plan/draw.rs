@@ -2,17 +2,12 @@
 //! away moves no other.
 
 use super::*;
-use crate::history::LOAD;
-use crate::scenario::{
-    self, Amount, Deed, Draw, Harm, HarmKind, KubeLoad, KvLoad, Load, LoadKind, Repeated, Scenario, Target,
-};
+use crate::scenario::{self, Amount, Deed, Draw, Harm, HarmKind, Repeated, Scenario, Target};
 use base::stream::{Stream, stream};
 use rand::{Rng, seq::SliceRandom};
 
 /// Nothing is harmed before the cluster has had this long to start.
 pub(super) const START: u64 = 2_000_000;
-/// A plan never holds more operations of one client than this.
-const MOST_OPS: usize = 5_000;
 
 pub fn plan(scenario: &Scenario, seed: u64) -> Plan {
     let draw = |name: &str, what: &Draw| what.draw(&mut stream(seed, name));
@@ -43,6 +38,7 @@ pub fn plan(scenario: &Scenario, seed: u64) -> Plan {
         kv: vec![],
         watchers: vec![],
         kube: vec![],
+        crowds: vec![],
         api_watchers: 0,
         heal: scenario.heal,
         settle: scenario.settle,
@@ -56,13 +52,14 @@ pub fn plan(scenario: &Scenario, seed: u64) -> Plan {
     for (n, load) in scenario.load.iter().enumerate() {
         let mut stream = stream(seed, &format!("load {n}"));
         if stream.gen_range(0..1_000_000) < load.chance {
-            add_load(load, n, &mut plan, &mut stream);
+            loads::add(load, n, &mut plan, &mut stream);
         }
     }
     let written = &scenario.clients;
     plan.kv.extend(written.store.iter().cloned());
     plan.watchers.extend(written.watchers.iter().cloned());
     plan.kube.extend(written.users.iter().cloned());
+    plan.crowds.extend(written.crowds.iter().cloned());
     plan.api_watchers += written.readers;
     plan.harms.sort_by_key(|harm| harm.at);
     plan.deeds.sort_by_key(|deed| deed.at);
@@ -87,7 +84,7 @@ fn timeline(scenario: &Scenario, plan: &mut Plan) {
         match &timed.what {
             Deed::Kube(deed) => plan.deeds.push(PlannedDeed { at, deed: deed.clone() }),
             Deed::Harm(harm) => {
-                let struck = strike(harm, at, timed.line, plan, &mut stream);
+                let struck = strikes(harm, at, timed.line, plan, &mut stream).into_iter();
                 plan.harms.extend(struck.map(|harm| PlannedHarm { required: true, ..harm }));
             }
         }
@@ -101,7 +98,7 @@ fn repeat(repeated: &Repeated, plan: &mut Plan, stream: &mut Stream) {
     let last = plan.heal.saturating_sub(500_000);
     let Some(every) = &repeated.every else {
         let at = stream.gen_range(START.min(last)..=last);
-        plan.harms.extend(strike(&repeated.harm, at, repeated.line, plan, stream));
+        plan.harms.extend(strikes(&repeated.harm, at, repeated.line, plan, stream));
         return;
     };
     let mut at = START;
@@ -110,8 +107,20 @@ fn repeat(repeated: &Repeated, plan: &mut Plan, stream: &mut Stream) {
         if at >= last {
             return;
         }
-        plan.harms.extend(strike(&repeated.harm, at, repeated.line, plan, stream));
+        plan.harms.extend(strikes(&repeated.harm, at, repeated.line, plan, stream));
     }
+}
+
+/// One harm to all targets, or one to each after the other.
+fn strikes(harm: &Harm, at: u64, line: u64, plan: &Plan, stream: &mut Stream) -> Vec<PlannedHarm> {
+    let Some(whole) = strike(harm, at, line, plan, stream) else { return vec![] };
+    let Some(pace) = &harm.rolling else { return vec![whole] };
+    let pace = pace.draw(stream) as u64;
+    let each = whole.of.iter().zip(0..).map(|(aim, n)| {
+        let (at, until) = (whole.at + n * pace, (whole.until + n * pace).min(plan.heal));
+        PlannedHarm { at, until, of: vec![aim.clone()], ..whole.clone() }
+    });
+    each.filter(|harm| harm.at < plan.heal).collect()
 }
 
 fn strike(harm: &Harm, at: u64, line: u64, plan: &Plan, stream: &mut Stream) -> Option<PlannedHarm> {
@@ -127,6 +136,12 @@ fn strike(harm: &Harm, at: u64, line: u64, plan: &Plan, stream: &mut Stream) -> 
         HarmKind::PowerCut => Blow::PowerCut,
         HarmKind::Pause => Blow::Pause,
         HarmKind::Restart => Blow::Restart,
+        HarmKind::RestartWith { knobs } => {
+            let drawn = knobs.iter().map(|(name, value)| (name.clone(), value.draw(stream) as u64));
+            Blow::RestartWith { knobs: drawn.collect() }
+        }
+        HarmKind::Replace => Blow::Replace,
+        HarmKind::SlowCpu(cost) => Blow::SlowCpu(range(cost)),
         HarmKind::Partition { from, way, flapping } => Blow::Partition {
             from: from
                 .as_ref()
@@ -181,171 +196,6 @@ fn aims(target: &Target, counts: &Counts, stream: &mut Stream) -> Vec<Aim> {
     processes.into_iter().map(Aim::Process).collect()
 }
 
-fn add_load(load: &Load, n: usize, plan: &mut Plan, stream: &mut Stream) {
-    match &load.kind {
-        LoadKind::Kv(kv) => {
-            let keys = (kv.keys.draw(stream) as u64).max(2);
-            for client in 1..=kv.clients.draw(stream) {
-                let name = format!("client-{}", plan.kv.len() + 1);
-                let mut own = base::stream::stream(plan.seed, &format!("load {n} client {client}"));
-                plan.kv.push(kv_client(name, kv, keys, load, &mut own));
-            }
-            let (watchers, slow) = (kv.watchers.draw(stream), kv.slow.draw(stream));
-            for watcher in 1..=watchers + slow {
-                let mut own = base::stream::stream(plan.seed, &format!("load {n} watcher {watcher}"));
-                let name = format!("watcher-{}", plan.watchers.len() + 1);
-                plan.watchers.push(watcher_of(name, load.from, watcher > watchers, &mut own));
-            }
-        }
-        LoadKind::Kube(kube) => {
-            let clients = kube.clients.draw(stream).max(1);
-            let deployments = kube.deployments.draw(stream);
-            for client in 1..=clients {
-                let mut own = base::stream::stream(plan.seed, &format!("load {n} kube client {client}"));
-                let names = (1..=deployments).filter(|d| d % clients == client % clients);
-                let names: Vec<String> = names.map(|d| format!("app-{}", d + 10 * n as i64)).collect();
-                let name = format!("user-{}", plan.kube.len() + 1);
-                plan.kube.push(kube_client(name, &names, kube, load, &mut own));
-            }
-            plan.api_watchers += kube.watchers.draw(stream) as u64;
-        }
-    }
-}
-
-fn pick<'a>(mix: &'a BTreeMap<String, u64>, stream: &mut Stream) -> &'a str {
-    let mut left = stream.gen_range(0..mix.values().sum::<u64>().max(1));
-    for (word, weight) in mix {
-        match left.checked_sub(*weight) {
-            Some(rest) => left = rest,
-            None => return word,
-        }
-    }
-    "get"
-}
-
-fn kv_client(name: String, kv: &KvLoad, keys: u64, load: &Load, stream: &mut Stream) -> KvClient {
-    let (from, until) = (load.from, load.from + load.lasting);
-    let mut at = from;
-    let mut ops = vec![];
-    while at < until && ops.len() < MOST_OPS {
-        let pause = kv.pause.draw(stream) as u64;
-        at += pause.max(1_000);
-        let n = ops.len();
-        ops.push(KvOp { pause, deed: kv_deed(pick(&kv.mix, stream), &name, n, keys, kv, stream) });
-    }
-    KvClient { name, from, until, ops }
-}
-
-fn kv_deed(word: &str, client: &str, n: usize, keys: u64, kv: &KvLoad, stream: &mut Stream) -> KvDeed {
-    let first = stream.gen_range(0..keys);
-    let key = format!("{LOAD}{first}");
-    let value = format!("{client}.{n}");
-    match word {
-        "put" => KvDeed::Put { key, value },
-        "list" => KvDeed::List,
-        "txn" => KvDeed::Txn { key, value },
-        "delete" => KvDeed::Delete { key },
-        "transfer" => {
-            let other = (first + stream.gen_range(1..keys)) % keys;
-            KvDeed::Transfer {
-                keys: [key, format!("{LOAD}{other}")],
-                values: [value.clone(), format!("{value}b")],
-            }
-        }
-        "lease" => KvDeed::Lease {
-            key: format!("{LOAD}lease-{client}-{n}"),
-            value,
-            ttl: (kv.ttl.draw(stream) / 1_000_000).max(1),
-            renewals: stream.gen_range(0..8),
-            revoke: stream.gen_ratio(1, 4),
-        },
-        "compact" => KvDeed::Compact { back: *[0, 0, 1, 5, 20].choose(stream).unwrap_or(&0) },
-        "history" => KvDeed::History,
-        _ => KvDeed::Get { key, serializable: stream.gen_ratio(1, 6) },
-    }
-}
-
-fn watcher_of(name: String, from: u64, slow: bool, stream: &mut Stream) -> Watcher {
-    let filter = stream.gen_range(0..6);
-    Watcher {
-        name,
-        from: from + stream.gen_range(0..2_000_000),
-        pause: if slow { stream.gen_range(300_000..2_000_000) } else { 0 },
-        lives: stream.gen_range(2_000_000..15_000_000),
-        prev_kv: stream.gen_bool(0.5),
-        no_put: filter == 0,
-        no_delete: filter == 1,
-        progress: stream.gen_bool(0.5).then(|| stream.gen_range(200_000..2_000_000)),
-    }
-}
-
-fn kube_client(
-    name: String,
-    names: &[String],
-    kube: &KubeLoad,
-    load: &Load,
-    stream: &mut Stream,
-) -> KubeClient {
-    let (from, until) = (load.from, load.from + load.lasting);
-    let mut ops: Vec<KubeOp> = vec![];
-    let mut live: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut at = from;
-    while at < until && !names.is_empty() && ops.len() < MOST_OPS {
-        let pause = if ops.is_empty() { 0 } else { kube.pause.draw(stream) as u64 };
-        at += pause.max(100_000);
-        let deployment = &names[stream.gen_range(0..names.len())];
-        let deed = kube_deed(deployment, &mut live, kube, stream);
-        ops.push(KubeOp { pause, deed });
-    }
-    KubeClient { name, from, until, ops }
-}
-
-fn kube_deed<'a>(
-    name: &'a str,
-    live: &mut BTreeMap<&'a str, u64>,
-    kube: &KubeLoad,
-    stream: &mut Stream,
-) -> KubeDeed {
-    let replicas = kube.replicas.draw(stream) as u64;
-    let deployment = name.to_string();
-    let Some(version) = live.get_mut(name) else {
-        live.insert(name, 1);
-        return KubeDeed::Apply(manifest(name, replicas, stream).to_string());
-    };
-    match pick(&kube.mix, stream) {
-        "delete" => {
-            live.remove(name);
-            KubeDeed::Delete { deployment }
-        }
-        "rollout" => {
-            *version += 1;
-            KubeDeed::SetImage { deployment, image: format!("{name}:v{version}") }
-        }
-        _ => KubeDeed::Scale { deployment, replicas },
-    }
-}
-
-fn manifest(name: &str, replicas: u64, stream: &mut Stream) -> serde_json::Value {
-    let (surge, unavailable) =
-        *[("25%", "25%"), ("1", "0"), ("0", "1"), ("2", "1")].choose(stream).unwrap_or(&("1", "1"));
-    let number = |text: &str| text.parse::<u64>().map_or(serde_json::json!(text), |n| serde_json::json!(n));
-    serde_json::json!({
-        "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": { "name": name, "namespace": "default", "labels": { "app": name } },
-        "spec": {
-            "replicas": replicas,
-            "selector": { "matchLabels": { "app": name } },
-            "strategy": { "type": "RollingUpdate",
-                "rollingUpdate": { "maxSurge": number(surge), "maxUnavailable": number(unavailable) } },
-            "template": {
-                "metadata": { "labels": { "app": name } },
-                "spec": { "containers": [ { "name": "main", "image": format!("{name}:v1"),
-                    "resources": { "requests": { "cpu": "100m", "memory": "64Mi" } } } ] }
-            }
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -383,6 +233,18 @@ heal: 30s
         let kept: Vec<_> = whole.harms.iter().filter(|h| !matches!(h.blow, Blow::Partition { .. })).collect();
         assert_eq!(kept, less.harms.iter().collect::<Vec<_>>());
         assert_eq!(whole.kv, less.kv);
+    }
+
+    #[test]
+    fn a_rolling_harm_comes_to_one_after_the_other_with_the_same_draws() {
+        let text = "name: x\ncluster: { members: 3 }\nheal: 30s\ntimeline:\n  - { at: 5s, restart: all, \
+                    knobs: { txnOps: 1..9 }, rolling: 2s, for: 10s }\n";
+        let harms = plan_of(text, 7).harms;
+        let times: Vec<_> = harms.iter().map(|harm| (harm.at / 1_000_000, harm.until / 1_000_000)).collect();
+        assert_eq!(times, [(5, 15), (7, 17), (9, 19)]);
+        let who: Vec<_> = harms.iter().flat_map(|harm| &harm.of).map(Aim::to_string).collect();
+        assert_eq!(who, ["member-1", "member-2", "member-3"]);
+        assert!(harms.iter().all(|harm| harm.blow == harms[0].blow && harm.required));
     }
 
     #[test]

@@ -2,14 +2,15 @@
 //! edited and run again; nothing is invented during a run. Times are microseconds from the start.
 
 mod draw;
+mod loads;
 mod vary;
 mod write;
 
 pub use draw::plan;
 pub use vary::vary;
-pub use write::scenario;
+pub use write::{knob_table, scenario};
 
-pub use crate::scenario::clients::{KubeClient, KubeOp, KvClient, KvDeed, KvOp, Watcher};
+pub use crate::scenario::clients::{Crowd, KubeClient, KubeOp, KvClient, KvDeed, KvOp, Watcher};
 use crate::scenario::{DiskHarm, Expect, KubeDeed, Process, Role, Way};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
@@ -35,6 +36,8 @@ pub struct Plan {
     pub kv: Vec<KvClient>,
     pub watchers: Vec<Watcher>,
     pub kube: Vec<KubeClient>,
+    #[serde(default)]
+    pub crowds: Vec<Crowd>,
     pub api_watchers: u64,
     pub heal: u64,
     pub settle: u64,
@@ -133,6 +136,14 @@ pub enum Blow {
     PowerCut,
     Pause,
     Restart,
+    /// Starts again with other knobs, and with the old ones once more if the harm ends before the heal.
+    RestartWith {
+        knobs: BTreeMap<String, u64>,
+    },
+    /// Another machine comes in the place of each.
+    Replace,
+    /// What each step of a task takes.
+    SlowCpu((u64, u64)),
     /// `from` None: from all others. `flapping`: the cut comes and goes at this pace.
     Partition {
         from: Option<Vec<Aim>>,

@@ -2,7 +2,8 @@
 //! it gives the same plan, but for the line each harm stands in.
 
 use super::{Aim, Blow, Counts, Deliveries, KubeOp, KvDeed, KvOp, Plan, PlannedHarm, Watcher};
-use crate::scenario::{DiskHarm, DiskOp, Draw, Expect, KubeDeed, Way, read::knob_word};
+use crate::scenario::{DiskHarm, DiskOp, Draw, Expect, KubeDeed, Way, loads::PATIENCE, read::knob_word};
+use std::collections::BTreeMap;
 
 /// The text of the file. `comments` stand at its head, a line each.
 pub fn scenario(plan: &Plan, comments: &[String]) -> String {
@@ -74,13 +75,17 @@ fn cluster(counts: &Counts) -> String {
     format!("cluster: {{ members: {}{others} }}", counts.members)
 }
 
-fn knobs(plan: &Plan) -> Vec<String> {
-    let each = plan.knobs.iter().map(|(name, value)| {
+fn knobs(plan: &Plan) -> Option<String> {
+    (!plan.knobs.is_empty()).then(|| format!("knobs: {}", knob_table(&plan.knobs)))
+}
+
+/// As a scenario says knobs.
+pub fn knob_table(knobs: &BTreeMap<String, u64>) -> String {
+    let each = knobs.iter().map(|(name, value)| {
         let value = if name.ends_with("_ms") { time(value * 1_000) } else { value.to_string() };
         format!("{}: {value}", knob_word(name))
     });
-    let each: Vec<String> = each.collect();
-    if each.is_empty() { vec![] } else { vec![format!("knobs: {{ {} }}", each.join(", "))] }
+    format!("{{ {} }}", each.collect::<Vec<_>>().join(", "))
 }
 
 /// Deeds and harms, each kind in its own order, woven by time.
@@ -103,6 +108,9 @@ fn harm_line(harm: &PlannedHarm) -> String {
         Blow::PowerCut => vec![format!("power-cut: {of}")],
         Blow::Pause => vec![format!("pause: {of}")],
         Blow::Restart => vec![format!("restart: {of}")],
+        Blow::RestartWith { knobs } => vec![format!("restart: {of}, knobs: {}", knob_table(knobs))],
+        Blow::Replace => vec![format!("replace: {of}")],
+        Blow::SlowCpu(cost) => vec![format!("cpu: {{ slow: {} }}, of: {of}", range(*cost))],
         Blow::Partition { from, way, flapping } => partition(&of, from.as_deref(), *way, *flapping),
         Blow::Link { latency, loss } => {
             vec![format!("network: {{ latency: {}, loss: {} }}, of: {of}", range(*latency), share(*loss))]
@@ -196,14 +204,33 @@ fn clients(plan: &Plan) -> Vec<String> {
     };
     let store = plan.kv.iter().map(|client| {
         let lines = client.ops.iter().map(store_op).collect();
-        ops(format!("store: {}", text(&client.name)), client.from, client.until, lines)
+        let mut head = format!("store: {}", text(&client.name));
+        if client.patience != PATIENCE {
+            head.push_str(&format!("\n    patience: {}", time(client.patience)));
+        }
+        if client.retries > 0 {
+            head.push_str(&format!("\n    retries: {}", client.retries));
+        }
+        ops(head, client.from, client.until, lines)
+    });
+    let crowds = plan.crowds.iter().map(|crowd| {
+        let of = if crowd.of_api { "api" } else { "store" };
+        format!(
+            "{{ crowd: {}, from: {}, size: {}, of: {of} }}",
+            text(&crowd.name),
+            time(crowd.from),
+            crowd.size
+        )
     });
     let users = plan.kube.iter().map(|client| {
         let lines = client.ops.iter().map(user_op).collect();
         ops(format!("user: {}", text(&client.name)), client.from, client.until, lines)
     });
     let readers = (plan.api_watchers > 0).then(|| format!("{{ readers: {} }}", plan.api_watchers));
-    section("clients", store.chain(plan.watchers.iter().map(watcher)).chain(users).chain(readers))
+    section(
+        "clients",
+        store.chain(plan.watchers.iter().map(watcher)).chain(crowds).chain(users).chain(readers),
+    )
 }
 
 fn user_op(op: &KubeOp) -> String {
@@ -229,7 +256,8 @@ fn store_op(op: &KvOp) -> String {
         KvDeed::Compact { back } => format!("compact: {back}"),
         KvDeed::History => "history: all".into(),
     };
-    format!("{{ after: {}, {deed} }}", time(op.pause))
+    let size = if op.size > 0 { format!(", size: {}", op.size) } else { String::new() };
+    format!("{{ after: {}, {deed}{size} }}", time(op.pause))
 }
 
 fn watcher(watcher: &Watcher) -> String {

@@ -52,46 +52,53 @@ fn turned(mut servers: Vec<SocketAddr>, number: u64) -> Vec<SocketAddr> {
     servers
 }
 
-/// Starts every process of the plan.
-pub fn boot(world: &World, plan: &Plan) {
-    let knobs = plan.knobs();
+/// Starts every process of the plan. Each start asks the nemesis for the knobs there are by then.
+pub fn boot(world: &World, plan: &Plan, nemesis: &Nemesis) {
     for process in plan.cluster.processes(Role::Member) {
-        let config = member(plan, process, &knobs);
+        let (config, nemesis) = (member(plan, process), nemesis.clone());
         world.create(&process.to_string(), ip(process.role, process.number), move || {
-            let config = config.clone();
+            let config = member::Config { knobs: nemesis.knobs(&process.to_string()), ..config.clone() };
             async move { member::run(config).await.map_err(|error| error.to_string()) }
         });
     }
     for process in plan.cluster.processes(Role::ApiServer) {
         let ip = ip(process.role, process.number);
-        let (etcd, knobs) = (turned(stores(plan), process.number), knobs.clone());
+        let (etcd, nemesis) = (turned(stores(plan), process.number), nemesis.clone());
         world.create(&process.to_string(), ip, move || {
-            let listen = SocketAddr::new(ip, API);
-            let config =
-                api::Config { name: process.to_string(), listen, etcd: etcd.clone(), knobs: knobs.clone() };
+            let (name, listen) = (process.to_string(), SocketAddr::new(ip, API));
+            let knobs = nemesis.knobs(&name);
+            let config = api::Config { name, listen, etcd: etcd.clone(), knobs };
             async move { api::run(config).await.map_err(|error| error.to_string()) }
         });
     }
     for role in [Role::Manager, Role::Scheduler, Role::Node] {
         for process in plan.cluster.processes(role) {
-            start(world, plan, process, &knobs);
+            start(world, plan, process, nemesis);
         }
     }
 }
 
-fn start(world: &World, plan: &Plan, process: Process, knobs: &Knobs) {
-    let (knobs, apiservers) = (knobs.clone(), turned(apiservers(plan), process.number));
+/// Who a candidate for a lock is: whoever comes in its place on another machine is another.
+fn identity(name: String) -> String {
+    match process::machine() {
+        0 => name,
+        machine => format!("{name}_{machine}"),
+    }
+}
+
+fn start(world: &World, plan: &Plan, process: Process, nemesis: &Nemesis) {
+    let (nemesis, apiservers) = (nemesis.clone(), turned(apiservers(plan), process.number));
     let name = process.to_string();
     world.create(&name.clone(), ip(process.role, process.number), move || {
-        let (knobs, apiservers, name) = (knobs.clone(), apiservers.clone(), name.clone());
+        let (knobs, apiservers, name) = (nemesis.knobs(&name), apiservers.clone(), name.clone());
         async move {
             match process.role {
                 Role::Manager => {
-                    let config = controllers::Config { identity: name, apiservers, knobs };
+                    let config = controllers::Config { identity: identity(name), apiservers, knobs };
                     controllers::run(config).await.map_err(|error| error.to_string())
                 }
                 Role::Scheduler => {
-                    let config = scheduler::Config { identity: name, apiservers, knobs };
+                    let config = scheduler::Config { identity: identity(name), apiservers, knobs };
                     scheduler::run(config).await.map_err(|error| error.to_string())
                 }
                 _ => {
@@ -104,7 +111,7 @@ fn start(world: &World, plan: &Plan, process: Process, knobs: &Knobs) {
     });
 }
 
-fn member(plan: &Plan, process: Process, knobs: &Knobs) -> member::Config {
+fn member(plan: &Plan, process: Process) -> member::Config {
     let addresses = plan.cluster.processes(Role::Member).map(|p| {
         let ip = ip(p.role, p.number);
         let (peer, client) = (SocketAddr::new(ip, PEER), SocketAddr::new(ip, CLIENT));
@@ -120,7 +127,7 @@ fn member(plan: &Plan, process: Process, knobs: &Knobs) -> member::Config {
         client_listen: own.client,
         peer_listen: own.peer,
         members: members.clone(),
-        knobs: knobs.clone(),
+        knobs: Knobs::default(),
     }
 }
 

@@ -3,9 +3,10 @@
 
 use super::{
     KubeDeed,
+    loads::PATIENCE,
     read::{kube_deed, one},
     target::ROLES,
-    units::{count, time},
+    units::{count, size, time},
     yaml::{Mistake, Node, Table},
 };
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ pub struct Clients {
     pub store: Vec<KvClient>,
     pub watchers: Vec<Watcher>,
     pub users: Vec<KubeClient>,
+    pub crowds: Vec<Crowd>,
     /// Clients that list and watch at the API server.
     pub readers: u64,
 }
@@ -27,7 +29,17 @@ pub struct KvClient {
     pub name: String,
     pub from: u64,
     pub until: u64,
+    /// How long it waits for an answer.
+    #[serde(default = "patient")]
+    pub patience: u64,
+    /// How often it then asks again, at once.
+    #[serde(default)]
+    pub retries: u64,
     pub ops: Vec<KvOp>,
+}
+
+fn patient() -> u64 {
+    PATIENCE
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +47,9 @@ pub struct KvOp {
     /// After the answer to the one before.
     pub pause: u64,
     pub deed: KvDeed,
+    /// Bytes up to which its value is filled.
+    #[serde(default)]
+    pub size: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +92,16 @@ pub enum KvDeed {
     History,
 }
 
+impl KvDeed {
+    /// Whether it carries a value.
+    pub fn writes(&self) -> bool {
+        matches!(
+            self,
+            KvDeed::Put { .. } | KvDeed::Txn { .. } | KvDeed::Transfer { .. } | KvDeed::Lease { .. }
+        )
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watcher {
     pub name: String,
@@ -90,6 +115,16 @@ pub struct Watcher {
     pub no_delete: bool,
     /// Asks for progress after each pause of this length, or never.
     pub progress: Option<u64>,
+}
+
+/// Many watches that few connections share: one process of so many watchers, each with a stream of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crowd {
+    pub name: String,
+    pub from: u64,
+    pub size: u64,
+    /// Of the API server, for deployments; else of the store, for all keys of the load.
+    pub of_api: bool,
 }
 
 /// One client of the API server. Its deployments are its own.
@@ -107,12 +142,13 @@ pub struct KubeOp {
     pub deed: KubeDeed,
 }
 
-const KINDS: [&str; 4] = ["store", "watcher", "user", "readers"];
+const KINDS: [&str; 5] = ["store", "watcher", "user", "crowd", "readers"];
 /// What a client of the store may do, as a scenario says it.
 pub const STORE_DEEDS: [&str; 9] =
     ["put", "get", "list", "txn", "transfer", "delete", "lease", "compact", "history"];
 /// What is said beside a deed.
-pub const STORE_WORDS: [&str; 7] = ["value", "values", "serializable", "ttl", "renewals", "revoke", "after"];
+pub const STORE_WORDS: [&str; 8] =
+    ["value", "values", "size", "serializable", "ttl", "renewals", "revoke", "after"];
 
 /// Reads the entries of `clients`.
 pub fn clients(
@@ -122,12 +158,16 @@ pub fn clients(
     let mut clients = Clients::default();
     let mut taken = BTreeSet::new();
     for node in entries {
-        let keys = ["from", "until", "ops", "pause", "lives", "prevKv", "only", "progress"];
+        let keys = [
+            "from", "until", "ops", "patience", "retries", "pause", "lives", "prevKv", "only", "progress",
+            "size", "of",
+        ];
         let table = node.table("a client", &[&KINDS[..], &keys].concat())?;
         let named: Vec<&str> = KINDS.into_iter().filter(|kind| table.get(kind).is_some()).collect();
         match named[..] {
             ["store"] => clients.store.push(store_client(&table, &mut taken)?),
             ["watcher"] => clients.watchers.push(watcher(&table, &mut taken)?),
+            ["crowd"] => clients.crowds.push(crowd(&table, &mut taken)?),
             ["user"] => clients.users.push(user(&table, &mut taken, include)?),
             ["readers"] => clients.readers += one(table.need("readers")?, count)?,
             _ => {
@@ -179,12 +219,15 @@ fn store_client(table: &Table<'_>, taken: &mut BTreeSet<String>) -> Result<KvCli
     let (from, until) = window(table)?;
     let ops = ops(table)?.iter().map(|node| {
         let table = node.table("an operation", &[&STORE_DEEDS[..], &STORE_WORDS].concat())?;
-        Ok(KvOp { pause: after(&table)?, deed: store_deed(&table)? })
+        let size = table.get("size").map_or(Ok(0), |node| one(node, size))?;
+        Ok(KvOp { pause: after(&table)?, deed: store_deed(&table)?, size })
     });
     Ok(KvClient {
         name: name(table, "store", taken)?,
         from,
         until,
+        patience: table.get("patience").map_or(Ok(PATIENCE), |node| one(node, time))?,
+        retries: table.get("retries").map_or(Ok(0), |node| one(node, count))?,
         ops: ops.collect::<Result<_, Mistake>>()?,
     })
 }
@@ -239,6 +282,21 @@ fn watcher(table: &Table<'_>, taken: &mut BTreeSet<String>) -> Result<Watcher, M
         no_put: only == Some("deletes"),
         no_delete: only == Some("puts"),
         progress: table.get("progress").map(|node| one(node, time)).transpose()?,
+    })
+}
+
+fn crowd(table: &Table<'_>, taken: &mut BTreeSet<String>) -> Result<Crowd, Mistake> {
+    let of = table.need("of")?;
+    let of_api = match of.word("store or api")? {
+        "store" => false,
+        "api" => true,
+        word => return Err(Mistake::word(of.place, "what a crowd watches", word, &["store", "api"])),
+    };
+    Ok(Crowd {
+        name: name(table, "crowd", taken)?,
+        from: one(table.need("from")?, time)?,
+        size: one(table.need("size")?, count)?,
+        of_api,
     })
 }
 

@@ -5,12 +5,16 @@
 //! | `yaml` | a tree in which every node knows its line and column; mistakes that point there |
 //! | `units` | quantities as words |
 //! | `target` | who is meant |
+//! | `loads` | who asks how often, for what, how patiently |
+//! | `processes` | other knobs, other machines, slow CPUs |
 //! | `clients` | clients written out, operation by operation |
 //! | `words` | the nearest valid word |
 //! | `read` | file to [`Scenario`], or one mistake |
 //! | `schema` | the grammar as JSON schema, for editors |
 
 pub mod clients;
+pub mod loads;
+mod processes;
 pub mod read;
 pub mod schema;
 pub mod target;
@@ -128,6 +132,8 @@ pub struct Harm {
     pub lasting: Option<Draw>,
     /// Waits for the next leader of the store, and strikes this long after it was elected.
     pub upon_election: Option<Draw>,
+    /// One target after the other, at this distance, instead of all at once.
+    pub rolling: Option<Draw>,
 }
 
 #[derive(Clone, Debug)]
@@ -140,6 +146,14 @@ pub enum HarmKind {
     Pause,
     /// The process dies and comes back at once.
     Restart,
+    /// It comes back with other knobs, and with the old ones once more at the end.
+    RestartWith {
+        knobs: BTreeMap<String, Draw>,
+    },
+    /// The machine is gone for good; another of its name comes in its place.
+    Replace,
+    /// Each step of the process's tasks takes so long.
+    SlowCpu(Draw),
     Partition {
         from: Option<Vec<Target>>,
         way: Way,
@@ -219,10 +233,21 @@ pub struct KvLoad {
     pub keys: Draw,
     /// Between one operation of a client and its next.
     pub pause: Draw,
+    /// Operations that follow each other at once before there is a pause.
+    pub burst: Draw,
+    /// The share of operations, in parts per million, that all go to one key.
+    pub hot: Draw,
+    /// Bytes up to which values are filled.
+    pub size: Draw,
+    /// How long a client waits for an answer, and how often it then asks again, at once.
+    pub patience: Draw,
+    pub retries: Draw,
     pub mix: BTreeMap<String, u64>,
     pub watchers: Draw,
     /// Of the watchers, those that read slowly.
     pub slow: Draw,
+    /// Watches of all keys that a few processes share.
+    pub crowd: Draw,
     /// Seconds a lease lasts.
     pub ttl: Draw,
 }
@@ -234,8 +259,14 @@ pub struct KubeLoad {
     pub deployments: Draw,
     pub replicas: Draw,
     pub pause: Draw,
+    /// Wishes that follow each other at once before there is a pause.
+    pub burst: Draw,
+    /// Bytes that each pod's template carries along.
+    pub size: Draw,
     pub mix: BTreeMap<String, u64>,
     pub watchers: Draw,
+    /// Watches of deployments that one process shares.
+    pub crowd: Draw,
 }
 
 /// What must be so at the end.

@@ -21,35 +21,41 @@ const TOP: [&str; 14] = [
     "expect",
     "check",
 ];
-pub const HARMS: [&str; 11] = [
+pub const HARMS: [&str; 13] = [
     "crash",
     "power-cut",
     "pause",
     "restart",
+    "replace",
     "partition",
     "network",
     "clock",
+    "cpu",
     "disk",
     "midway",
     "hold",
     "lag",
 ];
 /// What a harm may say, wherever it stands.
-const HARM_KEYS: [&str; 19] = [
+const HARM_KEYS: [&str; 23] = [
     "upon-election",
     "crash",
     "power-cut",
     "pause",
     "restart",
+    "replace",
     "partition",
     "network",
     "clock",
+    "cpu",
     "disk",
     "midway",
     "hold",
     "lag",
     "after",
     "by",
+    "knobs",
+    "rolling",
     "of",
     "from",
     "direction",
@@ -78,7 +84,7 @@ pub fn scenario(text: &str, include: &dyn Fn(&str) -> Result<String, String>) ->
         knobs: knobs(top.get("knobs"))?,
         timeline: each(top.get("timeline"), |node| timed(node, include))?,
         deliveries: top.get("deliveries").map(deliveries).transpose()?,
-        load: each(top.get("load"), |node| load(node, heal))?,
+        load: each(top.get("load"), |node| loads::load(node, heal))?,
         clients: match top.get("clients") {
             Some(node) => clients::clients(node.list(ENTRIES)?, include)?,
             None => clients::Clients::default(),
@@ -107,7 +113,7 @@ fn each<T>(node: Option<&Node>, read: impl Fn(&Node) -> Result<T, Mistake>) -> R
     node.list(ENTRIES)?.iter().map(read).collect()
 }
 
-fn or(
+pub(super) fn or(
     table: &Table<'_>,
     key: &str,
     default: Draw,
@@ -150,7 +156,7 @@ fn network(node: Option<&Node>) -> Result<Network, Mistake> {
 }
 
 /// Knobs are spelt in camelCase; those that end in Ms take a time and lose the ending.
-fn knobs(node: Option<&Node>) -> Result<BTreeMap<String, Draw>, Mistake> {
+pub(super) fn knobs(node: Option<&Node>) -> Result<BTreeMap<String, Draw>, Mistake> {
     let Some(node) = node else { return Ok(BTreeMap::new()) };
     let spelt: Vec<(String, &str)> = base::Knobs::NAMES.iter().map(|name| (knob_word(name), *name)).collect();
     let words: Vec<&str> = spelt.iter().map(|(word, _)| word.as_str()).collect();
@@ -253,7 +259,7 @@ fn repeated(node: &Node) -> Result<Repeated, Mistake> {
     })
 }
 
-fn chance(table: &Table<'_>) -> Result<u64, Mistake> {
+pub(super) fn chance(table: &Table<'_>) -> Result<u64, Mistake> {
     table.get("chance").map_or(Ok(ALWAYS), |node| one(node, percent))
 }
 
@@ -271,7 +277,8 @@ fn harm(table: &Table<'_>) -> Result<Harm, Mistake> {
         "crash" => (HarmKind::Crash, targets(node)?),
         "power-cut" => (HarmKind::PowerCut, targets(node)?),
         "pause" => (HarmKind::Pause, targets(node)?),
-        "restart" => (HarmKind::Restart, targets(node)?),
+        "restart" => processes::restart(node, table)?,
+        "replace" => processes::replace(node)?,
         "partition" => (partition(table)?, targets(node)?),
         "network" => {
             let network = node.table("network", &["latency", "loss"])?;
@@ -279,6 +286,7 @@ fn harm(table: &Table<'_>) -> Result<Harm, Mistake> {
             (HarmKind::Link { latency, loss: or(&network, "loss", Draw::fixed(0), percent)? }, of?)
         }
         "clock" => (clock(node)?, of?),
+        "cpu" => (processes::cpu(node)?, of?),
         "midway" => {
             let after = or(table, "after", Draw::fixed(1), count)?;
             (HarmKind::Midway { after }, only(node, &[Role::Manager, Role::Scheduler, Role::Node])?)
@@ -288,17 +296,20 @@ fn harm(table: &Table<'_>) -> Result<Harm, Mistake> {
         _ => (HarmKind::Disk(disk(node)?), of?),
     };
     belonging(table, word)?;
-    Ok(Harm { kind, of, lasting, upon_election: table.get("upon-election").map(time).transpose()? })
+    let draw = |key: &str| table.get(key).map(time).transpose();
+    Ok(Harm { kind, of, lasting, upon_election: draw("upon-election")?, rolling: draw("rolling")? })
 }
 
 /// What says more about one harm stands beside no other.
 fn belonging(table: &Table<'_>, word: &str) -> Result<(), Mistake> {
-    let belonging: [(&str, &[&str]); 5] = [
+    let belonging: [(&str, &[&str]); 7] = [
         ("from", &["partition", "hold"]),
         ("direction", &["partition"]),
         ("flapping", &["partition"]),
         ("after", &["midway"]),
         ("by", &["lag"]),
+        ("knobs", &["restart"]),
+        ("rolling", &["restart", "replace"]),
     ];
     for (key, harms) in belonging {
         if let Some(node) = table.get(key).filter(|_| !harms.contains(&word)) {
@@ -310,7 +321,7 @@ fn belonging(table: &Table<'_>, word: &str) -> Result<(), Mistake> {
 }
 
 /// Targets of these roles: the harm means nothing to others.
-fn only(node: &Node, roles: &[Role]) -> Result<Vec<Target>, Mistake> {
+pub(super) fn only(node: &Node, roles: &[Role]) -> Result<Vec<Target>, Mistake> {
     let of = targets(node)?;
     match of.iter().find(|target| !roles.contains(&target.role())) {
         Some(target) => {
@@ -411,58 +422,6 @@ fn kinds(node: &Node) -> Result<Vec<String>, Mistake> {
     each.collect()
 }
 
-fn load(node: &Node, heal: u64) -> Result<Load, Mistake> {
-    let table = node.table("a load", &["kv", "kube", "from", "for", "chance"])?;
-    let from = table.get("from").map_or(Ok(1_000_000), |node| one(node, time))?;
-    let lasting = table.get("for").map_or(Ok(heal.saturating_sub(from)), |node| one(node, time))?;
-    let kind = match (table.get("kv"), table.get("kube")) {
-        (Some(kv), None) => LoadKind::Kv(kv_load(kv)?),
-        (None, Some(kube)) => LoadKind::Kube(kube_load(kube)?),
-        _ => return Err(Mistake::new(table.place, "a load is of one kind", "`kv: {...}` or `kube: {...}`")),
-    };
-    Ok(Load { from, lasting, kind, chance: chance(&table)?, line: table.place.line })
-}
-
-fn kv_load(node: &Node) -> Result<KvLoad, Mistake> {
-    let table = node.table("kv", &["clients", "keys", "pause", "mix", "watchers", "slow", "ttl"])?;
-    let plain: &[(&str, u64)] = &[("put", 3), ("get", 3), ("txn", 2), ("delete", 1)];
-    Ok(KvLoad {
-        clients: or(&table, "clients", Draw::fixed(3), count)?,
-        keys: or(&table, "keys", Draw::fixed(8), count)?,
-        pause: or(&table, "pause", Draw::Between(10_000, 300_000), time)?,
-        mix: mix(table.get("mix"), &KV_OPS, plain)?,
-        watchers: or(&table, "watchers", Draw::fixed(2), count)?,
-        slow: or(&table, "slow", Draw::fixed(0), count)?,
-        ttl: or(&table, "ttl", Draw::Between(3_000_000, 6_000_000), time)?,
-    })
-}
-
-fn kube_load(node: &Node) -> Result<KubeLoad, Mistake> {
-    let table = node.table("kube", &["clients", "deployments", "replicas", "pause", "mix", "watchers"])?;
-    let plain: &[(&str, u64)] = &[("scale", 3), ("rollout", 3), ("delete", 1)];
-    Ok(KubeLoad {
-        clients: or(&table, "clients", Draw::fixed(1), count)?,
-        deployments: or(&table, "deployments", Draw::fixed(2), count)?,
-        replicas: or(&table, "replicas", Draw::Between(0, 6), count)?,
-        pause: or(&table, "pause", Draw::Between(2_000_000, 8_000_000), time)?,
-        mix: mix(table.get("mix"), &KUBE_OPS, plain)?,
-        watchers: or(&table, "watchers", Draw::fixed(1), count)?,
-    })
-}
-
-fn mix(node: Option<&Node>, known: &[&str], plain: &[(&str, u64)]) -> Result<BTreeMap<String, u64>, Mistake> {
-    let Some(node) = node else {
-        return Ok(plain.iter().map(|(word, weight)| (word.to_string(), *weight)).collect());
-    };
-    let table = node.table("mix", known)?;
-    let weights = table.entries.iter().map(|(_, word, weight)| Ok((word.clone(), one(weight, count)?)));
-    let weights: BTreeMap<String, u64> = weights.collect::<Result<_, Mistake>>()?;
-    if weights.values().sum::<u64>() == 0 {
-        return Err(Mistake::new(table.place, "a mix of nothing", "at least one weight above 0"));
-    }
-    Ok(weights)
-}
-
 fn expect(node: &Node) -> Result<Expect, Mistake> {
     let table = node.table("an expectation", &EXPECTED)?;
     if let Some(mark) = table.get("reached") {
@@ -513,8 +472,10 @@ fn apart(scenario: &Scenario, document: &Node) -> Result<(), Mistake> {
     let clients = &scenario.clients;
     let names = clients.store.iter().map(|client| &client.name);
     let names = names.chain(clients.watchers.iter().map(|watcher| &watcher.name));
+    let names = names.chain(clients.crowds.iter().map(|crowd| &crowd.name));
     let mut names = names.chain(clients.users.iter().map(|user| &user.name));
-    let drawn = |name: &&String| ["client-", "watcher-", "user-"].iter().any(|kind| name.starts_with(kind));
+    let drawn =
+        |name: &&String| ["client-", "watcher-", "user-", "crowd-"].iter().any(|kind| name.starts_with(kind));
     match names.find(drawn).filter(|_| !scenario.load.is_empty()) {
         Some(name) => {
             let place = yaml::Place { line: document.line_of("clients"), column: 1 };
@@ -530,7 +491,9 @@ fn answered(scenario: &Scenario, document: &Node) -> Result<(), Mistake> {
     let deeds = scenario.timeline.iter().filter(|timed| matches!(timed.what, Deed::Kube(_)));
     let loads = scenario.load.iter().filter(|load| matches!(load.kind, LoadKind::Kube { .. }));
     let clients = &scenario.clients;
-    let written = (!clients.users.is_empty() || clients.readers > 0).then(|| document.line_of("clients"));
+    let asking =
+        !clients.users.is_empty() || clients.readers > 0 || clients.crowds.iter().any(|crowd| crowd.of_api);
+    let written = asking.then(|| document.line_of("clients"));
     let first = deeds.map(|timed| timed.line).chain(loads.map(|load| load.line)).chain(written).min();
     match first {
         Some(line) if scenario.cluster.apiservers.bounds().1 < 1 => {
@@ -661,6 +624,12 @@ check: all
                 "name: x\ncluster: { apiservers: 1, managers: 1 }\ndeliveries: { to: all managers, from: 1s, of: [pods] }\n",
                 "name: x\ncluster: { apiservers: 1, managers: 1 }\ndeliveries: { to: manager-2, from: 1s, of: [pods] }\n",
                 "name: x\ncluster: { apiservers: 1, managers: 1 }\ndeliveries: { to: manager-1, from: 1s, of: [podz] }\n",
+                "name: x\ntimeline:\n  - { at: 2s, restart: one, knobs: { watchQue: 4 } }\n",
+                "name: x\ntimeline:\n  - { at: 2s, restart: one, knobs: {} }\n",
+                "name: x\ntimeline:\n  - { at: 2s, pause: one, for: 2s, rolling: 1s }\n",
+                "name: x\ntimeline:\n  - { at: 2s, replace: one, for: 2s }\n",
+                "name: x\ntimeline:\n  - { at: 2s, cpu: { slow: 10x }, of: one }\n",
+                "name: x\ntimeline:\n  - { at: 2s, cpu: { slow: 0s }, of: one }\n",
                 "name: x\nload:\n  - { kube: { clients: 1 } }\n",
                 "name: x\nknobs: { snapshotEvry: 5 }\n",
                 "name: x\nheal: soon\n",
@@ -674,6 +643,11 @@ check: all
                 "name: x\nclients:\n  - { readers: 2 }\n",
                 "name: x\nexpect:\n  - { job: sweep, succeded: 8 }\n",
                 "name: x\nexpect:\n  - { job: sweep, ends: Completed }\n",
+                "name: x\nclients:\n  - { crowd: many, from: 1s, size: 10, of: stroe }\n",
+                "name: x\nclients:\n  - { crowd: many, from: 1s, size: 10, of: api }\n",
+                "name: x\nload:\n  - { kv: { size: 10KB } }\n",
+                "name: x\nload:\n  - { kv: { burst: 0..5 } }\n",
+                "name: x\nload:\n  - { kv: { retrys: 5 } }\n",
                 "name: [x\n",
                 "cluster: { members: 3 }\n",
             ];

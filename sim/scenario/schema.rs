@@ -39,6 +39,9 @@ fn root() -> Value {
     schema["$defs"] = json!({
         "time": draw(r"^[0-9.]+(us|ms|s|m|h)?(\.\.[0-9.]+(us|ms|s|m|h))?$", "A time: 8s, 250ms, 10s..20s."),
         "shift": { "type": "string", "pattern": r"^(±|\+-|-)?[0-9.]+(us|ms|s|m|h)(\.\.-?[0-9.]+(us|ms|s|m|h))?$" },
+        "size": { "oneOf": [ { "type": "integer", "minimum": 0 },
+            { "type": "string", "pattern": r"^[0-9.]+(KiB|MiB)?(\.\.[0-9.]+(KiB|MiB)?)?$" },
+            { "type": "array", "items": { "type": ["integer", "string"] } } ], "description": "Bytes: 300, 64KiB." },
         "percent": draw(r"^[0-9.]+%?(\.\.[0-9.]+%)?$", "A share: 0.1%, 1%..5%."),
         "count": { "oneOf": [ { "type": "integer", "minimum": 0 }, { "type": "string", "pattern": r"^\d+\.\.\d+$" },
             { "type": "array", "items": { "type": "integer", "minimum": 0 } } ] },
@@ -80,6 +83,7 @@ fn knobs() -> Value {
 fn harm(repeated: bool) -> Value {
     let mut harm = json!({
         "crash": of("target"), "power-cut": of("target"), "pause": of("target"), "restart": of("target"),
+        "replace": of("target"), "knobs": knobs(), "rolling": of("time"), "cpu": table(json!({ "slow": of("time") }), &["slow"]),
         "partition": of("target"), "hold": of("target"), "from": of("target"), "flapping": of("time"),
         "direction": { "enum": ["in", "out", "both"] },
         "network": network(),
@@ -128,7 +132,7 @@ fn written() -> Vec<Value> {
     let word = json!({ "type": "string" });
     let flag = json!({ "type": "boolean" });
     let words = json!({ "type": "array", "items": word, "minItems": 2, "maxItems": 2 });
-    let mut op = json!({ "after": of("time"), "value": word, "values": words, "serializable": flag,
+    let mut op = json!({ "after": of("time"), "value": word, "values": words, "size": of("size"), "serializable": flag,
         "ttl": of("time"), "renewals": of("count"), "revoke": flag, "transfer": words, "compact": of("count") });
     for deed in clients::STORE_DEEDS.into_iter().filter(|deed| !["transfer", "compact"].contains(deed)) {
         op[deed] = word.clone();
@@ -137,17 +141,22 @@ fn written() -> Vec<Value> {
     deeds(&mut wish);
     let windowed = |kind: &str, op: Value| {
         let ops = json!({ "type": "array", "items": table(op, &[]) });
-        table(
-            json!({ kind: word, "from": of("time"), "until": of("time"), "ops": ops }),
-            &[kind, "from", "until", "ops"],
-        )
+        let mut client = json!({ kind: word, "from": of("time"), "until": of("time"), "ops": ops });
+        if kind == "store" {
+            client["patience"] = of("time");
+            client["retries"] = of("count");
+        }
+        table(client, &[kind, "from", "until", "ops"])
     };
+    let crowd =
+        json!({ "crowd": word, "from": of("time"), "size": of("count"), "of": { "enum": ["store", "api"] } });
     let watcher = json!({ "watcher": word, "from": of("time"), "lives": of("time"), "pause": of("time"),
         "prevKv": flag, "only": { "enum": ["puts", "deletes"] }, "progress": of("time") });
     vec![
         windowed("store", op),
         windowed("user", wish),
         table(watcher, &["watcher", "from", "lives"]),
+        table(crowd, &["crowd", "from", "size", "of"]),
         table(json!({ "readers": of("count") }), &["readers"]),
     ]
 }
@@ -159,12 +168,15 @@ fn load() -> Value {
     };
     let kv = table(
         json!({ "clients": of("count"), "keys": of("count"), "pause": of("time"), "mix": mix(&KV_OPS),
-            "watchers": of("count"), "slow": of("count"), "ttl": of("time") }),
+            "burst": of("count"), "hot": of("percent"), "size": of("size"), "patience": of("time"),
+            "retries": of("count"), "watchers": of("count"), "slow": of("count"), "crowd": of("count"),
+            "ttl": of("time") }),
         &[],
     );
     let kube = table(
         json!({ "clients": of("count"), "deployments": of("count"), "replicas": of("count"), "pause": of("time"),
-            "mix": mix(&KUBE_OPS), "watchers": of("count") }),
+            "burst": of("count"), "size": of("size"), "mix": mix(&KUBE_OPS), "watchers": of("count"),
+            "crowd": of("count") }),
         &[],
     );
     table(

@@ -35,6 +35,7 @@ impl Draw {
 
 const TIME: &str = "a time, such as 8s, 250ms, 2m or 10s..20s";
 const COUNT: &str = "a number, such as 3 or 1..5";
+const SIZE: &str = "a number of bytes, such as 300, 64KiB or 100KiB..1MiB";
 const PERCENT: &str = "a share, such as 0.1% or 1%..5%";
 const UNITS: [(&str, f64); 5] = [("us", 1.0), ("ms", 1e3), ("s", 1e6), ("m", 60e6), ("h", 3600e6)];
 
@@ -58,6 +59,11 @@ pub fn shift(node: &Node) -> Result<Draw, Mistake> {
 
 pub fn count(node: &Node) -> Result<Draw, Mistake> {
     draw(node, COUNT, &|word| word.parse().ok(), 0)
+}
+
+/// Bytes.
+pub fn size(node: &Node) -> Result<Draw, Mistake> {
+    draw(node, SIZE, &|word| unit(word, &[("", 1.0), ("KiB", 1024.0), ("MiB", 1_048_576.0)]), 0)
 }
 
 /// A share in parts per million.
@@ -142,6 +148,9 @@ mod tests {
         assert_eq!(read("1ms..10ms", time), Ok(Draw::Between(1_000, 10_000)));
         assert_eq!(read("10..20s", time), Ok(Draw::Between(10_000_000, 20_000_000)));
         assert_eq!(read("1.5m", time), Ok(Draw::fixed(90_000_000)));
+        assert_eq!(read("64..100KiB", size), Ok(Draw::Between(65_536, 102_400)));
+        assert_eq!(read("300", size), Ok(Draw::fixed(300)));
+        assert!(read("8KB", size).is_err());
         assert_eq!(read("±2s", shift), Ok(Draw::Between(-2_000_000, 2_000_000)));
         assert_eq!(read("-2s", shift), Ok(Draw::fixed(-2_000_000)));
         assert_eq!(read("0.1%", percent), Ok(Draw::fixed(1_000)));

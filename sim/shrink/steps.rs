@@ -57,7 +57,7 @@ fn smallest(plan: &Plan) -> Plan {
 }
 
 fn users_alone(plan: &Plan) -> Plan {
-    Plan { kv: vec![], watchers: vec![], ..plan.clone() }
+    Plan { kv: vec![], watchers: vec![], crowds: vec![], ..plan.clone() }
 }
 
 fn store_alone(plan: &Plan) -> Plan {
@@ -109,6 +109,7 @@ fn lists(work: &mut Work<'_>) {
     work.fewer(|plan| plan.kube.len(), |plan, from, to| drop(plan.kube.drain(from..to)));
     work.fewer(|plan| plan.kv.len(), |plan, from, to| drop(plan.kv.drain(from..to)));
     work.fewer(|plan| plan.watchers.len(), |plan, from, to| drop(plan.watchers.drain(from..to)));
+    work.fewer(|plan| plan.crowds.len(), |plan, from, to| drop(plan.crowds.drain(from..to)));
     work.fewer(|plan| plan.deeds.len(), |plan, from, to| drop(plan.deeds.drain(from..to)));
     work.fewer(|plan| plan.api_watchers as usize, |plan, from, to| plan.api_watchers -= (to - from) as u64);
 }
@@ -140,6 +141,7 @@ fn of_size(plan: &Plan, role: Role, count: u64) -> Plan {
         Role::Node => plan.cluster.nodes = count,
     }
     if plan.cluster.apiservers == 0 {
+        plan.crowds.retain(|crowd| !crowd.of_api);
         // nobody is left to ask, and who asks the API for its work has nothing to do
         (plan.deeds, plan.kube, plan.api_watchers) = (vec![], vec![], 0);
         (plan.cluster.managers, plan.cluster.schedulers, plan.cluster.nodes) = (0, 0, 0);

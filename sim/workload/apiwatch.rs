@@ -43,7 +43,8 @@ async fn lists(name: String, kind: &'static Kind, ground: Ground) {
     }
 }
 
-async fn follow(name: &str, kind: &'static Kind, client: &Client, seen: &Seen) {
+/// A list, and the watch that follows it until it ends.
+pub async fn follow(name: &str, kind: &'static Kind, client: &Client, seen: &Seen) {
     let Ok(list) = client.list(kind, None, &ListOptions::default()).await else { return };
     let listed_at = list.resource_version.parse().unwrap_or(0);
     let watch =

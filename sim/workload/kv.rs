@@ -8,13 +8,16 @@ use base::bug;
 use etcd::{Client, pb};
 use std::{cell::Cell, collections::BTreeMap, time::Duration};
 
-/// An operation that waits longer is given up; its outcome is unknown.
-const PATIENCE: Duration = Duration::from_secs(8);
-
 struct Kv {
     name: String,
     ground: Ground,
     client: Client,
+    /// An operation that waits longer is given up; its outcome is unknown.
+    patience: Duration,
+    /// Bytes up to which values are filled now.
+    size: u64,
+    /// The last operation was.
+    answered: bool,
     /// mod_revision of keys as last seen by this client; 0: not there.
     known: BTreeMap<String, i64>,
     /// The newest revision this client was told.
@@ -27,7 +30,9 @@ struct Kv {
 pub async fn run(plan: KvClient, ground: Ground) -> Result<(), String> {
     let client = Client::new(ground.stores.clone(), &ground.knobs);
     let (name, known) = (plan.name.clone(), BTreeMap::new());
-    let mut kv = Kv { name, ground, client, known, newest: 0, compacted: 0, reads: Cell::new(0) };
+    let patience = Duration::from_micros(plan.patience);
+    let (size, answered, newest, compacted, reads) = (0, true, 0, 0, Cell::new(0));
+    let mut kv = Kv { name, ground, client, patience, size, answered, known, newest, compacted, reads };
     until(plan.from).await;
     for op in &plan.ops {
         rt::sleep(Duration::from_micros(op.pause)).await;
@@ -35,7 +40,8 @@ pub async fn run(plan: KvClient, ground: Ground) -> Result<(), String> {
             break;
         }
         kv.ground.seen.start(&plan.name, now());
-        kv.perform(&op.deed).await;
+        kv.size = op.size;
+        kv.insist(&op.deed, plan.retries, plan.until).await;
     }
     // leases go on to be renewed after the last operation
     std::future::pending().await
@@ -45,7 +51,43 @@ fn put(key: &str, value: &str, lease: i64) -> Change {
     Change::Put { key: key.into(), value: value.into(), lease }
 }
 
+/// The same deed once more. What it writes can be told from what was written before.
+fn again(deed: &KvDeed, n: u64) -> KvDeed {
+    let mut deed = deed.clone();
+    if n > 0 {
+        match &mut deed {
+            KvDeed::Put { value, .. } | KvDeed::Txn { value, .. } | KvDeed::Lease { value, .. } => {
+                value.push_str(&format!("~{n}"));
+            }
+            KvDeed::Transfer { values, .. } => {
+                values.iter_mut().for_each(|value| value.push_str(&format!("~{n}")));
+            }
+            _ => {}
+        }
+    }
+    deed
+}
+
 impl Kv {
+    /// Does it, and again at once as often as allowed while it gets no answer.
+    async fn insist(&mut self, deed: &KvDeed, retries: u64, until: u64) {
+        for n in 0..=retries {
+            self.answered = true;
+            self.perform(&again(deed, n)).await;
+            if self.answered || now() / 1_000 >= until {
+                return;
+            }
+            if n < retries {
+                base::reached!("tank: a client without patience asked again at once");
+            }
+        }
+    }
+
+    fn answer(&mut self, op: usize, outcome: Outcome) {
+        self.answered = matches!(outcome, Outcome::Done(_));
+        self.ground.seen.answer(op, now(), outcome);
+    }
+
     async fn perform(&mut self, deed: &KvDeed) {
         match deed {
             KvDeed::Put { key, value } => {
@@ -74,7 +116,7 @@ impl Kv {
     async fn read(&mut self, span: Span, serializable: bool) {
         let request = Request::Read { span: span.clone(), at: 0, serializable };
         let op = self.ground.seen.call(&self.name, now(), request);
-        let asked = rt::timeout(PATIENCE, self.client.range(wire::range(&span, 0, serializable))).await;
+        let asked = rt::timeout(self.patience, self.client.range(wire::range(&span, 0, serializable))).await;
         let outcome = match asked {
             Ok(Ok(response)) => {
                 let mut kvs: Vec<_> = response.kvs.iter().map(wire::kv).collect();
@@ -87,7 +129,7 @@ impl Kv {
             Ok(Err(status)) => wire::outcome_of(&status),
             Err(_) => late(),
         };
-        self.ground.seen.answer(op, now(), outcome);
+        self.answer(op, outcome);
     }
 
     /// The canary of the museum: a client that lies, which no sweep may overlook.
@@ -106,9 +148,13 @@ impl Kv {
 
     /// Sent as the simplest call that does it: put, delete, or txn.
     async fn write(&mut self, guards: Vec<Guard>, changes: Vec<Change>) -> Option<i64> {
-        let request = Request::Write { guards: guards.clone(), changes: changes.clone() };
+        let written = changes.iter().map(|change| match change {
+            Change::Put { key, value, lease } => put(key, &wire::brief(value, self.size), *lease),
+            other => other.clone(),
+        });
+        let request = Request::Write { guards: guards.clone(), changes: written.collect() };
         let op = self.ground.seen.call(&self.name, now(), request);
-        let asked = rt::timeout(PATIENCE, self.send(&guards, &changes)).await;
+        let asked = rt::timeout(self.patience, self.send(&guards, &changes)).await;
         let (outcome, made) = match asked {
             Ok(Ok((revision, succeeded, deleted))) => {
                 self.newest = self.newest.max(revision);
@@ -121,7 +167,7 @@ impl Kv {
             Ok(Err(status)) => (wire::outcome_of(&status), None),
             Err(_) => (late(), None),
         };
-        self.ground.seen.answer(op, now(), outcome);
+        self.answer(op, outcome);
         made
     }
 
@@ -132,7 +178,8 @@ impl Kv {
     ) -> Result<(i64, bool, Vec<i64>), tonic::Status> {
         match changes {
             [Change::Put { key, value, lease }] if guards.is_empty() => {
-                let response = self.client.put(wire::put(key, value, *lease)).await?;
+                let value = wire::filled(value, self.size);
+                let response = self.client.put(wire::put(key, &value, *lease)).await?;
                 Ok((wire::revision(&response.header), true, vec![]))
             }
             [Change::Delete { span }] if guards.is_empty() => {
@@ -140,7 +187,7 @@ impl Kv {
                 Ok((wire::revision(&response.header), true, vec![response.deleted]))
             }
             _ => {
-                let response = self.client.txn(wire::txn(guards, changes)).await?;
+                let response = self.client.txn(wire::txn(guards, changes, self.size)).await?;
                 Ok((wire::revision(&response.header), response.succeeded, wire::deleted(&response)))
             }
         }
@@ -158,7 +205,7 @@ impl Kv {
     async fn lease(&mut self, key: &str, value: &str, ttl: i64, renewals: u64, revoke: bool) {
         let op = self.ground.seen.call(&self.name, now(), Request::Grant { ttl });
         let asked =
-            rt::timeout(PATIENCE, self.client.lease_grant(pb::LeaseGrantRequest { ttl, id: 0 })).await;
+            rt::timeout(self.patience, self.client.lease_grant(pb::LeaseGrantRequest { ttl, id: 0 })).await;
         let (outcome, lease) = match asked {
             Ok(Ok(response)) => {
                 let body = Body::Lease { lease: response.id, ttl: response.ttl };
@@ -168,7 +215,7 @@ impl Kv {
             Ok(Err(status)) => (wire::outcome_of(&status), None),
             Err(_) => (late(), None),
         };
-        self.ground.seen.answer(op, now(), outcome);
+        self.answer(op, outcome);
         let Some((lease, ttl)) = lease else { return };
         self.write(vec![], vec![put(key, value, lease)]).await;
         let holder = Holder {
@@ -186,7 +233,7 @@ impl Kv {
         }
         let op = self.ground.seen.call(&self.name, now(), Request::Compact { at });
         let request = pb::CompactionRequest { revision: at, physical: false };
-        let outcome = match rt::timeout(PATIENCE, self.client.compact(request)).await {
+        let outcome = match rt::timeout(self.patience, self.client.compact(request)).await {
             Ok(Ok(response)) => {
                 self.compacted = at;
                 Outcome::Done(Answer { revision: wire::revision(&response.header), body: Body::Nothing })
@@ -194,7 +241,7 @@ impl Kv {
             Ok(Err(status)) => wire::outcome_of(&status),
             Err(_) => late(),
         };
-        self.ground.seen.answer(op, now(), outcome);
+        self.answer(op, outcome);
     }
 
     /// History from the last compaction on must still be there.
@@ -218,6 +265,9 @@ fn late() -> Outcome {
     Outcome::Unknown("no answer in time".into())
 }
 
+/// A revocation that waits longer is given up.
+const LEASE_PATIENCE: Duration = Duration::from_secs(8);
+
 /// Keeps a lease alive for a while.
 struct Holder {
     name: String,
@@ -240,7 +290,7 @@ impl Holder {
         if revoke {
             let op = self.ground.seen.call(&self.name, now(), Request::Revoke { lease: self.lease });
             let request = pb::LeaseRevokeRequest { id: self.lease };
-            let outcome = match rt::timeout(PATIENCE, self.client.lease_revoke(request)).await {
+            let outcome = match rt::timeout(LEASE_PATIENCE, self.client.lease_revoke(request)).await {
                 Ok(Ok(response)) => {
                     let revision = wire::revision(&response.header);
                     Outcome::Done(Answer { revision, body: Body::Nothing })

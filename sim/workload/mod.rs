@@ -8,8 +8,10 @@
 //! | `wire` | the protocol's messages to histories and back |
 //! | `kube` | clients of the API server |
 //! | `apiwatch` | lists and watches at one API server |
+//! | `crowd` | thousands of watchers in one process |
 
 pub mod apiwatch;
+pub mod crowd;
 pub mod kube;
 pub mod kv;
 pub mod unordered;

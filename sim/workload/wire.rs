@@ -1,17 +1,41 @@
 //! The protocol's messages to histories and back. What an error means for the outcome is decided here anew, not by
 //! the product's own client: when in doubt, the outcome is unknown.
 
-use crate::history::{Change, Event, Guard, Kv, Outcome, Span};
+use crate::history::{Change, Event, Guard, Kv, LOAD, Outcome, Span};
 use etcd::pb;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// A value filled up to so many bytes, and how it is written down: without what fills it.
+pub fn filled(value: &str, size: u64) -> String {
+    let mut filled = brief(value, size);
+    if size > 0 {
+        filled.push('|');
+        let missing = (size as usize).saturating_sub(filled.len());
+        filled.extend(std::iter::repeat_n('.', missing));
+    }
+    filled
+}
+
+pub fn brief(value: &str, size: u64) -> String {
+    if size == 0 { value.to_string() } else { format!("{value}|{size}") }
+}
+
+/// What was filled is told by its start, if all of it is there.
+fn unfilled(value: String) -> String {
+    let mut parts = value.splitn(3, '|');
+    let (Some(start), Some(size), Some(_)) = (parts.next(), parts.next(), parts.next()) else { return value };
+    let Ok(size) = size.parse() else { return value };
+    if value == filled(start, size) { brief(start, size) } else { value }
+}
+
 pub fn kv(kv: &pb::KeyValue) -> Kv {
+    let (key, value) = (text(&kv.key), text(&kv.value));
     Kv {
-        key: text(&kv.key),
-        value: text(&kv.value),
+        value: if key.starts_with(LOAD) { unfilled(value) } else { value },
+        key,
         create: kv.create_revision,
         modified: kv.mod_revision,
         version: kv.version,
@@ -54,7 +78,7 @@ pub fn delete(span: &Span) -> pb::DeleteRangeRequest {
     }
 }
 
-pub fn txn(guards: &[Guard], changes: &[Change]) -> pb::TxnRequest {
+pub fn txn(guards: &[Guard], changes: &[Change], size: u64) -> pb::TxnRequest {
     let compare = guards.iter().map(|guard| pb::Compare {
         result: pb::compare::CompareResult::Equal.into(),
         target: pb::compare::CompareTarget::Mod.into(),
@@ -64,7 +88,9 @@ pub fn txn(guards: &[Guard], changes: &[Change]) -> pb::TxnRequest {
     });
     let success = changes.iter().map(|change| {
         let request = match change {
-            Change::Put { key, value, lease } => pb::request_op::Request::RequestPut(put(key, value, *lease)),
+            Change::Put { key, value, lease } => {
+                pb::request_op::Request::RequestPut(put(key, &filled(value, size), *lease))
+            }
             Change::Delete { span } => pb::request_op::Request::RequestDeleteRange(delete(span)),
         };
         pb::RequestOp { request: Some(request) }
@@ -105,5 +131,22 @@ pub fn outcome_of(status: &tonic::Status) -> Outcome {
         Outcome::Refused(said)
     } else {
         Outcome::Unknown(said)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filled_value_is_written_down_short_unless_a_byte_of_it_is_wrong() {
+        let whole = filled("client-1.7", 1_000);
+        assert_eq!(whole.len(), 1_000);
+        assert_eq!(unfilled(whole.clone()), brief("client-1.7", 1_000));
+        let torn = whole[..999].to_string();
+        assert_eq!(unfilled(torn.clone()), torn);
+        let wrong = whole.replace("..", ".,");
+        assert_eq!(unfilled(wrong.clone()), wrong);
+        assert_eq!((filled("v", 0), unfilled("a|b".into())), ("v".into(), "a|b".into()));
     }
 }

@@ -65,6 +65,11 @@ pub(crate) fn ended(node: NodeId, death: Death) {
     }
 }
 
+/// The machine is another one: nothing is on its disk.
+pub(crate) fn replaced(node: NodeId) {
+    with(node, |disk| disk.store = Store::default());
+}
+
 fn dead() -> io::Error {
     io::Error::other("this process is dead: its disk cannot be touched")
 }

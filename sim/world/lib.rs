@@ -8,12 +8,14 @@
 //! | `tcp`, `stream` | connections as kernels hold them, and as processes see them |
 //! | `datagram` | frames that may be lost, doubled, overtaken |
 //! | `disk`, `disk_harm` | bytes that are durable only after a sync |
+//! | `cpu` | steps of a process that take time |
 //! | `clock`, `timers` | every process's own clocks, and waiting by them |
 //! | `order` | what a process is told, in an order of somebody's choice |
 //! | `record` | the digest of everything that happened |
 #![cfg(madsim)]
 
 pub mod clock;
+pub mod cpu;
 pub mod datagram;
 pub mod disk;
 pub mod disk_harm;

@@ -396,6 +396,15 @@ impl Net {
         self.on_link(from, to, "link profile", |state, link| state.wire.links[link].profile = profile)
     }
 
+    /// The profile one link has of its own.
+    pub fn link_profile(self, from: &str, to: &str) -> Option<Profile> {
+        let (from, to) = (process::node_of(from)?, process::node_of(to)?);
+        with(|state| {
+            let link = state.wire.link(from, to);
+            state.wire.links[link].profile.clone()
+        })
+    }
+
     /// The profile of all links that have none of their own.
     pub fn set_profile(self, profile: Profile) {
         with(|state| state.wire.profile = profile);

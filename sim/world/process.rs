@@ -4,7 +4,7 @@
 //! nobody says good-bye on the network, and the next start is another boot. Whatever a dead process still does
 //! (destructors run late) has no effect: it belongs to an incarnation that is over.
 
-use crate::{clock, disk, order, record, timers};
+use crate::{clock, cpu, disk, order, record, timers};
 use base::stream::{Stream, stream};
 use madsim::{
     Config,
@@ -55,6 +55,8 @@ struct Process {
     ip: Option<IpAddr>,
     status: Status,
     boot_id: String,
+    /// Counts the machines that had its name before this one.
+    machine: u64,
     /// Draws of the process itself; a new one for each start.
     random: Stream,
 }
@@ -90,6 +92,7 @@ pub fn install(runtime: &Runtime, seed: u64) {
     disk::reset();
     order::reset();
     clock::reset();
+    cpu::reset();
     timers::install(runtime);
 }
 
@@ -122,7 +125,7 @@ impl Process {
         let boot_id = boot_id_of(seed, name, 0);
         let random = stream(seed, &format!("process {name} 0"));
         let name_hash = record::hash(name.as_bytes());
-        Self { name: name.into(), name_hash, ip, status, boot_id, random }
+        Self { name: name.into(), name_hash, ip, status, boot_id, machine: 0, random }
     }
 
     /// Another machine start: ids drawn from a stream of their own, so that harm moves nothing else.
@@ -160,7 +163,7 @@ where
     let run = move || {
         let main = main.clone();
         async move {
-            let outcome = main().await;
+            let outcome = cpu::paced(main()).await;
             exited(madsim::plugin::node(), outcome);
         }
     };
@@ -216,6 +219,7 @@ fn end(node: NodeId, death: Death) {
         handle.resume(node);
         handle.kill(node);
     }
+    cpu::ended(node);
     disk::ended(node, death);
     if death == Death::Power {
         clock::reboot(node);
@@ -235,6 +239,19 @@ pub fn kill(name: &str, death: Death) -> bool {
     }
     record::event(node, "kill", death as u64, || format!("{death:?}"));
     end(node, death);
+    true
+}
+
+/// Puts another machine in the place of one whose process is down: it has the old one's name and address, an empty
+/// disk and ids of its own, and is still to be started. False when the process is up or unknown.
+pub fn replace(name: &str) -> bool {
+    let Some(node) = node_of(name) else { return false };
+    if is_up(node) {
+        return false;
+    }
+    record::event(node, "replace", 0, String::new);
+    disk::replaced(node);
+    with(node, |process| process.machine += 1);
     true
 }
 
@@ -335,6 +352,20 @@ pub fn ip_of(node: NodeId) -> Option<IpAddr> {
 /// The running process's boot id: another one after each loss of power.
 pub fn boot_id() -> String {
     with(madsim::plugin::node(), |process| process.boot_id.clone())
+}
+
+/// How many machines there were before the one the running process is on.
+pub fn machine() -> u64 {
+    with(madsim::plugin::node(), |process| process.machine)
+}
+
+/// The id of the machine the running process is on, shaped as systemd's are: it outlives every boot.
+pub fn machine_id() -> String {
+    let seed = seed();
+    with(madsim::plugin::node(), |process| {
+        let mut draws = stream(seed, &format!("machine {} {}", process.name, process.machine));
+        format!("{:016x}{:016x}", draws.next_u64(), draws.next_u64())
+    })
 }
 
 /// Draws from the running process's own stream, which begins anew with each start.

@@ -88,6 +88,7 @@ fn status(config: &Config) -> Value {
         "cpu": format!("{}m", knobs.node_cpu_milli), "memory": knobs.node_memory_bytes.to_string(),
         "pods": knobs.node_pods.to_string(),
     });
+    let machine = rt::machine_id();
     json!({
         "capacity": room, "allocatable": room,
         "conditions": [
@@ -99,8 +100,8 @@ fn status(config: &Config) -> Value {
         "addresses": [{ "type": "Hostname", "address": config.node }],
         "nodeInfo": {
             "kubeletVersion": "v1.33.0-wavetank", "kubeProxyVersion": "", "operatingSystem": "linux",
-            "architecture": "amd64", "osImage": "hollow", "kernelVersion": "", "machineID": "", "systemUUID": "",
-            "bootID": rt::boot_id(), "containerRuntimeVersion": "hollow://1",
+            "architecture": "amd64", "osImage": "hollow", "kernelVersion": "",
+            "machineID": machine, "systemUUID": machine, "bootID": rt::boot_id(), "containerRuntimeVersion": "hollow://1",
         },
     })
 }

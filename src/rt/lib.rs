@@ -27,7 +27,7 @@ pub mod testing;
 mod time;
 
 pub use note::{aside, delivery, note};
-pub use random::{boot_id, random_bytes, random_range, random_u64};
+pub use random::{boot_id, machine_id, random_bytes, random_range, random_u64};
 pub use shutdown::shutdown;
 pub use task::{AbortHandle, JoinError, JoinHandle, run, spawn, yield_now};
 pub use time::{

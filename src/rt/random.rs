@@ -21,7 +21,7 @@ pub fn random_bytes(count: usize) -> Vec<u8> {
     bytes
 }
 
-pub use stream::boot_id;
+pub use stream::{boot_id, machine_id};
 
 #[cfg(not(madsim))]
 mod stream {
@@ -53,9 +53,15 @@ mod stream {
             std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_string());
         kernel.unwrap_or_else(|_| FALLBACK.get_or_init(|| format!("{:016x}", super::random_u64())).clone())
     }
+
+    /// The id the machine was given when it was installed, if it was given one (machine-id(5)).
+    pub fn machine_id() -> String {
+        let given = std::fs::read_to_string("/etc/machine-id");
+        given.map(|id| id.trim().to_string()).unwrap_or_default()
+    }
 }
 
 #[cfg(madsim)]
 mod stream {
-    pub use world::process::{boot_id, random as with};
+    pub use world::process::{boot_id, machine_id, random as with};
 }

@@ -11,6 +11,8 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    #[cfg(madsim)]
+    let future = world::cpu::paced(future);
     tokio::spawn(future)
 }
 

@@ -206,10 +206,15 @@ fn kind_of(story: &Story, effect: &Effect) -> &'static str {
 
 fn kind(blow: &Blow) -> &'static str {
     match blow {
-        Blow::Crash | Blow::PowerCut | Blow::Restart | Blow::Midway { .. } => "death",
+        Blow::Crash
+        | Blow::PowerCut
+        | Blow::Restart
+        | Blow::RestartWith { .. }
+        | Blow::Replace
+        | Blow::Midway { .. } => "death",
         Blow::Pause => "pause",
         Blow::Partition { .. } | Blow::Hold { .. } => "cut",
-        Blow::Link { .. } | Blow::Lag { .. } => "slow",
+        Blow::Link { .. } | Blow::Lag { .. } | Blow::SlowCpu(_) => "slow",
         Blow::Skew(_) | Blow::Step(_) => "clock",
         Blow::Disk(_) => "disk",
     }

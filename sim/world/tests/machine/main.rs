@@ -2,6 +2,7 @@
 #![cfg(madsim)]
 
 mod clock;
+mod cpu;
 mod disk;
 mod disk_harm;
 mod process;

@@ -302,3 +302,28 @@ fn an_end_is_told_after_a_restart_and_lost_containers_are_a_failure() {
         assert_eq!(starts, 1, "it is never started again");
     });
 }
+
+/// Another machine takes the node's name: the Node is the same object and says what it now is; the pods are started
+/// anew there and are what they were.
+#[test]
+fn another_machine_of_the_same_name_takes_up_the_nodes_pods() {
+    with_node(|api, seen| async move {
+        bound(&api, "p", "100m").await;
+        let before = running(&api, "p").await;
+        let first = api.get(&node::KIND, None, "n").await.expect("the node");
+        world::process::kill("n", Death::Power);
+        assert!(world::process::replace("n"));
+        world::process::restart("n");
+        eventually(10, async || !is_true(&get(&api, "p").await.expect("the pod"), "Ready")).await;
+        let after = running(&api, "p").await;
+        assert_eq!((after.uid(), restarts(&after)), (before.uid(), 0));
+        let second = api.get(&node::KIND, None, "n").await.expect("the node");
+        assert_eq!(first.uid(), second.uid());
+        for id in ["bootID", "machineID", "systemUUID"] {
+            let of = |node: &Object| node.get_str(&["status", "nodeInfo", id]).to_string();
+            assert!(!of(&first).is_empty() && of(&first) != of(&second), "{id}");
+        }
+        let starts = seen.lock().unwrap().iter().filter(|(.., runs)| *runs).count();
+        assert_eq!(starts, 2);
+    });
+}

@@ -1,0 +1,234 @@
+//! From a load to its clients and every operation of each.
+
+use super::*;
+use crate::history::LOAD;
+use crate::scenario::{Draw, KubeLoad, KvLoad, Load, LoadKind};
+use base::stream::Stream;
+use rand::{Rng, seq::SliceRandom};
+
+/// A plan never holds more operations of one client than this.
+const MOST_OPS: usize = 5_000;
+
+pub fn add(load: &Load, n: usize, plan: &mut Plan, stream: &mut Stream) {
+    match &load.kind {
+        LoadKind::Kv(kv) => {
+            let keys = (kv.keys.draw(stream) as u64).max(2);
+            for client in 1..=kv.clients.draw(stream) {
+                let name = format!("client-{}", plan.kv.len() + 1);
+                let draws =
+                    |what: &str| base::stream::stream(plan.seed, &format!("load {n} {what} {client}"));
+                let (mut own, manner) = (draws("client"), draws("manner of client"));
+                plan.kv.push(kv_client(name, kv, keys, load, (&mut own, manner)));
+            }
+            let (watchers, slow) = (kv.watchers.draw(stream), kv.slow.draw(stream));
+            for watcher in 1..=watchers + slow {
+                let mut own = base::stream::stream(plan.seed, &format!("load {n} watcher {watcher}"));
+                let name = format!("watcher-{}", plan.watchers.len() + 1);
+                plan.watchers.push(watcher_of(name, load.from, watcher > watchers, &mut own));
+            }
+            crowd(plan, load, kv.crowd.draw(stream) as u64, false);
+        }
+        LoadKind::Kube(kube) => {
+            let clients = kube.clients.draw(stream).max(1);
+            let deployments = kube.deployments.draw(stream);
+            for client in 1..=clients {
+                let mut own = base::stream::stream(plan.seed, &format!("load {n} kube client {client}"));
+                let names = (1..=deployments).filter(|d| d % clients == client % clients);
+                let names: Vec<String> = names.map(|d| format!("app-{}", d + 10 * n as i64)).collect();
+                let name = format!("user-{}", plan.kube.len() + 1);
+                let manner =
+                    base::stream::stream(plan.seed, &format!("load {n} manner of kube client {client}"));
+                plan.kube.push(kube_client(name, &names, kube, load, (&mut own, manner)));
+            }
+            plan.api_watchers += kube.watchers.draw(stream) as u64;
+            crowd(plan, load, kube.crowd.draw(stream) as u64, true);
+        }
+    }
+}
+
+fn crowd(plan: &mut Plan, load: &Load, size: u64, of_api: bool) {
+    if size > 0 {
+        let name = format!("crowd-{}", plan.crowds.len() + 1);
+        plan.crowds.push(Crowd { name, from: load.from, size, of_api });
+    }
+}
+
+/// When a client has done all of a burst it makes a pause.
+struct Pace {
+    left: i64,
+    /// Its own, so that a load with bursts asks for the same as one without.
+    draws: Stream,
+}
+
+impl Pace {
+    /// For `pause`, which is drawn in any case.
+    fn next(&mut self, burst: &Draw, pause: u64) -> u64 {
+        self.left -= 1;
+        if self.left > 0 {
+            return 0;
+        }
+        self.left = burst.draw(&mut self.draws);
+        pause
+    }
+}
+
+fn pick<'a>(mix: &'a BTreeMap<String, u64>, stream: &mut Stream) -> &'a str {
+    let mut left = stream.gen_range(0..mix.values().sum::<u64>().max(1));
+    for (word, weight) in mix {
+        match left.checked_sub(*weight) {
+            Some(rest) => left = rest,
+            None => return word,
+        }
+    }
+    "get"
+}
+
+/// What is asked for is drawn from one stream, in what manner from the other.
+fn kv_client(
+    name: String,
+    kv: &KvLoad,
+    keys: u64,
+    load: &Load,
+    (stream, mut manner): (&mut Stream, Stream),
+) -> KvClient {
+    let (from, until) = (load.from, load.from + load.lasting);
+    let (patience, retries) = (kv.patience.draw(&mut manner) as u64, kv.retries.draw(&mut manner) as u64);
+    let mut at = from;
+    let mut ops = vec![];
+    let mut pace = Pace { left: 0, draws: manner.clone() };
+    while at < until && ops.len() < MOST_OPS {
+        let pause = pace.next(&kv.burst, kv.pause.draw(stream) as u64);
+        at += pause.max(1_000);
+        let n = ops.len();
+        let deed = kv_deed(pick(&kv.mix, stream), &name, n, keys, kv, (&mut *stream, &mut manner));
+        let size = if deed.writes() { kv.size.draw(&mut manner) as u64 } else { 0 };
+        ops.push(KvOp { pause, deed, size });
+    }
+    KvClient { name, from, until, patience, retries, ops }
+}
+
+fn kv_deed(
+    word: &str,
+    client: &str,
+    n: usize,
+    keys: u64,
+    kv: &KvLoad,
+    (stream, manner): (&mut Stream, &mut Stream),
+) -> KvDeed {
+    let any = stream.gen_range(0..keys);
+    let hot = manner.gen_range(0..1_000_000) < kv.hot.draw(manner);
+    let first = if hot { 0 } else { any };
+    let key = format!("{LOAD}{first}");
+    let value = format!("{client}.{n}");
+    match word {
+        "put" => KvDeed::Put { key, value },
+        "list" => KvDeed::List,
+        "txn" => KvDeed::Txn { key, value },
+        "delete" => KvDeed::Delete { key },
+        "transfer" => {
+            let other = (first + stream.gen_range(1..keys)) % keys;
+            KvDeed::Transfer {
+                keys: [key, format!("{LOAD}{other}")],
+                values: [value.clone(), format!("{value}b")],
+            }
+        }
+        "lease" => KvDeed::Lease {
+            key: format!("{LOAD}lease-{client}-{n}"),
+            value,
+            ttl: (kv.ttl.draw(stream) / 1_000_000).max(1),
+            renewals: stream.gen_range(0..8),
+            revoke: stream.gen_ratio(1, 4),
+        },
+        "compact" => KvDeed::Compact { back: *[0, 0, 1, 5, 20].choose(stream).unwrap_or(&0) },
+        "history" => KvDeed::History,
+        _ => KvDeed::Get { key, serializable: stream.gen_ratio(1, 6) },
+    }
+}
+
+fn watcher_of(name: String, from: u64, slow: bool, stream: &mut Stream) -> Watcher {
+    let filter = stream.gen_range(0..6);
+    Watcher {
+        name,
+        from: from + stream.gen_range(0..2_000_000),
+        pause: if slow { stream.gen_range(300_000..2_000_000) } else { 0 },
+        lives: stream.gen_range(2_000_000..15_000_000),
+        prev_kv: stream.gen_bool(0.5),
+        no_put: filter == 0,
+        no_delete: filter == 1,
+        progress: stream.gen_bool(0.5).then(|| stream.gen_range(200_000..2_000_000)),
+    }
+}
+
+fn kube_client(
+    name: String,
+    names: &[String],
+    kube: &KubeLoad,
+    load: &Load,
+    (stream, mut manner): (&mut Stream, Stream),
+) -> KubeClient {
+    let (from, until) = (load.from, load.from + load.lasting);
+    let mut ops: Vec<KubeOp> = vec![];
+    let mut live: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut at = from;
+    let mut pace = Pace { left: 0, draws: manner.clone() };
+    while at < until && !names.is_empty() && ops.len() < MOST_OPS {
+        let pause = if ops.is_empty() { 0 } else { pace.next(&kube.burst, kube.pause.draw(stream) as u64) };
+        at += pause.max(100_000);
+        let deployment = &names[stream.gen_range(0..names.len())];
+        let deed = kube_deed(deployment, &mut live, kube, (&mut *stream, &mut manner));
+        ops.push(KubeOp { pause, deed });
+    }
+    KubeClient { name, from, until, ops }
+}
+
+fn kube_deed<'a>(
+    name: &'a str,
+    live: &mut BTreeMap<&'a str, u64>,
+    kube: &KubeLoad,
+    (stream, manner): (&mut Stream, &mut Stream),
+) -> KubeDeed {
+    let replicas = kube.replicas.draw(stream) as u64;
+    let deployment = name.to_string();
+    let Some(version) = live.get_mut(name) else {
+        live.insert(name, 1);
+        let size = kube.size.draw(manner) as usize;
+        return KubeDeed::Apply(manifest(name, replicas, size, stream).to_string());
+    };
+    match pick(&kube.mix, stream) {
+        "delete" => {
+            live.remove(name);
+            KubeDeed::Delete { deployment }
+        }
+        "rollout" => {
+            *version += 1;
+            KubeDeed::SetImage { deployment, image: format!("{name}:v{version}") }
+        }
+        _ => KubeDeed::Scale { deployment, replicas },
+    }
+}
+
+fn manifest(name: &str, replicas: u64, size: usize, stream: &mut Stream) -> serde_json::Value {
+    let (surge, unavailable) =
+        *[("25%", "25%"), ("1", "0"), ("0", "1"), ("2", "1")].choose(stream).unwrap_or(&("1", "1"));
+    let number = |text: &str| text.parse::<u64>().map_or(serde_json::json!(text), |n| serde_json::json!(n));
+    let mut manifest = serde_json::json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "name": name, "namespace": "default", "labels": { "app": name } },
+        "spec": {
+            "replicas": replicas,
+            "selector": { "matchLabels": { "app": name } },
+            "strategy": { "type": "RollingUpdate",
+                "rollingUpdate": { "maxSurge": number(surge), "maxUnavailable": number(unavailable) } },
+            "template": {
+                "metadata": { "labels": { "app": name } },
+                "spec": { "containers": [ { "name": "main", "image": format!("{name}:v1"),
+                    "resources": { "requests": { "cpu": "100m", "memory": "64Mi" } } } ] }
+            }
+        }
+    });
+    if size > 0 {
+        let ballast = serde_json::json!([{ "name": "BALLAST", "value": "x".repeat(size) }]);
+        manifest["spec"]["template"]["spec"]["containers"][0]["env"] = ballast;
+    }
+    manifest
+}

@@ -1,0 +1,41 @@
+//! What a harm says of how a process comes back, and of its CPU.
+
+use super::{
+    HarmKind, Role, Target,
+    read::{knobs, only},
+    target::targets,
+    units::time,
+    yaml::{Mistake, Node, Table},
+};
+
+/// `restart: one apiserver`, with or without `knobs: { watchQueue: 4 }`.
+pub fn restart(node: &Node, table: &Table<'_>) -> Result<(HarmKind, Vec<Target>), Mistake> {
+    let of = targets(node)?;
+    let Some(with) = table.get("knobs") else { return Ok((HarmKind::Restart, of)) };
+    let knobs = knobs(Some(with))?;
+    if knobs.is_empty() {
+        return Err(Mistake::new(
+            with.place,
+            "no knob is changed here",
+            "at least one, such as `watchQueue: 4`",
+        ));
+    }
+    Ok((HarmKind::RestartWith { knobs }, of))
+}
+
+/// A member of the store that lost its disk is another matter: it has promised what it no longer knows.
+pub fn replace(node: &Node) -> Result<(HarmKind, Vec<Target>), Mistake> {
+    let stateless = [Role::ApiServer, Role::Manager, Role::Scheduler, Role::Node];
+    Ok((HarmKind::Replace, only(node, &stateless)?))
+}
+
+/// `cpu: { slow: 100us..1ms }`: there is no factor to say, since computing takes no time in a simulation.
+pub fn cpu(node: &Node) -> Result<HarmKind, Mistake> {
+    const EXPECTED: &str = "what each step of a task takes, such as 100us or 50us..1ms";
+    let slow = node.table("cpu", &["slow"])?.need("slow")?;
+    let draw = time(slow).map_err(|mistake| Mistake::new(mistake.place, mistake.message, EXPECTED))?;
+    if draw.bounds().0 < 1 {
+        return Err(Mistake::new(slow.place, "a step that takes no time is not slow", EXPECTED));
+    }
+    Ok(HarmKind::SlowCpu(draw))
+}
