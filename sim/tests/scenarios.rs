@@ -92,4 +92,12 @@ scenarios! {
     views_under_a_swarm: "views-swarm",
     an_indexed_job_under_crashes: "indexed-job-under-crashes",
     a_sweep_as_a_job: "sweep-as-a-job",
+    harms_that_overlap: "harms-that-overlap",
+    cpus_that_are_slow: "slow-cpus",
+    a_rolling_upgrade: "rolling-upgrade",
+    machines_that_are_replaced: "machines-replaced",
+    a_retry_storm_on_a_hot_key: "retry-storm-on-a-hot-key",
+    objects_that_are_large: "large-objects",
+    ten_thousand_watchers: "ten-thousand-watchers",
+    processes_under_a_swarm: "processes-swarm",
 }
