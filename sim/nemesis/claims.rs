@@ -278,7 +278,7 @@ mod tests {
         World::run(1, |world| async move {
             for (n, name) in ["one", "other"].iter().enumerate() {
                 let ip = std::net::Ipv4Addr::new(10, 0, 0, n as u8 + 1).into();
-                world.create(name, ip, || std::future::pending());
+                world.create(name, ip, std::future::pending);
             }
             act(Claims::default());
         });

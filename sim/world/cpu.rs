@@ -121,22 +121,20 @@ impl Drop for Turn {
 }
 
 /// A task whose every step has the core of its process for as long as a step takes.
-pub fn paced<F: Future>(task: F) -> impl Future<Output = F::Output> {
-    async move {
-        let mut task = pin!(task);
-        let mut turn: Option<Turn> = None;
-        poll_fn(|cx| {
-            if turn.is_none() && ANY.get() {
-                turn = Turn::begin(cx);
-            }
-            if turn.as_mut().is_some_and(|turn| !turn.is_over(cx)) {
-                return Poll::Pending;
-            }
-            turn = None;
-            task.as_mut().poll(cx)
-        })
-        .await
-    }
+pub async fn paced<F: Future>(task: F) -> F::Output {
+    let mut task = pin!(task);
+    let mut turn: Option<Turn> = None;
+    poll_fn(|cx| {
+        if turn.is_none() && ANY.get() {
+            turn = Turn::begin(cx);
+        }
+        if turn.as_mut().is_some_and(|turn| !turn.is_over(cx)) {
+            return Poll::Pending;
+        }
+        turn = None;
+        task.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// The process is dead: nobody waits for its core any more.
