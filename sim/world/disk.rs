@@ -6,6 +6,7 @@
 //! process's destructors never come back from, and handles of an earlier incarnation are void.
 
 use crate::{
+    disk_damage::Damage,
     disk_harm::{Fate, Harm, Op},
     disk_store::{FileId, Store},
     process::{self, Death},
@@ -15,11 +16,13 @@ use base::stream::{Stream, stream};
 use madsim::{plugin, task::NodeId};
 use std::{cell::RefCell, collections::BTreeMap, io, path::Path};
 
+pub use crate::disk_damage::Lapse;
 pub use crate::disk_harm::{Control, Counters, Loss, control};
 
 pub(crate) struct Disk {
     pub store: Store,
     pub harm: Harm,
+    pub damage: Damage,
     pub draws: Stream,
     /// Operations begun so far.
     pub ops: u64,
@@ -40,7 +43,7 @@ pub(crate) fn with<T>(node: NodeId, act: impl FnOnce(&mut Disk) -> T) -> T {
 impl Disk {
     fn new(node: NodeId) -> Self {
         let draws = stream(process::seed(), &format!("disk {}", process::name_of(node)));
-        Self { store: Store::default(), harm: Harm::default(), draws, ops: 0 }
+        Self { store: Store::default(), harm: Harm::default(), damage: Damage::default(), draws, ops: 0 }
     }
 }
 
@@ -48,6 +51,7 @@ impl Disk {
 pub(crate) fn ended(node: NodeId, death: Death) {
     let lost = with(node, |disk| {
         disk.store.close_all();
+        disk.forget_pending();
         if death == Death::Process {
             return None;
         }
@@ -196,7 +200,10 @@ impl File {
     /// Reads up to `len` bytes from `offset`; fewer at the end of the file.
     pub async fn read_at(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         self.caller().begin_whole(Op::Read).await?;
-        Ok(with(self.node, |disk| disk.store.read(self.id, offset, len)))
+        Ok(with(self.node, |disk| {
+            disk.was_read(self.id, offset, len, self.incarnation, &self.path);
+            disk.store.read(self.id, offset, len)
+        }))
     }
 
     /// Cuts the file, or fills it up with zeros.
@@ -258,6 +265,7 @@ pub async fn read(path: &Path) -> io::Result<Vec<u8>> {
     caller.begin_whole(Op::Read).await?;
     with(caller.node, |disk| {
         let id = disk.store.find_file(&path)?;
+        disk.was_read(id, 0, usize::MAX, caller.incarnation, &path);
         Ok(disk.store.read(id, 0, usize::MAX))
     })
 }

@@ -70,6 +70,9 @@ pub struct Counters {
     pub files_lost: u64,
     pub bits_flipped: u64,
     pub syncs_faked: u64,
+    pub writes_short: u64,
+    pub writes_misdirected: u64,
+    pub wipes: u64,
     pub wiped_files: u64,
 }
 
@@ -202,7 +205,11 @@ impl Disk {
             }
         }
         let written = fault.map_or(bytes.len(), |(_, written)| written);
+        let from = self.store.len(id) as usize;
         self.store.append(id, &bytes[..written]);
+        if fault.is_none() {
+            self.appended(id, from, bytes);
+        }
         fault.map_or(Ok(()), |(fault, _)| Err(fault.into()))
     }
 
@@ -228,6 +235,7 @@ impl Disk {
             }
             Fate::Done => {
                 self.store.sync(id, written);
+                self.synced(id, written as usize);
                 Ok(())
             }
         }
@@ -248,7 +256,7 @@ impl Disk {
 /// The hand a nemesis has on one disk.
 #[derive(Clone, Copy, Debug)]
 pub struct Control {
-    node: NodeId,
+    pub(crate) node: NodeId,
 }
 
 /// The disk of a process, by name.
@@ -257,7 +265,7 @@ pub fn control(process: &str) -> Option<Control> {
 }
 
 impl Control {
-    fn set(self, kind: &'static str, words: &[u64], act: impl FnOnce(&mut Disk)) {
+    pub(crate) fn set(self, kind: &'static str, words: &[u64], act: impl FnOnce(&mut Disk)) {
         record::event(self.node, kind, record::hash_words(words), || format!("{words:?}"));
         disk::with(self.node, act);
     }
@@ -303,10 +311,12 @@ impl Control {
         self.set("disk slow", &words.unwrap_or_default(), |disk| disk.harm.slow = range);
     }
 
-    /// Nothing moves for this long; operations wait.
+    /// Nothing moves for this long, or for as long as an earlier stall lasts; operations wait.
     pub fn stall(self, duration: Duration) {
         let until = process::elapsed() + duration;
-        self.set("disk stall", &[duration.as_nanos() as u64], |disk| disk.harm.stalled_until = until);
+        self.set("disk stall", &[duration.as_nanos() as u64], |disk| {
+            disk.harm.stalled_until = disk.harm.stalled_until.max(until);
+        });
     }
 
     /// Syncs say they succeeded and do nothing: a disk that lies.
@@ -328,21 +338,7 @@ impl Control {
     /// Flips one bit somewhere in a file nobody writes to, whose path contains `part`. Says which file and
     /// byte; `None` when there is no such file with contents.
     pub fn flip_bit(self, part: &str) -> Option<(String, u64)> {
-        let flipped = disk::with(self.node, |disk| {
-            let mut files = disk.store.files();
-            files.retain(|(path, _, len, closed)| *closed && *len > 0 && path.contains(part));
-            if files.is_empty() {
-                return None;
-            }
-            let (path, id, len, _) = files.swap_remove(disk.draws.gen_range(0..files.len()));
-            let (offset, bit) = (disk.draws.gen_range(0..len), disk.draws.gen_range(0..8));
-            disk.store.flip(id, offset as usize, bit);
-            disk.harm.counters.bits_flipped += 1;
-            Some((path, offset))
-        })?;
-        let payload = record::hash(flipped.0.as_bytes()) ^ flipped.1;
-        record::event(self.node, "disk bit flip", payload, || format!("{flipped:?}"));
-        Some(flipped)
+        self.flip_one(|path| path.contains(part))
     }
 
     /// Flips the lowest bit of one byte of one file, whoever has it open. False: no such byte.
@@ -365,6 +361,7 @@ impl Control {
     pub fn wipe(self) {
         assert!(!process::is_up(self.node), "a disk is replaced while its machine is off");
         self.set("disk wipe", &[], |disk| {
+            disk.harm.counters.wipes += 1;
             disk.harm.counters.wiped_files += disk.store.files().len() as u64;
             disk.store = Store::default();
         });
@@ -375,6 +372,7 @@ impl Control {
         self.set("disk heal", &[], |disk| {
             let (counters, loss) = (disk.harm.counters, disk.harm.loss);
             disk.harm = Harm { counters, loss, ..Harm::default() };
+            disk.end_lapses();
         });
     }
 

@@ -35,6 +35,8 @@ struct Content {
     /// On the disk itself: the first `common` bytes of `data`, then `tail`.
     common: usize,
     tail: Vec<u8>,
+    /// Bytes that are not what was written there, each with what that was.
+    right: BTreeMap<usize, u8>,
     /// A sync failed: what was unsynced then stays so.
     broken: bool,
     readers: u32,
@@ -114,6 +116,24 @@ impl Content {
             (self.tail, self.common) = (tail, len);
         }
         self.data.resize(len, 0);
+        self.right.split_off(&len);
+    }
+
+    /// Puts bytes where they do not belong; says how many are wrong by that.
+    fn spoil(&mut self, at: usize, bytes: &[u8]) -> u64 {
+        let mut wrong = 0;
+        for (offset, byte) in (at..self.data.len()).zip(bytes) {
+            let right = *self.right.entry(offset).or_insert(self.data[offset]);
+            self.data[offset] = *byte;
+            wrong += u64::from(right != *byte);
+        }
+        wrong
+    }
+
+    fn is_damaged(&self, range: std::ops::Range<usize>) -> bool {
+        self.right
+            .range(range)
+            .any(|(offset, right)| self.data.get(*offset).is_some_and(|byte| byte != right))
     }
 
     fn sync(&mut self, written: usize) {
@@ -137,6 +157,7 @@ impl Content {
         }
         (self.common, self.broken) = (self.data.len(), false);
         self.tail.clear();
+        self.right.split_off(&self.data.len());
         (self.readers, self.writers) = (0, 0);
     }
 
@@ -366,7 +387,21 @@ impl Store {
 
     /// Changes one bit of a byte, in memory and on the disk.
     pub fn flip(&mut self, id: FileId, offset: usize, bit: u8) {
-        self.file(id).data[offset] ^= 1 << bit;
+        let flipped = self.file(id).data[offset] ^ (1 << bit);
+        self.spoil(id, offset, &[flipped]);
+    }
+
+    /// Puts bytes where they do not belong, in memory and on the disk; says how many are wrong by that.
+    pub fn spoil(&mut self, id: FileId, at: usize, bytes: &[u8]) -> u64 {
+        match self.nodes.get_mut(&id) {
+            Some(Node::File(content)) => content.spoil(at, bytes),
+            _ => 0,
+        }
+    }
+
+    /// Whether a part of a file is not what was written there.
+    pub fn is_damaged(&self, id: FileId, range: std::ops::Range<usize>) -> bool {
+        matches!(self.nodes.get(&id), Some(Node::File(content)) if content.is_damaged(range))
     }
 
     /// Every file by its path, with its length and whether nobody has it open for writing.

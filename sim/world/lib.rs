@@ -8,6 +8,7 @@
 //! | `tcp`, `stream` | connections as kernels hold them, and as processes see them |
 //! | `datagram` | frames that may be lost, doubled, overtaken |
 //! | `disk`, `disk_harm` | bytes that are durable only after a sync |
+//! | `disk_damage` | bytes that are not what was written, all of them known |
 //! | `cpu` | steps of a process that take time |
 //! | `clock`, `timers` | every process's own clocks, and waiting by them |
 //! | `order` | what a process is told, in an order of somebody's choice |
@@ -18,6 +19,7 @@ pub mod clock;
 pub mod cpu;
 pub mod datagram;
 pub mod disk;
+mod disk_damage;
 pub mod disk_harm;
 mod disk_store;
 pub mod link;

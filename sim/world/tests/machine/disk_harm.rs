@@ -9,7 +9,7 @@ use std::{
 };
 use world::{
     clock,
-    disk::{self, Control, File, Loss, control},
+    disk::{self, Control, File, Lapse, Loss, control},
     disk_harm::Op,
     process::{self, Death},
 };
@@ -248,5 +248,98 @@ fn disks_of_two_processes_have_nothing_in_common() {
         pass(50).await;
         assert!(process::status("b").unwrap().up);
         assert_eq!((control("a").unwrap().files().len(), control("b").unwrap().files().len()), (1, 0));
+    });
+}
+
+/// Two writes, each with a sync, while every write goes wrong in this way; what is in the file then.
+async fn two_writes(control: Control, lapse: Lapse) -> Vec<u8> {
+    let file = file().await;
+    control.lapses(Some((lapse, 1.0)));
+    file.append(&[7; 100]).await.unwrap();
+    file.sync().await.unwrap();
+    assert!(control.damaged().is_empty(), "the last write of a file cannot prove that it is not whole");
+    file.append(&[8; 100]).await.unwrap();
+    assert!(control.damaged().is_empty(), "what follows is not on the disk yet");
+    file.sync().await.unwrap();
+    assert!(control.met().is_empty(), "nobody has read it");
+    let found = disk::read(Path::new("/f")).await.unwrap();
+    assert_eq!((found.len(), &found[100..]), (200, &[8; 100][..]));
+    found
+}
+
+#[test]
+fn a_short_write_lacks_its_end() {
+    harmed(|control| async move {
+        let found = two_writes(control, Lapse::Short).await;
+        let kept = found.iter().take_while(|byte| **byte == 7).count();
+        assert!(kept < 100 && found[kept..100].iter().all(|byte| *byte == 0), "{found:?}");
+        assert_eq!((control.damaged(), control.met()), (vec!["/f".to_string()], vec!["/f".to_string()]));
+        assert_eq!(control.counters().writes_short, 1);
+    });
+}
+
+#[test]
+fn a_misdirected_write_is_missing_in_one_place_and_too_much_in_another() {
+    harmed(|control| async move {
+        let other = File::create(Path::new("/g")).await.unwrap();
+        other.append(&[1; 300]).await.unwrap();
+        other.sync().await.unwrap();
+        drop(other);
+        let found = two_writes(control, Lapse::Misdirected).await;
+        let elsewhere = disk::read(Path::new("/g")).await.unwrap();
+        let (here, there) = (count(&found[..100], 7), count(&elsewhere, 7));
+        assert!(here < 100 && here + there > 0 && here * there == 0, "{found:?} {elsewhere:?}");
+        assert_eq!(control.counters().writes_misdirected, 1);
+        assert_eq!(control.met(), control.damaged());
+        control.lapses(None);
+        let file = File::open_append(Path::new("/f")).await.unwrap();
+        for _ in 0..3 {
+            file.append(&[9; 10]).await.unwrap();
+            file.sync().await.unwrap();
+        }
+        assert_eq!(control.counters().writes_misdirected, 1);
+    });
+}
+
+fn count(bytes: &[u8], wanted: u8) -> usize {
+    bytes.iter().filter(|byte| **byte == wanted).count()
+}
+
+#[test]
+fn what_rots_is_known_until_it_is_cut_off_or_put_right() {
+    harmed(|control| async move {
+        let file = file().await;
+        file.append(&[0; 64]).await.unwrap();
+        assert!(control.flip_byte("/f", 40) && control.damaged() == ["/f"]);
+        assert!(control.flip_byte("/f", 40) && control.damaged().is_empty());
+        assert!(control.flip_byte("/f", 40));
+        assert_eq!(file.read_at(0, 40).await.unwrap(), [0; 40]);
+        assert!(control.met().is_empty());
+        file.read_at(0, 41).await.unwrap();
+        assert_eq!(control.met(), ["/f"]);
+        file.set_len(40).await.unwrap();
+        assert!(control.damaged().is_empty());
+        drop(file);
+        assert_eq!(control.rot("/f"), None);
+    });
+}
+
+#[test]
+fn what_was_met_belongs_to_one_life() {
+    run(1, || async {
+        start("a", || async {
+            if disk::exists(Path::new("/f")).await.unwrap() {
+                return std::future::pending().await;
+            }
+            file().await.append(&[0; 64]).await.unwrap();
+            control("a").unwrap().flip_bit("/f").unwrap();
+            disk::read(Path::new("/f")).await.unwrap();
+        });
+        pass(1_000).await;
+        let control = control("a").unwrap();
+        assert_eq!(control.met(), ["/f"], "of the life that is over");
+        process::restart("a");
+        pass(1_000).await;
+        assert!(control.met().is_empty());
     });
 }
