@@ -101,7 +101,7 @@ fn a_job_whose_pods_fail_is_given_up() {
         let pods = all(&api, &pod::KIND).await;
         assert_eq!(pods.len(), 3);
         assert!(pods.iter().all(|pod| pod.finalizers().is_empty()));
-        let mut ends: Vec<u64> = pods.iter().map(|pod| made(pod)).collect();
+        let mut ends: Vec<u64> = pods.iter().map(made).collect();
         ends.sort();
         assert!(
             ends[1] - ends[0] >= 10 && ends[2] - ends[1] >= 20,
