@@ -54,6 +54,49 @@ fn kubectl_does_its_everyday_work() {
     });
 }
 
+const SQUARES: &str = "
+apiVersion: batch/v1
+kind: Job
+metadata: { name: squares }
+spec:
+  completionMode: Indexed
+  completions: 4
+  parallelism: 2
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{ name: square, image: 'squares:v1' }]
+";
+
+#[test]
+fn kubectl_runs_a_job() {
+    let served = Served::start("kubectl-job", 1, 2);
+    served.wait_ready(2);
+    let run = |args: &[&str]| succeed(served.kubectl(args), "");
+    assert_eq!(succeed(served.kubectl(&["apply", "-f", "-"]), SQUARES), "job.batch/squares created\n");
+    let waited = run(&["wait", "--for=condition=complete", "--timeout=60s", "job/squares"]);
+    assert_eq!(waited, "job.batch/squares condition met\n");
+    assert_eq!(succeed(served.kubectl(&["apply", "-f", "-"]), SQUARES), "job.batch/squares unchanged\n");
+    let jobs = run(&["get", "jobs"]);
+    let words: Vec<&str> = jobs.split_whitespace().collect();
+    assert_eq!(words[..5], ["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE"], "{jobs}");
+    assert_eq!(words[5..8], ["squares", "Complete", "4/4"], "{jobs}");
+    let described = run(&["describe", "job", "squares"]);
+    assert!(
+        described.contains("Completed Indexes:  0-3") && described.contains("Job completed"),
+        "{described}"
+    );
+    assert_eq!(run(&["create", "job", "one", "--image=one:v1"]), "job.batch/one created\n");
+    run(&["wait", "--for=condition=complete", "--timeout=60s", "job/one"]);
+    let pods = run(&["get", "pods", "-l", "job-name=squares", "-o", "name"]);
+    assert_eq!(pods.lines().count(), 4, "{pods}");
+    run(&["delete", "job", "squares", "one", "--timeout=60s"]);
+    eventually("the pods have gone", Duration::from_secs(60), || {
+        let out = served.kubectl(&["get", "pods,jobs", "-o", "name"]).output().expect(KUBECTL);
+        if text_of(&out).is_empty() { Ok(()) } else { Err(text_of(&out)) }
+    });
+}
+
 fn watches(served: &Served) {
     let mut watch = served.kubectl(&["get", "configmaps", "-w", "--no-headers"]);
     let mut watch = watch.stdout(Stdio::piped()).spawn().expect(KUBECTL);
