@@ -245,9 +245,9 @@ fn an_end_that_is_not_as_expected_is_flagged() {
 #[test]
 fn a_process_that_dies_by_itself_is_flagged_unless_its_disk_failed() {
     let died = [(5, "member-1".to_string(), "no space left".to_string())];
-    let failing = |name: &str| name == "member-1";
+    let failing = |name: &str, _: &str| name == "member-1";
     assert!(held(&outcome::deaths(None, &[], &failing)));
     assert!(held(&outcome::deaths(None, &died, &failing)));
-    assert!(broken(&outcome::deaths(None, &died, &|_| false)));
+    assert!(broken(&outcome::deaths(None, &died, &|_, _| false)));
     assert!(broken(&outcome::deaths(Some("index out of bounds"), &[], &failing)), "a panic has no excuse");
 }

@@ -1,7 +1,7 @@
 //! What a run came to: caches against the store, rest, quiet, expectations, and the twin without harm.
 
 use super::{Verdict, job, objects::resource_of};
-use crate::history::{Event, Nanos, seconds};
+use crate::history::{Event, Nanos, damage::Damage, seconds};
 use crate::scenario::Expect;
 use base::{Note, note::version_digest};
 use serde_json::Value;
@@ -101,16 +101,25 @@ pub fn quiet(writes: &BTreeMap<String, u64>) -> Verdict {
 pub fn deaths(
     panic: Option<&str>,
     deaths: &[(Nanos, String, String)],
-    excused: &dyn Fn(&str) -> bool,
+    excused: &dyn Fn(&str, &str) -> bool,
 ) -> Verdict {
     if let Some(panic) = panic {
         return Verdict::Broken(vec![panic.to_string()]);
     }
-    match deaths.iter().find(|(_, name, _)| !excused(name)) {
+    match deaths.iter().find(|(_, name, why)| !excused(name, why)) {
         Some((at, name, why)) => {
             Verdict::Broken(vec![format!("{name} ended by itself at {}: {why}", seconds(*at))])
         }
         None => Verdict::Held(format!("{} ends by failing disks", deaths.len())),
+    }
+}
+
+/// Files that were read though they were damaged.
+pub fn damage(damage: &Damage) -> Verdict {
+    match (&damage.served[..], damage.put_right, damage.ended_for.len()) {
+        ([], 0, 0) => Verdict::Idle,
+        ([], right, ends) => Verdict::Held(format!("{right} files put right, {ends} ends that name a file")),
+        (served, ..) => Verdict::Broken(served.to_vec()),
     }
 }
 

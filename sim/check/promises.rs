@@ -51,6 +51,11 @@ pub const PROMISES: &[Promise] = &[
     ),
     promise_of("acknowledged is on a quorum of disks", "Any completed operation is durable.", ETCD),
     promise_of(
+        "what is damaged is never served",
+        "Damage on disk is found when it is read; it is put right or the process ends, and the file is named.",
+        "this project",
+    ),
+    promise_of(
         "linearizable",
         "Every operation appears to take effect at once, between its call and its answer.",
         ETCD,

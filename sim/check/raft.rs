@@ -30,6 +30,8 @@ struct Member {
 pub struct Raft {
     voters: usize,
     members: BTreeMap<MemberId, Member>,
+    /// What stood on disks that a harm took away: there it was when it was acknowledged.
+    lost: Vec<(MemberId, Member)>,
     leaders: BTreeMap<Term, MemberId>,
     /// Members that came back, after a term had its leader, without knowing of that term: their votes for it, if
     /// they gave any, were not on disk.
@@ -57,6 +59,7 @@ impl Raft {
         Raft {
             voters,
             members: BTreeMap::new(),
+            lost: vec![],
             leaders: BTreeMap::new(),
             forgetful: BTreeMap::new(),
             entries: BTreeMap::new(),
@@ -96,6 +99,12 @@ impl Raft {
             evidence.insert(0, format!("at {}", seconds(at)));
             self.first = Some(Breach { promise, evidence });
         }
+    }
+
+    /// A harm took a member's disk away, or an operator did, after damage.
+    pub fn lost_disk(&mut self, id: MemberId) {
+        let known = self.members.remove(&id).unwrap_or_default();
+        self.lost.push((id, known));
     }
 
     fn member(&mut self, member: MemberId) -> &mut Member {
@@ -296,7 +305,9 @@ impl Raft {
         let same = |member: &&Member| {
             member.snapshot >= index.0 || entry.is_none() || member.log.get(&index.0).copied() == entry
         };
-        let holders = self.members.values().filter(on_disk).filter(same).count();
+        let disks = self.members.iter().chain(self.lost.iter().map(|(id, disk)| (id, disk)));
+        let holders = disks.filter(|(_, disk)| on_disk(disk) && same(disk)).map(|(id, _)| id);
+        let holders = holders.collect::<BTreeSet<_>>().len();
         if holders * 2 <= self.voters {
             let text = format!(
                 "{id} acknowledged entry {}, which is on the disks of {holders} of {} members",
@@ -404,5 +415,22 @@ mod tests {
         let lost = Note::MemberStarted { member: B, term: Term(2), last: Index(1), applied: Index(0) };
         let again = [lost, Note::Acknowledged { member: A, index: Index(2) }];
         assert_eq!(with(&again), Some(DURABLE));
+    }
+
+    /// What stood on a disk before a harm took it counts for what is acknowledged later; nothing else does.
+    #[test]
+    fn a_disk_that_is_taken_away_held_what_it_held() {
+        let acknowledged = |index| Note::Acknowledged { member: A, index: Index(index) };
+        let back = Note::MemberStarted { member: B, term: Term(3), last: Index(0), applied: Index(0) };
+        let judge = |index| {
+            let mut raft = Raft::new(3);
+            right().iter().for_each(|note| raft.see(0, note));
+            [appended(A, 3, &[(1, 12)]), synced(A, 1, 3)].iter().for_each(|note| raft.see(1, note));
+            raft.lost_disk(B);
+            [back.clone(), acknowledged(index)].iter().for_each(|note| raft.see(2, note));
+            raft.first.map(|breach| breach.promise)
+        };
+        assert_eq!(judge(2), None);
+        assert_eq!(judge(3), Some(DURABLE));
     }
 }

@@ -1,6 +1,6 @@
 //! Right histories are accepted; planted violations are flagged; and the O(n) check agrees with the search.
 
-use super::{Verdict, lease, linear::judge, sample::right, watch};
+use super::{Verdict, lease, linear::judge, outcome, sample::right, watch};
 use crate::history::*;
 use crate::model::search::explains;
 use base::Note;
@@ -200,4 +200,17 @@ fn a_lease_that_ends_early_and_one_that_never_ends_are_flagged() {
     let denied = [answered(Request::Grant { ttl: 5 }, 1, 5), answered(Request::KeepAlive { lease: 7 }, 4, 0)];
     forgotten.operations = denied.to_vec();
     assert!(broken(&lease::not_before(&forgotten)), "a lease that was granted is not gone before it ended");
+}
+
+#[test]
+fn damage_that_was_read_must_have_been_named() {
+    let mut damage = damage::Damage::default();
+    assert_eq!(outcome::damage(&damage), Verdict::Idle);
+    damage.ended_for.push(("member-1".into(), "/member/1.wal".into()));
+    assert!(held(&outcome::damage(&damage)));
+    assert!(damage.excuses("member-1", "/member/1.wal is damaged at byte 40"));
+    assert!(!damage.excuses("member-2", "/member/1.wal is damaged at byte 40"));
+    assert!(!damage.excuses("member-1", "cannot sync /member/2.wal"));
+    damage.served.push("member-1 started from /member/2.wal, which is damaged".into());
+    assert!(broken(&outcome::damage(&damage)));
 }

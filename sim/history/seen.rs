@@ -2,7 +2,7 @@
 //! know who leads, and the runner. One thread; never locked across an await.
 
 use super::*;
-use super::{trap::Trap, work::Work};
+use super::{damage::Damage, trap::Trap, work::Work};
 use crate::{check::raft::Raft, run::order::Choice, scenario::Role};
 use base::{MemberId, Note, Term};
 use std::{
@@ -30,6 +30,8 @@ pub struct State {
     pub times: BTreeMap<i64, Nanos>,
     /// Processes that ended by themselves: when, who, why.
     pub deaths: Vec<(Nanos, String, String)>,
+    /// What became of damage that was read.
+    pub damage: Damage,
     /// Where a panic happened, and what it said.
     pub panic: Option<String>,
     pub harms: Vec<Effect>,
@@ -74,6 +76,7 @@ impl Seen {
             observed: 0,
             times: BTreeMap::new(),
             deaths: vec![],
+            damage: Damage::default(),
             panic: None,
             harms: vec![],
             traps: vec![],
@@ -95,6 +98,7 @@ impl Seen {
         let mut state = self.lock();
         state.raft.see(at, &note);
         state.work.see(at, process, &note);
+        state.damage.see(process, &note);
         if let Some(all) = state.all_notes.as_mut().filter(|_| !matches!(note, Note::Write { .. })) {
             // a note is told right after it went into the record
             all.push((world::record::events() - 1, note.clone()));
@@ -184,6 +188,13 @@ impl Seen {
             _ => 0,
         };
         state.observed = state.observed.max(passed);
+    }
+
+    /// A member has another disk from now on, an empty one.
+    pub fn lost_disk(&self, process: &str) {
+        if let Some(number) = process.strip_prefix("member-").and_then(|number| number.parse().ok()) {
+            self.lock().raft.lost_disk(MemberId(number));
+        }
     }
 
     pub fn leader(&self) -> Option<String> {

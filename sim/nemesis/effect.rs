@@ -44,6 +44,10 @@ impl Meter {
             (full, "writes refused"),
             (stalled, "operations waited"),
             (slowed, "ms added"),
+            (self.since(|c| c.bits_flipped), "bits flipped"),
+            (self.since(|c| c.writes_short), "writes short"),
+            (self.since(|c| c.writes_misdirected), "writes misdirected"),
+            (self.since(|c| c.wiped_files), "files lost"),
         ];
         let said = said.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
         said.collect::<Vec<_>>().join(", ")

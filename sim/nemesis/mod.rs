@@ -2,20 +2,20 @@
 //! did, so that a run in which nothing was harmed is known to be vacuous.
 
 pub mod claims;
+mod disks;
 mod effect;
 mod processes;
 mod views;
 
 use crate::history::seen::{Effect, Seen};
 use crate::plan::{Aim, Blow, Plan, PlannedHarm};
-use crate::scenario::{DiskHarm, DiskOp, Role, Way, units::say_time};
+use crate::scenario::{DiskHarm, Role, Way, units::say_time};
 use claims::{Claims, Link};
 use effect::Meter;
 use std::{sync::Arc, time::Duration};
 use world::{Death, Profile, clock, cpu, disk_harm, net, process};
 
-/// Carries out a plan's harms. What becomes of two that overlap is told by [`claims`]; of two of one disk, the first
-/// end is the end for both.
+/// Carries out a plan's harms. What becomes of two that overlap is told by [`claims`]; harms of disks are counted too.
 #[derive(Clone)]
 pub struct Nemesis {
     seen: Seen,
@@ -23,6 +23,7 @@ pub struct Nemesis {
     claims: Claims,
     /// Of the plan.
     knobs: base::Knobs,
+    disks: disks::Disks,
     profile: Profile,
     /// When all harm ends, in microseconds.
     heal: u64,
@@ -54,6 +55,7 @@ impl Nemesis {
             processes: Arc::new(processes),
             claims: Claims::default(),
             knobs: plan.knobs(),
+            disks: disks::Disks::default(),
             profile: profile(plan),
             heal: plan.heal,
         };
@@ -85,6 +87,7 @@ impl Nemesis {
         self.claims.forget();
         net().heal_all();
         self.seen.lock().traps.clear();
+        self.disks.heal_all();
         for name in self.processes.iter() {
             process::resume(name);
             clock::heal(name);
@@ -253,33 +256,6 @@ impl Nemesis {
         self.claims.unskew(&moved, claim);
         effect::clocks(moved.len(), shift)
     }
-
-    async fn disk(&self, hit: &[String], harm: &DiskHarm, until_us: u64, meter: &Meter) -> String {
-        for disk in hit.iter().filter_map(|name| disk_harm::control(name)) {
-            match harm {
-                DiskHarm::Fail(op) => disk.fail(op_of(*op), 0.2),
-                DiskHarm::Stall => disk.stall(us(until_us).saturating_sub(process::elapsed())),
-                DiskHarm::Full => disk.capacity(Some(disk.used() + 512)),
-                DiskHarm::Slow(range) => {
-                    let (low, high) = range.bounds();
-                    disk.slow(Some(us(low as u64)..us(high as u64 + 1)));
-                }
-            }
-        }
-        until(until_us).await;
-        for disk in hit.iter().filter_map(|name| disk_harm::control(name)) {
-            disk.heal();
-        }
-        meter.disks()
-    }
-}
-
-fn op_of(op: DiskOp) -> disk_harm::Op {
-    match op {
-        DiskOp::Read => disk_harm::Op::Read,
-        DiskOp::Write => disk_harm::Op::Write,
-        DiskOp::Sync => disk_harm::Op::Sync,
-    }
 }
 
 fn profile(plan: &Plan) -> Profile {
@@ -326,5 +302,9 @@ fn say(blow: &Blow) -> String {
         Blow::Disk(DiskHarm::Stall) => "disk stands still at".into(),
         Blow::Disk(DiskHarm::Full) => "disk full at".into(),
         Blow::Disk(DiskHarm::Slow(_)) => "slow disk at".into(),
+        Blow::Disk(DiskHarm::Rot) => "bit rot at".into(),
+        Blow::Disk(DiskHarm::Short) => "writes land in part at".into(),
+        Blow::Disk(DiskHarm::Misdirected) => "writes land elsewhere at".into(),
+        Blow::Disk(DiskHarm::Wipe) => "loss of the disk of".into(),
     }
 }

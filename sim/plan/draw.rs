@@ -1,7 +1,7 @@
 //! From a scenario and a seed to a plan. Each thing is drawn from a stream of its own name, so that taking one
 //! away moves no other.
 
-use super::*;
+use super::{atlas::Atlas, *};
 use crate::scenario::{self, Amount, Deed, Draw, Harm, HarmKind, Repeated, Scenario, Target};
 use base::stream::{Stream, stream};
 use rand::{Rng, seq::SliceRandom};
@@ -43,11 +43,13 @@ pub fn plan(scenario: &Scenario, seed: u64) -> Plan {
         heal: scenario.heal,
         settle: scenario.settle,
         expect: scenario.expect.clone(),
+        unavailable: scenario.unavailable,
         check: scenario.check.clone(),
     };
-    timeline(scenario, &mut plan);
+    let atlas = Atlas::of(scenario, &plan.cluster, seed);
+    timeline(scenario, &atlas, &mut plan);
     for (n, repeated) in scenario.harm.iter().enumerate() {
-        repeat(repeated, &mut plan, &mut stream(seed, &format!("harm {n}")));
+        repeat(repeated, &atlas, &mut plan, &mut stream(seed, &format!("harm {n}")));
     }
     for (n, load) in scenario.load.iter().enumerate() {
         let mut stream = stream(seed, &format!("load {n}"));
@@ -77,28 +79,28 @@ fn deliveries(written: &scenario::Deliveries, counts: &Counts) -> Option<Deliver
     counts.has(&to).then_some(Deliveries { to, from: written.from, of, order, most: written.most })
 }
 
-fn timeline(scenario: &Scenario, plan: &mut Plan) {
+fn timeline(scenario: &Scenario, atlas: &Atlas, plan: &mut Plan) {
     for (n, timed) in scenario.timeline.iter().enumerate() {
         let mut stream = stream(plan.seed, &format!("timeline {n}"));
         let at = timed.at.draw(&mut stream) as u64;
         match &timed.what {
             Deed::Kube(deed) => plan.deeds.push(PlannedDeed { at, deed: deed.clone() }),
             Deed::Harm(harm) => {
-                let struck = strikes(harm, at, timed.line, plan, &mut stream).into_iter();
+                let struck = strikes(harm, (at, timed.line), atlas, plan, &mut stream).into_iter();
                 plan.harms.extend(struck.map(|harm| PlannedHarm { required: true, ..harm }));
             }
         }
     }
 }
 
-fn repeat(repeated: &Repeated, plan: &mut Plan, stream: &mut Stream) {
+fn repeat(repeated: &Repeated, atlas: &Atlas, plan: &mut Plan, stream: &mut Stream) {
     if stream.gen_range(0..1_000_000) >= repeated.chance {
         return;
     }
     let last = plan.heal.saturating_sub(500_000);
     let Some(every) = &repeated.every else {
         let at = stream.gen_range(START.min(last)..=last);
-        plan.harms.extend(strikes(&repeated.harm, at, repeated.line, plan, stream));
+        plan.harms.extend(strikes(&repeated.harm, (at, repeated.line), atlas, plan, stream));
         return;
     };
     let mut at = START;
@@ -107,13 +109,19 @@ fn repeat(repeated: &Repeated, plan: &mut Plan, stream: &mut Stream) {
         if at >= last {
             return;
         }
-        plan.harms.extend(strikes(&repeated.harm, at, repeated.line, plan, stream));
+        plan.harms.extend(strikes(&repeated.harm, (at, repeated.line), atlas, plan, stream));
     }
 }
 
 /// One harm to all targets, or one to each after the other.
-fn strikes(harm: &Harm, at: u64, line: u64, plan: &Plan, stream: &mut Stream) -> Vec<PlannedHarm> {
-    let Some(whole) = strike(harm, at, line, plan, stream) else { return vec![] };
+fn strikes(
+    harm: &Harm,
+    place: (u64, u64),
+    atlas: &Atlas,
+    plan: &Plan,
+    stream: &mut Stream,
+) -> Vec<PlannedHarm> {
+    let Some(whole) = strike(harm, place, atlas, plan, stream) else { return vec![] };
     let Some(pace) = &harm.rolling else { return vec![whole] };
     let pace = pace.draw(stream) as u64;
     let each = whole.of.iter().zip(0..).map(|(aim, n)| {
@@ -123,9 +131,16 @@ fn strikes(harm: &Harm, at: u64, line: u64, plan: &Plan, stream: &mut Stream) ->
     each.filter(|harm| harm.at < plan.heal).collect()
 }
 
-fn strike(harm: &Harm, at: u64, line: u64, plan: &Plan, stream: &mut Stream) -> Option<PlannedHarm> {
+fn strike(
+    harm: &Harm,
+    (at, line): (u64, u64),
+    atlas: &Atlas,
+    plan: &Plan,
+    stream: &mut Stream,
+) -> Option<PlannedHarm> {
     let mut of: Vec<Aim> = harm.of.iter().flat_map(|target| aims(target, &plan.cluster, stream)).collect();
     of.dedup();
+    let of = atlas.within(harm, of);
     if of.is_empty() {
         return None;
     }

@@ -1,6 +1,7 @@
 //! A plan: every load and every harm of a run, drawn and timed before it begins. It is a file that can be saved,
 //! edited and run again; nothing is invented during a run. Times are microseconds from the start.
 
+mod atlas;
 mod draw;
 mod loads;
 mod vary;
@@ -42,6 +43,9 @@ pub struct Plan {
     pub heal: u64,
     pub settle: u64,
     pub expect: Vec<Expect>,
+    /// Safety alone is judged.
+    #[serde(default)]
+    pub unavailable: bool,
     pub check: Vec<String>,
 }
 

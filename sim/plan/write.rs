@@ -18,7 +18,10 @@ pub fn scenario(plan: &Plan, comments: &[String]) -> String {
     out.extend(clients(plan));
     out.push(format!("heal: {}", time(plan.heal)));
     out.push(format!("settle: {}", time(plan.settle)));
-    out.extend(section("expect", plan.expect.iter().map(expect)));
+    match plan.unavailable {
+        true => out.push("expect: unavailable".into()),
+        false => out.extend(section("expect", plan.expect.iter().map(expect))),
+    }
     if !plan.check.is_empty() {
         let names: Vec<String> = plan.check.iter().map(|name| text(name)).collect();
         out.push(format!("check: [ {} ]", names.join(", ")));
@@ -153,6 +156,10 @@ fn disk(harm: &DiskHarm) -> String {
     match harm {
         DiskHarm::Full => "full: true".into(),
         DiskHarm::Stall => "stall: true".into(),
+        DiskHarm::Rot => "rot: true".into(),
+        DiskHarm::Short => "short: true".into(),
+        DiskHarm::Misdirected => "misdirected: true".into(),
+        DiskHarm::Wipe => "wipe: true".into(),
         DiskHarm::Fail(DiskOp::Read) => "fail: read".into(),
         DiskHarm::Fail(DiskOp::Write) => "fail: write".into(),
         DiskHarm::Fail(DiskOp::Sync) => "fail: sync".into(),

@@ -1,7 +1,7 @@
 //! The processes of a plan: their names, addresses and beginnings, and who starts them again when they end by
 //! themselves.
 
-use crate::history::seen::Seen;
+use crate::history::seen::{Effect, Seen};
 use crate::nemesis::{Nemesis, now};
 use crate::plan::Plan;
 use crate::scenario::{Process, Role};
@@ -11,7 +11,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
-use world::{World, process};
+use world::{World, disk_harm, process};
 
 pub const CLUSTER_ID: u64 = 0x7a4e;
 const CLIENT: u16 = 2379;
@@ -57,7 +57,8 @@ pub fn boot(world: &World, plan: &Plan, nemesis: &Nemesis) {
     for process in plan.cluster.processes(Role::Member) {
         let (config, nemesis) = (member(plan, process), nemesis.clone());
         world.create(&process.to_string(), ip(process.role, process.number), move || {
-            let config = member::Config { knobs: nemesis.knobs(&process.to_string()), ..config.clone() };
+            let (knobs, founding) = (nemesis.knobs(&process.to_string()), !was_replaced(&config.name));
+            let config = member::Config { knobs, founding, ..config.clone() };
             async move { member::run(config).await.map_err(|error| error.to_string()) }
         });
     }
@@ -123,6 +124,7 @@ fn member(plan: &Plan, process: Process) -> member::Config {
         id: MemberId(process.number),
         name: process.to_string(),
         cluster_id: CLUSTER_ID,
+        founding: true,
         data_dir: "/member".into(),
         client_listen: own.client,
         peer_listen: own.peer,
@@ -139,6 +141,7 @@ pub async fn supervise(plan: Plan, nemesis: Nemesis, seen: Seen) {
         .flat_map(|role| plan.cluster.processes(*role))
         .map(|process| process.to_string())
         .collect();
+    let mut operator = Operator::default();
     loop {
         rt::sleep(Duration::from_millis(500)).await;
         for name in &names {
@@ -149,9 +152,44 @@ pub async fn supervise(plan: Plan, nemesis: Nemesis, seen: Seen) {
             if let Some(exit) = status.exit {
                 base::reached!("tank: a process ended by itself and is started again");
                 let why = exit.err().unwrap_or_else(|| "it ended as if it were done".into());
+                operator.hears(name, &why, &seen);
                 seen.lock().deaths.push((now(), name.clone(), why));
             }
             process::restart(name);
         }
     }
+}
+
+/// Does for a member that ends for its damaged disk what the error says: gives it an empty folder.
+#[derive(Default)]
+struct Operator {
+    /// How often each has said so.
+    heard: BTreeMap<String, u32>,
+}
+
+impl Operator {
+    /// Acts on what it has heard twice. The process is down.
+    fn hears(&mut self, name: &str, why: &str, seen: &Seen) {
+        if !seen.lock().damage.ended(name, why) {
+            return;
+        }
+        let heard = self.heard.entry(name.to_string()).or_insert(0);
+        *heard += 1;
+        if *heard > 1
+            && let Some(disk) = disk_harm::control(name)
+        {
+            *heard = 0;
+            let files = disk.files().len();
+            disk.wipe();
+            seen.lost_disk(name);
+            let (at, what) = (now(), format!("an empty disk, after damage, for {name}"));
+            let (of, did) = (vec![name.to_string()], format!("{files} files lost"));
+            seen.lock().harms.push(Effect { at, until: at, of, line: 0, required: false, what, did });
+        }
+    }
+}
+
+/// Whether a process has another disk than it began with. Who gives it one also leaves out that the cluster is new.
+fn was_replaced(name: &str) -> bool {
+    disk_harm::control(name).is_some_and(|disk| disk.counters().wipes > 0)
 }

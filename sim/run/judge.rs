@@ -25,11 +25,12 @@ pub fn judge(
     let mut verdicts: BTreeMap<&str, Verdict> = BTreeMap::new();
     steps(state, &mut verdicts);
     verdicts.insert("no process dies by itself", deaths(plan, state));
+    verdicts.insert("what is damaged is never served", outcome::damage(&state.damage));
     if state.panic.is_none() {
         histories(plan, state, end, &mut verdicts);
     }
     let cut_short = state.raft.first.is_some() || state.panic.is_some();
-    if !cut_short {
+    if !cut_short && !plan.unavailable {
         ends(plan, state, end, reached, twin, &mut verdicts);
     }
     let wanted = |name: &str| plan.check.is_empty() || plan.check.iter().any(|check| check == name);
@@ -73,7 +74,7 @@ fn deaths(plan: &Plan, state: &State) -> Verdict {
         }
     }
     let anyone = failing.iter().any(|name| name.starts_with("the "));
-    let excused = |name: &str| anyone || failing.contains(name);
+    let excused = |name: &str, why: &str| anyone || failing.contains(name) || state.damage.excuses(name, why);
     outcome::deaths(state.panic.as_deref(), &state.deaths, &excused)
 }
 
@@ -209,7 +210,10 @@ pub fn vacuous(plan: &Plan, state: &State, findings: &[Finding]) -> Vec<String> 
     if !plan.harms.is_empty() && did.is_empty() && vacuous.is_empty() {
         vacuous.push("no harm touched anything".into());
     }
-    if !plan.kv.is_empty() && !state.history.operations.iter().any(|op| op.done().is_some()) {
+    if !plan.kv.is_empty()
+        && !plan.unavailable
+        && !state.history.operations.iter().any(|op| op.done().is_some())
+    {
         vacuous.push("no operation of the load was done".into());
     }
     vacuous

@@ -190,6 +190,11 @@ async fn course(world: &World, plan: &Plan, seen: &Seen) -> End {
     nemesis.heal_all();
     seen.lock().phase = "settle";
     let healed = now();
+    if plan.unavailable {
+        pass(seen, plan.heal + plan.settle).await;
+        end.ended = now();
+        return end;
+    }
     let stores = cluster::stores(plan);
     let judge = settle::Judge::new(plan, seen, &stores);
     let (plan_there, seen_there) = (plan.clone(), seen.clone());

@@ -8,11 +8,13 @@
 //! | `loads` | who asks how often, for what, how patiently |
 //! | `processes` | other knobs, other machines, slow CPUs |
 //! | `clients` | clients written out, operation by operation |
+//! | `disks` | how a disk may be harmed, and how much a cluster survives |
 //! | `words` | the nearest valid word |
 //! | `read` | file to [`Scenario`], or one mistake |
 //! | `schema` | the grammar as JSON schema, for editors |
 
 pub mod clients;
+pub mod disks;
 pub mod loads;
 mod processes;
 pub mod read;
@@ -48,6 +50,8 @@ pub struct Scenario {
     /// How long the system may take to converge after that.
     pub settle: u64,
     pub expect: Vec<Expect>,
+    /// More is harmed than can be made good: safety alone is judged.
+    pub unavailable: bool,
     /// Empty: all.
     pub check: Vec<String>,
 }
@@ -201,9 +205,27 @@ pub enum DiskHarm {
     Stall,
     /// Each sync takes this much longer.
     Slow(Draw),
+    /// A bit of a file that nobody writes to flips.
+    Rot,
+    /// Writes that said they succeeded land in part only.
+    Short,
+    /// Writes that said they succeeded land at another place.
+    Misdirected,
+    /// The machine loses power, and comes back with an empty disk.
+    Wipe,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+impl DiskHarm {
+    /// Whether it takes away, unseen or for good, what had been written and synced.
+    pub fn destroys(&self) -> bool {
+        match self {
+            DiskHarm::Rot | DiskHarm::Short | DiskHarm::Misdirected | DiskHarm::Wipe => true,
+            DiskHarm::Fail(_) | DiskHarm::Full | DiskHarm::Stall | DiskHarm::Slow(_) => false,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DiskOp {
     Read,
     Write,

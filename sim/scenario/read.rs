@@ -92,11 +92,13 @@ pub fn scenario(text: &str, include: &dyn Fn(&str) -> Result<String, String>) ->
         harm: each(top.get("harm"), repeated)?,
         heal,
         settle: optional("settle", 60_000_000)?,
-        expect: each(top.get("expect"), expect)?,
+        expect: each(top.get("expect").filter(|node| !node.is_word("unavailable")), expect)?,
+        unavailable: top.get("expect").is_some_and(|node| node.is_word("unavailable")),
         check: checks(top.get("check"))?,
     };
     apart(&scenario, &document)?;
     possible(&scenario, &document)?;
+    disks::survivable(&scenario, &document)?;
     answered(&scenario, &document)?;
     Ok(scenario)
 }
@@ -293,7 +295,7 @@ fn harm(table: &Table<'_>) -> Result<Harm, Mistake> {
         }
         "hold" => (HarmKind::Hold { from: from(table)? }, targets(node)?),
         "lag" => (HarmKind::Lag { by: time(table.need("by")?)? }, only(node, &[Role::ApiServer])?),
-        _ => (HarmKind::Disk(disk(node)?), of?),
+        _ => (HarmKind::Disk(disks::disk(node)?), of?),
     };
     belonging(table, word)?;
     let draw = |key: &str| table.get(key).map(time).transpose();
@@ -363,33 +365,6 @@ fn clock(node: &Node) -> Result<HarmKind, Mistake> {
             Err(Mistake::new(table.place, "a clock is either skewed or stepped", "`skew: ±2s` or `step: 5s`"))
         }
     }
-}
-
-fn disk(node: &Node) -> Result<DiskHarm, Mistake> {
-    let table = node.table("disk", &["fail", "full", "stall", "slow"])?;
-    if let Some(slow) = table.get("slow") {
-        return Ok(DiskHarm::Slow(time(slow)?));
-    }
-    if table.get("full").is_some() {
-        return Ok(DiskHarm::Full);
-    }
-    if table.get("stall").is_some() {
-        return Ok(DiskHarm::Stall);
-    }
-    let fail = table.need("fail")?;
-    Ok(DiskHarm::Fail(match fail.word("read, write or sync")? {
-        "read" => DiskOp::Read,
-        "write" => DiskOp::Write,
-        "sync" => DiskOp::Sync,
-        word => {
-            return Err(Mistake::word(
-                fail.place,
-                "an operation of a disk",
-                word,
-                &["read", "write", "sync"],
-            ));
-        }
-    }))
 }
 
 fn deliveries(node: &Node) -> Result<Deliveries, Mistake> {
@@ -542,7 +517,7 @@ fn reachable(scenario: &Scenario, document: &Node, target: &Target, line: u64) -
     Err(Mistake::new(place, message, expected))
 }
 
-fn column_of(document: &Node, line: u64) -> u64 {
+pub(super) fn column_of(document: &Node, line: u64) -> u64 {
     let mut todo = vec![document];
     while let Some(node) = todo.pop() {
         if node.place.line == line {
@@ -630,6 +605,15 @@ check: all
                 "name: x\ntimeline:\n  - { at: 2s, replace: one, for: 2s }\n",
                 "name: x\ntimeline:\n  - { at: 2s, cpu: { slow: 10x }, of: one }\n",
                 "name: x\ntimeline:\n  - { at: 2s, cpu: { slow: 0s }, of: one }\n",
+                "name: x\ntimeline:\n  - { at: 2s, disk: { wipe: true }, for: 2s }\n",
+                "name: x\ntimeline:\n  - { at: 2s, disk: { rot: true }, of: leader }\n",
+                "name: x\ntimeline:\n  - { at: 2s, disk: { wipe: true }, of: member-1 }\n  - { at: 4s, disk: { rot: true }, of: member-2 }\n",
+                "name: x\ncluster: { members: 5 }\nharm:\n  - { disk: { short: true }, of: minority, every: 2s }\n",
+                "name: x\ncluster: { members: 1 }\nharm:\n  - { disk: { wipe: true }, of: one, every: 2s }\n",
+                "name: x\ncluster: { apiservers: 1 }\ntimeline:\n  - { at: 2s, disk: { rot: true }, of: one apiserver }\n",
+                "name: x\ntimeline:\n  - { at: 2s, disk: { rot: true, full: true }, of: one }\n",
+                "name: x\ntimeline:\n  - { at: 2s, disk: { rott: true }, of: one }\n",
+                "name: x\ntimeline:\n  - { at: 2s, disk: { wipe: 2s }, of: one }\n",
                 "name: x\nload:\n  - { kube: { clients: 1 } }\n",
                 "name: x\nknobs: { snapshotEvry: 5 }\n",
                 "name: x\nheal: soon\n",

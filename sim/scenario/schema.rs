@@ -1,6 +1,6 @@
 //! The grammar as JSON schema, so that editors complete and check scenario files.
 
-use super::{KUBE_OPS, KV_OPS, clients, read};
+use super::{KUBE_OPS, KV_OPS, clients, disks, read};
 use serde_json::{Value, json};
 
 /// The schema as text.
@@ -29,7 +29,8 @@ fn root() -> Value {
             "harm": { "type": "array", "items": table(harm(true), &[]) },
             "heal": { "$ref": "#/$defs/time", "description": "When all harm and load end." },
             "settle": { "$ref": "#/$defs/time", "description": "How long converging may take after that." },
-            "expect": { "type": "array", "items": expect() },
+            "expect": { "oneOf": [ { "const": "unavailable", "description": "Safety alone is judged." },
+                { "type": "array", "items": expect() } ] },
             "check": { "oneOf": [ { "const": "all" }, { "type": "array", "items": { "enum": checks } } ] },
         }),
         &["name"],
@@ -88,7 +89,7 @@ fn harm(repeated: bool) -> Value {
         "direction": { "enum": ["in", "out", "both"] },
         "network": network(),
         "clock": table(json!({ "skew": of("shift"), "step": of("shift") }), &[]),
-        "disk": table(json!({ "fail": { "enum": ["read", "write", "sync"] }, "full": true, "stall": true, "slow": of("time") }), &[]),
+        "disk": disk(),
         "midway": of("target"), "after": of("count"), "lag": of("target"), "by": of("time"),
         "of": of("target"), "for": of("time"), "upon-election": of("time"),
     });
@@ -97,6 +98,18 @@ fn harm(repeated: bool) -> Value {
         harm["chance"] = of("percent");
     }
     harm
+}
+
+fn disk() -> Value {
+    let way = |word: &str| match word {
+        "slow" => of("time"),
+        "fail" => json!({ "enum": disks::OPERATIONS }),
+        _ => json!({ "const": true }),
+    };
+    let ways = disks::WAYS.iter().map(|word| (word.to_string(), way(word)));
+    let mut disk = table(ways.collect::<serde_json::Map<_, _>>().into(), &[]);
+    (disk["minProperties"], disk["maxProperties"]) = (1.into(), 1.into());
+    disk
 }
 
 fn timeline() -> Value {

@@ -2,7 +2,7 @@
 
 use super::{Size, Work, operations::Of};
 use crate::plan::{Blow, Plan, PlannedHarm};
-use crate::scenario::{Role, Way};
+use crate::scenario::{Role, Way, disks};
 use std::collections::BTreeMap;
 
 pub fn all(work: &mut Work<'_>) {
@@ -153,7 +153,10 @@ fn of_size(plan: &Plan, role: Role, count: u64) -> Plan {
             from.retain(|aim| cluster.has(aim));
         }
     }
-    plan.harms.retain(|harm| !harm.hits_nobody());
+    let survivable = plan.unavailable || disks::most_lost(plan.cluster.members) > 0;
+    let too_much =
+        |harm: &PlannedHarm| matches!(&harm.blow, Blow::Disk(disk) if disk.destroys() && !survivable);
+    plan.harms.retain(|harm| !harm.hits_nobody() && !too_much(harm));
     plan
 }
 

@@ -100,6 +100,7 @@ fn say(note: &Note, known: &mut Known) {
             set(&format!("queue {queue}"), format!("{key} {how}, {waiting} more"));
         }
         Note::Said { text } => set("said", text.clone()),
+        Note::Repaired { what, .. } => set("repaired", what.clone()),
     }
 }
 

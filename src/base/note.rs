@@ -46,6 +46,8 @@ pub enum Note {
     Evicting { node: String, silent: u64, nodes: u64 },
     /// A process says something for the record that no check reads.
     Said { text: String },
+    /// A member that starts found its disk out of order, and put it right: which file, and what was wrong with it.
+    Repaired { member: MemberId, what: String },
 }
 
 /// What one object adds to the hash of a [`Note::Cache`]. The hash is the exclusive or of these over all objects:

@@ -40,6 +40,10 @@ pub struct MemberFlags {
     /// Names the cluster; members of another cluster are not listened to.
     #[arg(long, default_value_t = 1)]
     cluster_id: u64,
+    /// The cluster is being founded: an empty data folder is that of a new member. To be left out once it is: then an
+    /// empty folder is that of a member which lost its data, and which asks all others before it takes part again.
+    #[arg(long)]
+    new_cluster: bool,
 }
 
 #[derive(Args)]
@@ -116,6 +120,7 @@ fn member_config(flags: MemberFlags) -> Result<member::Config, Error> {
         id,
         name: me.name.clone(),
         cluster_id: flags.cluster_id,
+        founding: flags.new_cluster,
         data_dir: flags.data_dir,
         client_listen: me.client,
         peer_listen: me.peer,

@@ -69,9 +69,13 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
             let _ = failed.send(format!("{name}: {why}")).await;
         })
     };
+    let founding = !rt::fs::exists(&data_dir.join(FOUNDED)).await?;
+    if founding {
+        rt::spawn(note_founded(data_dir.clone(), flags.members));
+    }
     let mut running = vec![];
     for member in 1..=flags.members {
-        let config = member_config(&flags, &data_dir, member);
+        let config = member_config(&flags, &data_dir, member, founding);
         running.push(start(config.name.clone(), rt::spawn(async move { Ok(member::run(config).await?) })));
     }
     let mut others = vec![apiserver(&flags), manager(&flags), scheduler(&flags)];
@@ -92,7 +96,7 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
 
 type Role = (String, rt::JoinHandle<Result<(), Error>>);
 
-fn member_config(flags: &Flags, data_dir: &Path, member: u16) -> member::Config {
+fn member_config(flags: &Flags, data_dir: &Path, member: u16, founding: bool) -> member::Config {
     let address = |id: u16| {
         let (peer, client) = (flags.peer_of(id), flags.client_of(id));
         (MemberId(id.into()), member::MemberAddr { name: format!("member-{id}"), peer, client })
@@ -102,6 +106,7 @@ fn member_config(flags: &Flags, data_dir: &Path, member: u16) -> member::Config 
         id: MemberId(member.into()),
         name: format!("member-{member}"),
         cluster_id: 1,
+        founding,
         data_dir: data_dir.join(format!("member-{member}")),
         client_listen: flags.client_of(member),
         peer_listen: flags.peer_of(member),
@@ -141,6 +146,26 @@ fn kubelet(flags: &Flags, data_dir: &Path, node: u16) -> Role {
         knobs: Knobs::default(),
     };
     (name, rt::spawn(async move { Ok(kubelet::run(config).await?) }))
+}
+
+/// Stands in the data folder once every member has begun its log. From then on, a member without one has lost it.
+const FOUNDED: &str = "founded";
+
+async fn note_founded(data_dir: PathBuf, members: u16) {
+    for member in 1..=members {
+        let folder = data_dir.join(format!("member-{member}"));
+        let begun = |names: &Vec<String>| names.iter().any(|name| name.ends_with(".wal"));
+        while !rt::fs::read_dir(&folder).await.as_ref().is_ok_and(begun) {
+            rt::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    let noted = async {
+        rt::fs::File::create(&data_dir.join(FOUNDED)).await?.sync().await?;
+        rt::fs::sync_dir(&data_dir).await
+    };
+    if let Err(error) = noted.await {
+        eprintln!("cannot note in {} that the cluster is founded: {error}", data_dir.display());
+    }
 }
 
 async fn write_kubeconfig(data_dir: &Path, apiserver: SocketAddr) -> Result<PathBuf, Error> {

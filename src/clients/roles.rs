@@ -21,7 +21,8 @@ impl Roles {
     fn member(&self) -> Process {
         let (peer, client, data) = (self.first, self.first + 1, self.folder.0.join("member"));
         let data = data.display();
-        self.start(&format!("member --id 1 --data-dir {data} --member 1=127.0.0.1:{peer}/127.0.0.1:{client}"))
+        let address = format!("1=127.0.0.1:{peer}/127.0.0.1:{client}");
+        self.start(&format!("member --new-cluster --id 1 --data-dir {data} --member {address}"))
     }
 
     fn all(&self) -> Vec<Process> {

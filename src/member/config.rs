@@ -9,6 +9,9 @@ pub struct Config {
     pub id: MemberId,
     pub name: String,
     pub cluster_id: u64,
+    /// The cluster is being founded, and an empty data folder is that of a new member. Without this it is that of a
+    /// member which lost its disk: see [`raft::Recall`]. (etcd: initial-cluster-state.)
+    pub founding: bool,
     pub data_dir: PathBuf,
     pub client_listen: SocketAddr,
     pub peer_listen: SocketAddr,

@@ -12,6 +12,8 @@ pub struct Disk {
     queue: Vec<Persist>,
     /// Segments up to here may go.
     release: Option<Index>,
+    /// What was lost with an earlier disk is made up for: the note of it may go.
+    rejoined: bool,
     state: State,
     /// Term and last index of the log, as the disk holds them after the last sync.
     term: Term,
@@ -33,7 +35,8 @@ enum State {
 impl Disk {
     pub fn new(member: MemberId, wal: Wal, term: Term, durable: Index) -> Self {
         let state = State::Idle(Box::new(wal));
-        Self { member, queue: Vec::new(), release: None, state, term, durable, becoming: (term, durable) }
+        let becoming = (term, durable);
+        Self { member, queue: Vec::new(), release: None, rejoined: false, state, term, durable, becoming }
     }
 
     pub fn persist(&mut self, persist: Persist) {
@@ -54,9 +57,13 @@ impl Disk {
         self.release = self.release.max(Some(up_to));
     }
 
+    pub fn rejoined(&mut self) {
+        self.rejoined = true;
+    }
+
     /// Begins with what has gathered, unless something is under way.
     pub fn start(&mut self) {
-        if self.queue.is_empty() && self.release.is_none() {
+        if self.queue.is_empty() && self.release.is_none() && !self.rejoined {
             return;
         }
         let State::Idle(_) = self.state else {
@@ -71,7 +78,8 @@ impl Disk {
             let last = persist.entries.last().map_or(last, |entry| entry.index);
             self.becoming = (persist.hard.map_or(term, |hard| hard.term), last);
         }
-        self.state = State::Busy(rt::spawn(carry_out(wal, batch, self.release.take())));
+        let (release, rejoined) = (self.release.take(), std::mem::take(&mut self.rejoined));
+        self.state = State::Busy(rt::spawn(carry_out(wal, batch, release, rejoined)));
     }
 
     /// Waits for the sync under way; for ever if there is none. A failure is the member's end.
@@ -91,7 +99,12 @@ impl Disk {
 }
 
 /// Writes a batch and syncs once. The ticket of the last stands for all.
-async fn carry_out(mut wal: Box<Wal>, batch: Vec<Persist>, release: Option<Index>) -> Result<Done, Error> {
+async fn carry_out(
+    mut wal: Box<Wal>,
+    batch: Vec<Persist>,
+    release: Option<Index>,
+    rejoined: bool,
+) -> Result<Done, Error> {
     let mut last: Option<Ticket> = None;
     for persist in batch {
         if let Some(hard) = persist.hard {
@@ -112,6 +125,9 @@ async fn carry_out(mut wal: Box<Wal>, batch: Vec<Persist>, release: Option<Index
     };
     if let Some(up_to) = release {
         wal.release(up_to).await?;
+    }
+    if rejoined {
+        wal.rejoined().await?;
     }
     Ok((wal, synced))
 }
@@ -150,5 +166,6 @@ pub fn recovered(found: wal::Recovered) -> Result<raft::Recovered, Error> {
         hard: raft::HardState { term: found.hard.term, vote: found.hard.vote },
         snapshot,
         entries: found.entries.into_iter().map(entry).collect::<Result<_, Error>>()?,
+        forgot: found.forgot,
     })
 }

@@ -32,6 +32,8 @@ pub struct Core {
     peers: Peers,
     accepted: Accepted,
     last_count: u64,
+    /// What was lost with an earlier disk is not made up for yet.
+    rejoining: bool,
     /// Frames that were not for us, by their reason.
     dropped: BTreeMap<Dropped, u64>,
 }
@@ -40,6 +42,7 @@ impl Core {
     pub fn new(recovered: Recovered, peers: Peers) -> Self {
         let Recovered { node, handle, requests, disk, snapshots } = recovered;
         Self {
+            rejoining: node.rejoining(),
             handle,
             node,
             outbox: Outbox::default(),
@@ -93,6 +96,10 @@ impl Core {
         self.propose()?;
         if let Some(context) = self.reads.send(rt::now()) {
             self.step(Input::ReadIndex(context))?;
+        }
+        if self.rejoining && !self.node.rejoining() {
+            self.rejoining = false;
+            self.disk.rejoined();
         }
         self.disk.start();
         Ok(())
@@ -219,6 +226,14 @@ impl Core {
         match frame::open(self.config().cluster_id, bytes) {
             Ok(Frame::Raft(message)) => self.step(Input::Message(message)).map(drop),
             Ok(Frame::Propose { term, proposals }) => self.accept(term, proposals),
+            Ok(Frame::Recall { from, nonce }) => {
+                reached!("a member that lost its disk was told the term");
+                let (term, me) = (self.node.term(), self.node.id());
+                self.send(from, &Frame::Recalled { from: me, nonce, term });
+                Ok(())
+            }
+            // An answer that came late: this member knows where it stands.
+            Ok(Frame::Recalled { .. }) => Ok(()),
             Err(reason) => {
                 reached!("a frame was dropped that was not for this member");
                 *self.dropped.entry(reason).or_default() += 1;

@@ -2,7 +2,7 @@
 
 use crate::codec::DecodeError;
 use base::Index;
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, path::PathBuf};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -14,6 +14,11 @@ pub enum Error {
     Peers(io::Error),
     #[error(transparent)]
     Wal(#[from] wal::Error),
+    #[error(
+        "{dir} is empty, and of {members} members none can be spared: restore the folder from a copy, or found a new \
+             cluster"
+    )]
+    NotSpared { dir: PathBuf, members: usize },
     #[error("the store's snapshot at {index} cannot be read: {reason}")]
     Snapshot { index: Index, reason: String },
     #[error("the log entry at {index} cannot be read: {reason}")]

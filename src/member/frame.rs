@@ -2,7 +2,7 @@
 //! and then the body. A frame of another cluster or of another version is dropped, and counted by its reason.
 
 use crate::{codec, proposal::ProposalId};
-use base::Term;
+use base::{MemberId, Term};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,16 @@ pub enum Frame {
     Propose {
         term: Term,
         proposals: Vec<Forwarded>,
+    },
+    /// A member that lost its disk asks in which term the receiver is.
+    Recall {
+        from: MemberId,
+        nonce: u64,
+    },
+    Recalled {
+        from: MemberId,
+        nonce: u64,
+        term: Term,
     },
 }
 
@@ -72,6 +82,8 @@ pub fn describe(bytes: &[u8]) -> Option<String> {
         Frame::Propose { term, proposals } => {
             Some(format!("{} proposals for the leader of term {}", proposals.len(), term.0))
         }
+        Frame::Recall { from, .. } => Some(format!("{from} lost its disk, and asks for the term")),
+        Frame::Recalled { from, term, .. } => Some(format!("{from} is in term {}", term.0)),
     }
 }
 
@@ -80,7 +92,7 @@ mod tests {
     use super::*;
 
     fn frame() -> Frame {
-        let id = ProposalId { origin: base::MemberId(1), run: 2, count: 3 };
+        let id = ProposalId { origin: MemberId(1), run: 2, count: 3 };
         Frame::Propose { term: Term(4), proposals: vec![Forwarded { id, data: "data".into() }] }
     }
 

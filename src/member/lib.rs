@@ -8,6 +8,7 @@
 //! | `carry` | what Raft says is carried out, in one order |
 //! | `disk` | writes and syncs; one sync for all that gathered |
 //! | `recover` | from a folder to a member that stands where it stood |
+//! | `recall` | a member that lost its disk asks all others before it takes part again |
 //! | `snapshots` | the store's snapshots, made while writes go on |
 //! | `pending` | who waits for what; what surely was not done goes out again |
 //! | `proposal`, `accepted` | what an entry says; a forwarded proposal is taken up once |
@@ -25,6 +26,7 @@ mod frame;
 pub mod handle;
 mod pending;
 mod proposal;
+mod recall;
 mod recover;
 pub mod services;
 mod snapshots;
@@ -39,9 +41,18 @@ use std::convert::Infallible;
 /// Runs a member until it fails, or until it is asked to stop.
 pub async fn run(config: Config) -> Result<(), Error> {
     let (client, peer) = (config.client_listen, config.peer_listen);
-    let recovered = recover::recover(config).await?;
     let refuse = |address| move |source| Error::Listen { address, source };
-    let peers = rt::net::Peers::bind(peer).await.map_err(refuse(peer))?;
+    let (recovered, peers) = match recover::recover(config.clone()).await {
+        Err(Error::Wal(wal::Error::Lost { .. })) => {
+            let peers = rt::net::Peers::bind(peer).await.map_err(refuse(peer))?;
+            let forgot = rt::select! {
+                forgot = recall::recall(&config, &peers) => forgot?,
+                () = rt::shutdown() => return Ok(()),
+            };
+            (recover::rejoin(config, forgot).await?, peers)
+        }
+        recovered => (recovered?, rt::net::Peers::bind(peer).await.map_err(refuse(peer))?),
+    };
     let listener = rt::net::TcpListener::bind(client).await.map_err(refuse(client))?;
     let handle = recovered.handle.clone();
     let core = driver::Core::new(recovered, peers);

@@ -2,7 +2,7 @@
 //! committed is applied again as soon as the member learns that it was.
 
 use crate::{Config, Handle, Requests, disk, disk::Disk, error::Error, snapshots::Snapshots};
-use base::{Index, Note, reached};
+use base::{Index, Note, Term, reached};
 use raft::{Membership, Node};
 use store::Store;
 use wal::{Identity, Wal};
@@ -16,15 +16,33 @@ pub struct Recovered {
     pub snapshots: Snapshots,
 }
 
+/// From what the folder holds. A folder without a log is that of a new member only while the cluster is founded.
 pub async fn recover(config: Config) -> Result<Recovered, Error> {
     if !config.members.contains_key(&config.id) {
         return Err(Error::NotAMember(config.id));
     }
-    let identity = Identity { cluster: config.cluster_id, member: config.id };
-    let (wal, found) = Wal::open(&config.data_dir, identity, &config.knobs).await?;
+    let (dir, identity) = (&config.data_dir, identity(&config));
+    let (wal, found) = match config.founding || base::bug!("S21") {
+        true => Wal::open(dir, identity, &config.knobs).await?,
+        false => Wal::reopen(dir, identity, &config.knobs).await?,
+    };
+    stand_up(config, wal, found)
+}
+
+/// From nothing: the folder is lost, and all others were asked what may have been promised.
+pub async fn rejoin(config: Config, forgot: Term) -> Result<Recovered, Error> {
+    let (wal, found) = Wal::rejoin(&config.data_dir, identity(&config), &config.knobs, forgot).await?;
+    stand_up(config, wal, found)
+}
+
+fn identity(config: &Config) -> Identity {
+    Identity { cluster: config.cluster_id, member: config.id }
+}
+
+fn stand_up(config: Config, wal: Wal, found: wal::Recovered) -> Result<Recovered, Error> {
     reached!("member: what was out of order on the disk was repaired", !found.repairs.is_empty());
     for repair in &found.repairs {
-        rt::note(Note::Said { text: format!("{} repaired its log: {repair}", config.name) });
+        rt::note(Note::Repaired { member: config.id, what: repair.clone() });
     }
     let found = disk::recovered(found)?;
     reached!("member: a member came back from a snapshot", found.snapshot.is_some());

@@ -70,11 +70,12 @@ impl Node {
     }
 
     pub(crate) fn on_pre_vote(&mut self, from: MemberId, term: Term, last_index: Index, last_term: Term) {
-        let granted = term > self.hard.term && self.is_up_to_date(last_index, last_term);
+        let newer = term > self.hard.term && self.is_up_to_date(last_index, last_term);
         reached!(
             "raft: a pre-vote was refused to a log that lacks something",
-            term > self.hard.term && !granted
+            term > self.hard.term && !newer
         );
+        let granted = newer && self.has_a_say();
         let answer = Body::PreVoteAnswer { granted };
         self.send_in(from, if granted { term } else { self.hard.term }, answer);
     }
@@ -93,7 +94,7 @@ impl Node {
 
     pub(crate) fn on_vote(&mut self, from: MemberId, last_index: Index, last_term: Term) {
         let free = self.hard.vote == Some(from) || (self.hard.vote.is_none() && self.leader.is_none());
-        let granted = free && self.is_up_to_date(last_index, last_term);
+        let granted = free && self.is_up_to_date(last_index, last_term) && self.has_a_say();
         if !granted {
             reached!(
                 "raft: a vote was refused because another has it",

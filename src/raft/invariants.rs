@@ -44,6 +44,8 @@ pub struct Checker {
     /// What was committed at index 1, 2, ...
     committed: Vec<Committed>,
     members: BTreeMap<MemberId, Seen>,
+    /// What was on disks that are lost: it was there when it was acknowledged.
+    lost: BTreeMap<MemberId, Vec<DiskLog>>,
     /// For each read under way, what was committed when it began.
     reads: BTreeMap<u64, Index>,
 }
@@ -138,6 +140,13 @@ impl Checker {
         for (_, write) in std::mem::take(&mut seen.writing).into_iter().take(kept) {
             seen.disk.take(write);
         }
+    }
+
+    /// The disk of a member that is down is lost. What it voted for itself binds nobody: the candidate is no more.
+    pub fn lost(&mut self, member: MemberId) {
+        let Some(seen) = self.members.get_mut(&member) else { return };
+        self.votes.retain(|(voter, _), candidate| *voter != member || *candidate != member);
+        self.lost.entry(member).or_default().push(std::mem::take(&mut seen.disk));
     }
 
     /// A sync was finished.
@@ -276,7 +285,9 @@ impl Checker {
         }
         let last = self.committed[node.commit().0 as usize - 1];
         let holds = |id: &MemberId| {
-            self.members.get(id).is_some_and(|seen| seen.disk.holds(node.commit(), (last.term, last.digest)))
+            let disks = self.members.get(id).map(|seen| &seen.disk).into_iter();
+            let mut disks = disks.chain(self.lost.get(id).into_iter().flatten());
+            disks.any(|disk| disk.holds(node.commit(), (last.term, last.digest)))
         };
         let membership = node.membership();
         let halves = [&membership.voters, &membership.outgoing];

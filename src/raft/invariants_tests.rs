@@ -26,7 +26,7 @@ fn node(id: MemberId, term: u64, log: &[u64]) -> Node {
     let entries = log.iter().zip(1..).map(|(term, index)| entry(index, *term, "x")).collect();
     let config = Config { id, membership: membership(), seed: 1, knobs: Knobs::default() };
     let hard = HardState { term: Term(term), vote: None };
-    Node::new(config, Recovered { hard, snapshot: None, entries })
+    Node::new(config, Recovered { hard, entries, ..Recovered::default() })
 }
 
 fn with(mut node: Node, change: impl FnOnce(&mut Node)) -> Node {

@@ -13,6 +13,7 @@
 //! | `lead` | replication as the leader does it |
 //! | `follow` | appending and installing as a follower does it |
 //! | `read` | reads proven by a round of heartbeats |
+//! | `rejoin` | a member that lost its disk takes part again, and why that is safe |
 //! | `progress` | what a leader knows of one follower, and its window |
 //! | `invariants` | Raft's promises over a whole cluster, checked step by step (for tests) |
 
@@ -28,6 +29,7 @@ mod message;
 mod node;
 mod progress;
 mod read;
+mod rejoin;
 
 pub use effects::{
     AfterSync, Effects, HardState, Input, Outbox, Persist, Proposed, ReadReady, Refused, RoleChange, Synced,
@@ -38,6 +40,7 @@ pub use log::Log;
 pub use membership::Membership;
 pub use message::{Body, Message};
 pub use node::{Config, Node, Recovered, Role};
+pub use rejoin::Recall;
 
 #[cfg(test)]
 mod invariants_tests;

@@ -4,7 +4,7 @@ use crate::effects::{AfterSync, Effects, HardState, Input, Persist, RoleChange, 
 use crate::follow::Incoming;
 use crate::progress::Progress;
 use crate::read::Reads;
-use crate::{Body, Entry, Log, Membership, Message, Snapshot, SnapshotMeta};
+use crate::{Body, Entry, Log, Membership, Message, Snapshot, SnapshotMeta, rejoin};
 use base::{Index, Knobs, MemberId, Term, bug, invariant, reached};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -27,6 +27,8 @@ pub struct Recovered {
     pub snapshot: Option<Snapshot>,
     /// Contiguous; may begin at or before what the snapshot covers, but leaves no gap behind it.
     pub entries: Vec<Entry>,
+    /// An earlier disk was lost, and with it what had been promised in terms up to this one.
+    pub forgot: Option<Term>,
 }
 
 /// What a member is at the moment.
@@ -56,6 +58,8 @@ pub struct Node {
     pub(crate) snapshot: Option<Snapshot>,
     pub(crate) disk: Disk,
     changed: Changed,
+    /// Without a say until what was promised in terms up to this one is made up for.
+    pub(crate) forgot: Option<Term>,
     installing: Option<(u64, Snapshot)>,
     pub(crate) incoming: Option<Incoming>,
     /// Ticks since the leader was heard of; a leader's: since it last found itself followed by a quorum.
@@ -105,7 +109,7 @@ impl Node {
             id: config.id,
             knobs: config.knobs,
             membership: of_snapshot.unwrap_or(config.membership),
-            hard: recovered.hard,
+            hard: rejoin::resume(recovered.hard, recovered.forgot),
             role: Role::Follower,
             leader: None,
             disk: Disk { durable: log.last(), ..Disk::default() },
@@ -113,7 +117,8 @@ impl Node {
             commit: start,
             handed: start,
             snapshot: recovered.snapshot,
-            changed: Changed::default(),
+            changed: Changed { hard: recovered.forgot.is_some(), ..Changed::default() },
+            forgot: recovered.forgot,
             installing: None,
             incoming: None,
             elapsed: 0,
@@ -148,6 +153,7 @@ impl Node {
         }
         self.persist();
         self.hand_out();
+        self.make_up();
         invariant!(self.commit >= commit, "commit never goes back");
         self.out.commit = (self.commit > commit).then_some(self.commit);
         self.out.role = (self.role_now() != before).then(|| self.role_now());
@@ -224,7 +230,7 @@ impl Node {
         if self.role == Role::Leader {
             return self.tick_leader();
         }
-        let may_lead = self.membership.is_voter(self.id) || bug!("R22");
+        let may_lead = (self.membership.is_voter(self.id) || bug!("R22")) && self.has_a_say();
         if self.elapsed >= self.timeout && may_lead {
             self.pre_campaign();
         }

@@ -33,7 +33,9 @@ pub async fn delivery(_: &str) {}
 /// States a fact.
 #[cfg(not(madsim))]
 pub fn note(note: Note) {
-    if let Note::Said { text } = note {
-        eprintln!("{text}");
+    match note {
+        Note::Said { text } => eprintln!("{text}"),
+        Note::Repaired { member, what } => eprintln!("{member} repaired its log: {what}"),
+        _ => {}
     }
 }

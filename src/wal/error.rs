@@ -37,6 +37,11 @@ pub enum Error {
     )]
     Gap { dir: PathBuf, begins: Index, snapshot: Index, why: String },
 
+    #[error(
+        "{dir} holds no log, and this is not the founding of the cluster: what the member promised is lost with it"
+    )]
+    Lost { dir: PathBuf },
+
     #[error("a record of {size} bytes is larger than the {limit} bytes a frame may have")]
     TooLarge { size: usize, limit: usize },
 

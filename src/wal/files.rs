@@ -10,6 +10,8 @@ use std::{
 
 pub(crate) const SEGMENT: &str = "wal";
 pub(crate) const SNAPSHOT: &str = "snap";
+/// Stands while a member that lost its disk has not caught up.
+pub(crate) const REJOIN: &str = "rejoin";
 /// Half-made files; removed when the folder is opened.
 pub(crate) const ASIDE: &str = "tmp";
 /// A snapshot that could not be read, kept for whoever wants to look at it.

@@ -9,6 +9,7 @@
 //! | `segment` | a file of frames: `[len][crc32c][payload]` behind a header |
 //! | `snapshot` | snapshot files, written aside and renamed |
 //! | `log` | [`Wal`]: append, sync, cut, release |
+//! | `rejoin` | the note that what was promised is lost |
 //! | `recover` | the table of cases in which a folder may be found, and what is done in each |
 //! | `error` | what can go wrong, and what to do about it |
 
@@ -18,6 +19,7 @@ mod files;
 mod log;
 mod record;
 mod recover;
+mod rejoin;
 mod segment;
 mod snapshot;
 

@@ -7,9 +7,9 @@ use crate::{
     codec::{self, Item},
     files::{self, segment_path},
     record::Place,
-    recover, segment,
+    recover, rejoin, segment,
 };
-use base::{Index, Knobs};
+use base::{Index, Knobs, Term};
 use rt::fs;
 use std::{
     collections::BTreeMap,
@@ -63,9 +63,27 @@ const CUT_SHORT: &str = "a call was cut short before its end";
 impl Wal {
     /// Opens the log in a folder, which is made if need be, and returns what it holds. All of that is on the
     /// disk, whether or not it was before. On an error nothing has been changed but the removal of half-made
-    /// files.
+    /// files. A folder without a log becomes that of a new member.
     pub async fn open(dir: &Path, identity: Identity, knobs: &Knobs) -> Result<(Wal, Recovered), Error> {
-        recover::open(dir, identity, knobs).await
+        recover::open(dir, identity, knobs, true).await
+    }
+
+    /// The same for a member that is not new: a folder without a log is an error, [`Error::Lost`].
+    pub async fn reopen(dir: &Path, identity: Identity, knobs: &Knobs) -> Result<(Wal, Recovered), Error> {
+        recover::open(dir, identity, knobs, false).await
+    }
+
+    /// The same for a member whose log is lost, and which promised nothing in terms above this one. The folder
+    /// says so until [`Wal::rejoined`].
+    pub async fn rejoin(
+        dir: &Path,
+        identity: Identity,
+        knobs: &Knobs,
+        forgot: Term,
+    ) -> Result<(Wal, Recovered), Error> {
+        files::make_dir(dir).await?;
+        rejoin::write(dir, identity, forgot).await?;
+        recover::open(dir, identity, knobs, false).await
     }
 
     /// Writes snapshots of this member's own state.
@@ -104,6 +122,13 @@ impl Wal {
     pub async fn release(&mut self, up_to: Index) -> Result<u64, Error> {
         self.begin()?;
         let outcome = self.release_segments(up_to).await;
+        self.finish(outcome)
+    }
+
+    /// What was lost with an earlier log has been made up for by what is on the disk now.
+    pub async fn rejoined(&mut self) -> Result<(), Error> {
+        self.begin()?;
+        let outcome = rejoin::remove(&self.dir).await;
         self.finish(outcome)
     }
 

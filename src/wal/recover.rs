@@ -2,7 +2,8 @@
 //!
 //! | found | done |
 //! |---|---|
-//! | nothing, or half-made files only | a new log |
+//! | nothing, or half-made files only | a new log, if the member is new; else error: the log is lost |
+//! | the note that the log was lost, alone or with others | as without it; the note is told |
 //! | segments without a gap, each whole | the log they hold |
 //! | the last segment ends in a torn write (cut short, sectors missing, garbage behind) | the torn end is cut off: it was never synced |
 //! | a broken record in the last segment, and a later one shows it had been synced | error: file and byte |
@@ -24,10 +25,10 @@
 use crate::{
     Entry, Error, HardState, Identity, Record, Snapshot, Snapshots, Wal,
     codec::Item,
-    files::{self, ASIDE, BAD, SEGMENT, SNAPSHOT, number, segment_path, snapshot_path},
+    files::{self, ASIDE, BAD, REJOIN, SEGMENT, SNAPSHOT, number, segment_path, snapshot_path},
     log::Segment,
     record::Place,
-    segment,
+    rejoin, segment,
 };
 use base::{Index, Knobs, Term};
 use rt::fs;
@@ -40,6 +41,9 @@ pub struct Recovered {
     pub snapshot: Option<Snapshot>,
     /// Without a gap; the first may lie before the snapshot's end, and is at most the one behind it.
     pub entries: Vec<Entry>,
+    /// The member lost an earlier log and has not made up for it: what it promised in terms up to this one is
+    /// forgotten.
+    pub forgot: Option<Term>,
     /// What was out of order and is no more, a sentence each.
     pub repairs: Vec<String>,
 }
@@ -68,10 +72,22 @@ struct LastSegment {
     frames: usize,
 }
 
-pub(crate) async fn open(dir: &Path, identity: Identity, knobs: &Knobs) -> Result<(Wal, Recovered), Error> {
+pub(crate) async fn open(
+    dir: &Path,
+    identity: Identity,
+    knobs: &Knobs,
+    may_be_new: bool,
+) -> Result<(Wal, Recovered), Error> {
     files::make_dir(dir).await?;
     let lock = fs::lock_dir(dir).await.map_err(Error::io("cannot lock", dir))?;
     let names = fs::read_dir(dir).await.map_err(Error::io("cannot list", dir))?;
+    let forgot = match names.iter().any(|name| name == REJOIN) {
+        true => Some(rejoin::read(dir, identity).await?),
+        false => None,
+    };
+    if !may_be_new && forgot.is_none() && !holds_any(&names) {
+        return Err(Error::Lost { dir: dir.into() });
+    }
     let snapshots = Snapshots::new(dir, identity);
     let mut replay = read_segments(dir, &names, identity).await?;
     let (snapshot, unreadable) = read_snapshot(&snapshots, &names).await?;
@@ -97,7 +113,11 @@ pub(crate) async fn open(dir: &Path, identity: Identity, knobs: &Knobs) -> Resul
         replay.entries.clear();
         repairs.push(format!("the log restarts behind the snapshot at {}", place.index));
     }
-    Ok((wal, Recovered { hard: replay.hard, snapshot, entries: replay.entries, repairs }))
+    Ok((wal, Recovered { hard: replay.hard, snapshot, entries: replay.entries, forgot, repairs }))
+}
+
+fn holds_any(names: &[String]) -> bool {
+    names.iter().any(|name| [SEGMENT, SNAPSHOT].iter().any(|kind| number(name, kind).is_some()))
 }
 
 async fn read_segments(dir: &Path, names: &[String], identity: Identity) -> Result<Replay, Error> {

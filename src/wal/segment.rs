@@ -7,7 +7,7 @@ use crate::{
     Error, Identity,
     codec::{self, Frame},
 };
-use base::MemberId;
+use base::{MemberId, bug};
 use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"WAVEWAL\n";
@@ -81,7 +81,7 @@ pub(crate) fn read(
     }
     let torn = bytes.len() - at;
     if torn > 0 {
-        if base::bug!("S06") {
+        if bug!("S06") {
             return Err(Error::damaged(path, at, "expected a whole record"));
         }
         if !last {
@@ -127,7 +127,7 @@ fn frame_at(bytes: &[u8], at: usize) -> Option<(Frame, usize)> {
     let payload = bytes.get(start..start.checked_add(len)?)?;
     if len == 0
         || len > MAX_FRAME
-        || checksum(head[..4].try_into().expect("four bytes"), payload) != u32_at(head, 4)
+        || checksum(head[..4].try_into().expect("four bytes"), payload) != u32_at(head, 4) && !bug!("S20")
     {
         return None;
     }

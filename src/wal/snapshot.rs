@@ -5,7 +5,7 @@ use crate::{
     Error, Identity, Snapshot,
     files::{self, SNAPSHOT, number, snapshot_path},
 };
-use base::{Index, MemberId, Term};
+use base::{Index, MemberId, Term, bug};
 use rt::fs;
 use std::{io, path::Path, sync::Arc};
 
@@ -106,7 +106,7 @@ fn decode(path: &Path, bytes: &[u8], identity: Identity, index: Index) -> Result
     if found > VERSION {
         return Err(Error::Newer { path: path.into(), found, known: VERSION });
     }
-    if found == 0 || u32_at(12) != crc32c::crc32c(&bytes[16..]) {
+    if found == 0 || u32_at(12) != crc32c::crc32c(&bytes[16..]) && !bug!("S20") {
         return Err(Error::damaged(path, 12, "the checksum of the snapshot does not match"));
     }
     let owner = Identity { cluster: word(0), member: MemberId(word(1)) };

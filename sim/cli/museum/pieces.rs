@@ -29,6 +29,7 @@ const LEASE: &[&str] = &["lease: not before its time"];
 const GAP: &[&str] = &["API watch: no gap after a list"];
 const READS: &[&str] = &["linearizable"];
 const KV: &[&str] = &["kv-swarm", "elections-swarm"];
+const DISKS: &[&str] = &["disks-swarm"];
 const STORE: &[&str] = &["kv-swarm"];
 const BOTH: &[&str] = &["swarm"];
 const JOBS: &[&str] = &["indexed-job-under-crashes"];
@@ -96,6 +97,13 @@ pub const PIECES: &[Piece] = &[
     piece("R31", "entries that cannot be read are taken for the end of the log", STORE, LIVE),
     piece("S06", "a torn end of the log makes a member unbootable", KV, DIES),
     piece("S07", "a sync that does nothing", KV, RAFT),
+    piece(
+        "S20",
+        "a checksum that nobody looks at",
+        DISKS,
+        &["what is damaged is never served", "log matching"],
+    ),
+    piece("S21", "a member that lost its disk starts as if it were new", DISKS, RAFT),
     piece("S02", "a snapshot has the index of what it lacks", KV, DIES),
     piece("S11", "what was refused does not count as applied", KV, DIES),
     piece("M01", "the revision is that of what was left", STORE, RAFT),
@@ -149,6 +157,7 @@ const ELSEWHERE: &[&str] = &[
     "R22",
     "R25",
     "R27",
+    "S22",
     "UNORDERED",
 ];
 

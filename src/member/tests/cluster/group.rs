@@ -85,6 +85,7 @@ pub fn config(id: u64, size: u64, knobs: &Knobs) -> Config {
         id: MemberId(id),
         name: name(id),
         cluster_id: 77,
+        founding: true,
         data_dir: "/data".into(),
         client_listen: addr(id, 2379),
         peer_listen: addr(id, 2380),
@@ -106,7 +107,9 @@ impl Group {
     pub fn create(&self, config: Config) {
         let ip = config.client_listen.ip();
         self.world.create(&config.name.clone(), ip, move || {
-            let config = config.clone();
+            let disk = world::disk::control(&config.name);
+            let founding = disk.is_none_or(|disk| disk.counters().wipes == 0);
+            let config = Config { founding, ..config.clone() };
             async move { member::run(config).await.map_err(|error| error.to_string()) }
         });
     }

@@ -2,6 +2,7 @@
 //! done once however often the network delivers it.
 #![cfg(madsim)]
 
+mod disks;
 mod group;
 
 use base::{Knobs, knobs::ms};

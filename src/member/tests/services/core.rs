@@ -91,6 +91,7 @@ fn config(id: MemberId, members: &BTreeMap<MemberId, MemberAddr>, knobs: &Knobs)
         id,
         name: me.name.clone(),
         cluster_id: 9,
+        founding: true,
         data_dir: "/none".into(),
         client_listen: me.client,
         peer_listen: me.peer,

@@ -5,7 +5,7 @@ use base::{Index, Knobs, MemberId};
 use raft::invariants::{Checker, Violation};
 use raft::{
     Config, Data, Effects, Entry, HardState, Input, Membership, Message, Node, Outbox, Payload, Persist,
-    Recovered, Snapshot, Ticket,
+    Recall, Recovered, Snapshot, Ticket,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -17,6 +17,8 @@ pub struct Member {
     outbox: Outbox,
     pub app: App,
     boots: u64,
+    /// Asks the others, as its disk was lost.
+    pub recall: Option<Recall>,
 }
 
 /// A state machine that remembers only a hash of what it applied.
@@ -89,6 +91,7 @@ impl Cluster {
                 outbox: Outbox::default(),
                 app: App::default(),
                 boots: 0,
+                recall: None,
             };
             cluster.members.insert(id, member);
             cluster.start(id)?;
@@ -108,6 +111,10 @@ impl Cluster {
         let Some(member) = self.members.get_mut(&id).filter(|member| member.node.is_none()) else {
             return Ok(());
         };
+        if let Some(recall) = &member.recall {
+            let Some(forgot) = recall.done() else { return Ok(()) };
+            (member.disk.forgot, member.recall) = (Some(forgot), None);
+        }
         member.boots += 1;
         let config = Config {
             id,
@@ -134,12 +141,34 @@ impl Cluster {
         self.check.crashed(id, kept);
     }
 
+    /// Takes the disk of a member that is down.
+    pub fn lose_disk(&mut self, id: MemberId) {
+        let others: Vec<MemberId> = self.ids().into_iter().filter(|other| *other != id).collect();
+        let Some(member) = self.members.get_mut(&id).filter(|member| member.node.is_none()) else { return };
+        member.disk = Recovered::default();
+        member.recall = Some(Recall::new(others, member.boots));
+        self.check.lost(id);
+    }
+
+    /// A member that lost its disk asks another for its term, and is answered if that one is up.
+    pub fn ask(&mut self, id: MemberId, other: MemberId) {
+        let Some(term) = self.node(other).map(Node::term) else { return };
+        if let Some(member) = self.members.get_mut(&id)
+            && let Some(recall) = &mut member.recall
+        {
+            recall.answered(other, member.boots, term);
+        }
+    }
+
     /// Takes one step; what it asks for is carried out, but for syncs. Says what was asked for.
     pub fn step(&mut self, id: MemberId, input: Input) -> Outcome<Option<Step>> {
         let Some(member) = self.members.get_mut(&id) else { return Ok(None) };
         let Some(node) = &mut member.node else { return Ok(None) };
         self.steps += 1;
         let effects = node.step(input);
+        if !node.rejoining() {
+            member.disk.forgot = None;
+        }
         self.check.stepped(node, &effects)?;
         let Effects { persist, send, after_sync, install, committed, reads, reads_lost, .. } = effects;
         let step = Step {
@@ -219,6 +248,10 @@ impl Cluster {
         for id in self.ids() {
             self.start(id)?;
         }
+        for id in self.ids() {
+            self.ids().into_iter().for_each(|other| self.ask(id, other));
+            self.start(id)?;
+        }
         for _ in 0..ticks {
             self.quiesce()?;
             if self.agreed() {
@@ -290,9 +323,10 @@ impl Cluster {
         let one = |node: &Node| {
             let leader = node.leader().map_or("-".to_string(), |leader| leader.to_string());
             format!(
-                "{} {:?} {} leader {leader} log {}..{} commit {} applied {}",
+                "{} {:?}{} {} leader {leader} log {}..{} commit {} applied {}",
                 node.id(),
                 node.role(),
+                if node.rejoining() { " without a say" } else { "" },
                 node.term(),
                 node.first(),
                 node.last(),

@@ -24,7 +24,7 @@ fn node(snapshot: Option<Snapshot>) -> Node {
     let membership = Membership::of_voters([1, 2, 3].map(MemberId));
     let config = Config { id: MemberId(3), membership, seed: 1, knobs: Knobs::default() };
     let hard = HardState { term: Term(2), vote: None };
-    Node::new(config, Recovered { hard, snapshot, entries: vec![] })
+    Node::new(config, Recovered { hard, snapshot, ..Recovered::default() })
 }
 
 fn hear(node: &mut Node, from: u64, term: u64, body: Body) -> Effects {

@@ -30,6 +30,8 @@ struct Habits {
     snapshot: u32,
     lose: u32,
     cut: u32,
+    /// Takes the disk of one that is down.
+    wipe: u32,
     /// Chances in a hundred.
     in_order: u32,
     double: u32,
@@ -50,6 +52,7 @@ impl Habits {
             snapshot: of(&[0, 2, 10]),
             lose: of(&[0, 2, 20, 60]),
             cut: of(&[0, 1, 4, 10]),
+            wipe: 0,
             in_order: of(&[0, 50, 90, 100]),
             double: of(&[0, 2, 15]),
             keep_unsynced: of(&[0, 50, 100]),
@@ -97,6 +100,7 @@ struct Harm {
     crashes_synced: u64,
     crashes_losing: u64,
     crashes_keeping: u64,
+    disks_lost: u64,
 }
 
 impl Harm {
@@ -169,8 +173,9 @@ impl Walk {
 
     fn step(&mut self) -> Outcome {
         let h = &self.habits;
-        let weights =
-            [h.deliver, h.tick, h.propose, h.read, h.sync, h.crash, h.start, h.snapshot, h.lose, h.cut];
+        let weights = [
+            h.deliver, h.tick, h.propose, h.read, h.sync, h.crash, h.start, h.snapshot, h.lose, h.cut, h.wipe,
+        ];
         let mut pick = self.chance.gen_range(0..weights.iter().sum());
         let mut what = 0;
         while pick >= weights[what] {
@@ -184,10 +189,7 @@ impl Walk {
             3 => self.read(),
             4 => self.sync(),
             5 => self.crash(),
-            6 => {
-                let id = self.someone();
-                self.cluster.start(id)
-            }
+            6 => self.start(),
             7 => {
                 let id = self.someone();
                 self.cluster.snapshot(id).map(drop)
@@ -196,10 +198,38 @@ impl Walk {
                 self.lose();
                 Ok(())
             }
-            _ => {
+            9 => {
                 self.cut();
                 Ok(())
             }
+            _ => {
+                self.lose_disk();
+                Ok(())
+            }
+        }
+    }
+
+    fn start(&mut self) -> Outcome {
+        let id = self.someone();
+        if self.cluster.members[&id].recall.is_some() {
+            let other = self.someone();
+            self.cluster.ask(id, other);
+        }
+        self.cluster.start(id)
+    }
+
+    /// One at a time: of two that must ask each other, neither ever comes back; and while most have no say, nobody
+    /// leads.
+    fn lose_disk(&mut self) {
+        let members = self.cluster.members.values();
+        let asks = members.into_iter().any(|member| member.recall.is_some() || member.disk.forgot.is_some());
+        let id = self.someone();
+        // of two voters none can be spared
+        let Membership { voters, outgoing, .. } = &self.cluster.membership;
+        let spared = [voters, outgoing].into_iter().all(|half| half.len() > 2 || !half.contains(&id));
+        if !asks && spared && self.cluster.node(id).is_none() {
+            self.harm.disks_lost += 1;
+            self.cluster.lose_disk(id);
         }
     }
 
@@ -297,10 +327,20 @@ impl Walk {
 
 /// One episode: how it ended, where, and what was done to it.
 fn episode(seed: u64) -> (Result<(), String>, Cluster, Harm) {
+    walked(seed, |_| {})
+}
+
+/// An episode in which disks are lost.
+fn losing_episode(seed: u64) -> (Result<(), String>, Cluster, Harm) {
+    walked(seed, |habits| (habits.wipe, habits.crash) = (8, habits.crash.max(3)))
+}
+
+fn walked(seed: u64, change: impl Fn(&mut Habits)) -> (Result<(), String>, Cluster, Harm) {
     let mut walk = match Walk::new(seed) {
         Ok(walk) => walk,
         Err(violation) => panic!("seed {seed}: {violation}"),
     };
+    change(&mut walk.habits);
     let outcome = match catch_unwind(AssertUnwindSafe(|| walk.whole())) {
         Ok(outcome) => outcome.map_err(|violation| violation.to_string()),
         Err(panic) => Err(panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic".into())),
@@ -364,6 +404,39 @@ fn random_walks_hold_every_promise() {
     assert!(commits > seed * 20, "expected walks that commit, got {commits} commits in {seed} episodes");
 }
 
+/// Members that lose their disks, again and again, with messages of their earlier lives still on the way.
+#[test]
+fn random_walks_with_lost_disks_hold_every_promise() {
+    let _ = marks::take_reached();
+    let (mut commits, mut harm) = (0, Harm::default());
+    for seed in 0..EPISODES_LOSING {
+        let (outcome, cluster, done) = losing_episode(seed);
+        if let Err(violation) = outcome {
+            panic!("seed {seed}: {violation}\n{}", cluster.summary());
+        }
+        harm.add(done);
+        harm.disks_lost += done.disks_lost;
+        commits += cluster.check.last_committed().0;
+    }
+    let again = marks::take_reached().get("a member that lost its disk has a say again").copied();
+    println!("{commits} commits, {} disks lost, {again:?} times made up for", harm.disks_lost);
+    assert!(harm.disks_lost > EPISODES_LOSING && commits > EPISODES_LOSING * 20);
+    assert!(again.is_none_or(|again| again > EPISODES_LOSING / 2), "{again:?} of {}", harm.disks_lost);
+}
+
+#[test]
+fn random_walks_find_a_vote_that_comes_too_early() {
+    if !can_plant() {
+        return;
+    }
+    marks::plant(Some("S22"));
+    let found =
+        (0..EPISODES).find_map(|seed| losing_episode(seed).0.err().map(|violation| (seed, violation)));
+    marks::plant(None);
+    println!("S22: {found:?}");
+    assert!(found.is_some(), "planted and not found");
+}
+
 /// Not in the real build.
 fn can_plant() -> bool {
     marks::plant(Some("R06"));
@@ -379,6 +452,9 @@ fn hunt(bug: &'static str, episodes: u64) -> Option<(u64, String)> {
     marks::plant(None);
     found
 }
+
+/// Episodes in which disks are lost.
+const EPISODES_LOSING: u64 = 1_500;
 
 /// What can be planted in this crate. The numbers are those of the catalogue of historical bugs.
 const BUGS: &[&str] = &[
@@ -419,7 +495,7 @@ fn logs_that_are_newer_but_shorter_win() -> Outcome {
             let entry =
                 |(at, term)| Entry { term: Term(term), index: Index(at as u64 + 1), payload: Payload::Noop };
             let hard = HardState { term: Term(3), vote: None };
-            Recovered { hard, snapshot: None, entries: terms.map(entry).collect() }
+            Recovered { hard, entries: terms.map(entry).collect(), ..Recovered::default() }
         };
         let voters = Membership::of_voters([1, 2, 3].map(MemberId));
         let mut cluster = Cluster::recovered(voters, Knobs::default(), 1, disk)?;

@@ -111,6 +111,102 @@ fn an_empty_folder_is_a_new_log() {
     assert_eq!(found, Recovered::default());
 }
 
+/// How a member that is not new opens its folder, after what `before` did there.
+fn reopened<F>(before: impl Fn() -> F + Send + Sync + 'static) -> Outcome
+where
+    F: Future<Output = Result<(), Error>> + 'static,
+{
+    World::run(1, move |world| async move {
+        let told: Arc<Mutex<Option<Outcome>>> = Arc::default();
+        let (heard, before) = (told.clone(), Arc::new(before));
+        let life = move |number| {
+            let (told, before) = (told.clone(), before.clone());
+            async move {
+                if number == 1 {
+                    return before().await;
+                }
+                let outcome = Wal::reopen(dir(), ME, &crate::knobs()).await;
+                let outcome = outcome.map(|(_, found)| found).map_err(|error| error.to_string());
+                *told.lock().unwrap() = Some(outcome);
+                Ok(())
+            }
+        };
+        lives(&world, 2, life, |_| disk().heal()).await;
+        heard.lock().unwrap().take().expect("it was opened")
+    })
+}
+
+#[test]
+fn a_folder_without_a_log_is_lost_unless_the_member_is_new() {
+    let error = reopened(|| async { Ok(()) }).unwrap_err();
+    assert!(error.starts_with("/data/m/wal holds no log, and this is not the founding"), "{error}");
+    let half = || async {
+        files::create_dir_all(dir()).await.unwrap();
+        File::create(&path("0000000000000001.wal.tmp")).await.unwrap();
+        Ok(())
+    };
+    assert!(reopened(half).is_err(), "a half-made log is none");
+    let whole = reopened(|| async { open().await.map(drop) });
+    assert_eq!(whole, Ok(Recovered::default()));
+}
+
+#[test]
+fn the_note_that_a_log_was_lost_stays_until_it_is_taken_away() {
+    let rejoin = || async { Wal::rejoin(dir(), ME, &crate::knobs(), Term(7)).await };
+    let found = reopened(move || async move {
+        let (mut wal, found) = rejoin().await?;
+        assert_eq!(found.forgot, Some(Term(7)));
+        fill(&mut wal, 1, 3).await;
+        Ok(())
+    });
+    let found = found.unwrap();
+    assert_eq!((found.forgot, indexes(&found)), (Some(Term(7)), vec![1, 2, 3]));
+    let found = reopened(move || async move {
+        let (mut wal, _) = rejoin().await?;
+        fill(&mut wal, 1, 3).await;
+        wal.rejoined().await
+    });
+    assert_eq!(found.unwrap().forgot, None);
+    let error = reopened(move || async move {
+        rejoin().await?;
+        flip(path("rejoin"), 34).await;
+        Ok(())
+    });
+    assert!(error.unwrap_err().starts_with("/data/m/wal/rejoin is damaged at byte 12"));
+}
+
+/// Whatever a crash leaves of its making, a log that was lost is never taken for that of a new member.
+#[test]
+fn a_crash_while_rejoining_does_not_make_the_member_new() {
+    for at in 0..60 {
+        let outcome = reopened(move || async move {
+            disk().losing(Loss::Unsynced);
+            disk().crash_at(disk().ops() + at, Death::Power);
+            let (mut wal, _) = Wal::rejoin(dir(), ME, &crate::knobs(), Term(7)).await?;
+            wal.append(&[hard(8)]).await?;
+            wal.sync().await.map(drop)
+        });
+        match outcome {
+            Ok(found) => assert_eq!(found.forgot, Some(Term(7)), "after {at} operations"),
+            Err(error) => assert!(error.contains("holds no log"), "after {at} operations: {error}"),
+        }
+    }
+}
+
+/// The museum's S20: what is damaged is served.
+#[test]
+fn a_checksum_that_nobody_looks_at_is_found() {
+    let write = |mut wal: Wal| async move { fill(&mut wal, 1, 20).await };
+    let harm = || async {
+        base::marks::plant(Some("S20"));
+        // inside the data of the second entry
+        flip(segment(1), 180).await;
+    };
+    let changed = found(write, harm).unwrap();
+    let right = found(write, nothing).unwrap();
+    assert_ne!(changed.entries, right.entries);
+}
+
 #[test]
 fn a_log_of_many_segments_is_found_whole() {
     let write = |mut wal: Wal| async move {
