@@ -36,13 +36,13 @@ fn what_is_tried_does_not_hang_on_how_many_run_at_once() {
 
 #[test]
 fn a_variation_that_breaks_a_promise_breaks_it_again() {
-    let (code, said) = tank("sweep kv-swarm --guided --seeds 1..32 --bug R15 --json");
+    let (code, said) = tank("sweep kv-swarm --guided --seeds 1..32 --bug R18 --json");
     assert_eq!(code, Some(1), "{said}");
     let broke = said.lines().filter(|line| line.contains("{\"Broken\":")).find_map(|line| {
         let ran: serde_json::Value = serde_json::from_str(line).expect("a run");
         ran["scenario"].as_str().filter(|name| name.starts_with("target/guided/")).map(str::to_string)
     });
-    let (code, shown) = tank(&format!("replay {} --bug R15", broke.expect("a variation broke a promise")));
+    let (code, shown) = tank(&format!("replay {} --bug R18", broke.expect("a variation broke a promise")));
     assert_eq!(code, Some(1), "{shown}");
     assert!(shown.contains("  ✗ linearizable") && shown.contains("the same record"), "{shown}");
 }
