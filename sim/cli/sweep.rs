@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 
 /// Every so many seeds are also run without harm, and compared.
 const TWINS: u64 = 10;
-const SWARMS: [&str; 4] = ["swarm", "kv-swarm", "elections-swarm", "views-swarm"];
+const SWARMS: [&str; 6] =
+    ["swarm", "kv-swarm", "elections-swarm", "views-swarm", "processes-swarm", "disks-swarm"];
 
 /// Runs jobs in child processes, `jobs` at once, until `stop` says so after a result.
 #[allow(clippy::disallowed_methods)] // threads that wait for child processes, outside of any simulation
