@@ -27,9 +27,10 @@
 //! log as well, `e` among them: our vote is as good as that of one that never forgot.
 //!
 //! The price: while two have lost their disks and neither has asked everyone, neither can come back; a member that is
-//! gone for good keeps others from coming back; and while most have no say, nobody leads. Protocols that content themselves with a quorum of
-//! answers, as Viewstamped Replication's recovery does, have been shown to lose what was promised in messages that
-//! were still on their way (Michael et al., Recovering Shared Objects Without Stable Storage, DISC '17).
+//! gone for good keeps others from coming back; and while most have no say, nobody leads. Protocols that content
+//! themselves with a quorum of answers, as Viewstamped Replication's recovery does, have been shown to lose what was
+//! promised in messages that were still on their way (Michael et al., Recovering Shared Objects Without Stable
+//! Storage, DISC '17).
 
 use crate::{HardState, Node};
 use base::{MemberId, Term, bug, reached};

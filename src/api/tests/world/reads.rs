@@ -190,12 +190,13 @@ fn clients_find_out_what_is_served() {
             "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
         );
         let groups: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(groups["items"].as_array().unwrap().len(), 2);
-        assert_eq!(api.get("/apis").await.1["groups"].as_array().unwrap().len(), 2);
+        assert_eq!(groups["items"].as_array().unwrap().len(), 3);
+        assert_eq!(api.get("/apis").await.1["groups"].as_array().unwrap().len(), 3);
         // Every resource of the old form can be listed where it says it is.
         for (path, below) in [
             ("/api/v1", "/api/v1"),
             ("/apis/apps/v1", "/apis/apps/v1"),
+            ("/apis/batch/v1", "/apis/batch/v1"),
             ("/apis/coordination.k8s.io/v1", "/apis/coordination.k8s.io/v1"),
         ] {
             let resources = api.get(path).await.1;
