@@ -92,13 +92,15 @@ fn the_store_runs_as_processes_of_its_own() {
             ["--member".to_string(), format!("{}=127.0.0.1:{peer}/127.0.0.1:{client}", i + 1)]
         })
         .collect();
-    let start = |id: u16| {
+    let data = |id: u16| folder.0.join(format!("m{id}"));
+    let start = |id: u16, more: &[&str]| {
         let mut args = vec!["member".to_string(), "--id".into(), id.to_string(), "--data-dir".into()];
-        args.push(folder.0.join(format!("m{id}")).display().to_string());
+        args.push(data(id).display().to_string());
         args.extend(flags.iter().cloned());
+        args.extend(more.iter().map(|flag| flag.to_string()));
         Process::start(&args, &folder.0.join("log"))
     };
-    let mut members: Vec<Process> = (1..=3).map(start).collect();
+    let mut members: Vec<Process> = (1..=3).map(|id| start(id, &["--new-cluster"])).collect();
     let endpoints: Vec<String> = (0..3).map(|i| format!("127.0.0.1:{}", first + 2 * i)).collect();
     let endpoints = endpoints.join(",");
     let put = |key: &str| etcdctl(&endpoints, &["put", key, "v"]).output().expect(ETCDCTL).status.success();
@@ -108,8 +110,16 @@ fn the_store_runs_as_processes_of_its_own() {
         members[round as usize].kill();
         let key = format!("k{round}");
         eventually("two of three serve", Duration::from_secs(30), || put(&key).then_some(()).ok_or_else(log));
-        members[round as usize] = start(round + 1);
+        if round == 2 {
+            std::fs::remove_dir_all(data(3)).expect("a disk can be lost");
+        }
+        members[round as usize] = start(round + 1, &[]);
     }
+    let third = format!("127.0.0.1:{}", first + 4);
+    eventually("the member that lost its disk serves again", Duration::from_secs(30), || {
+        let out = etcdctl(&third, &["get", "k2", "--print-value-only"]).output().expect(ETCDCTL);
+        if text_of(&out) == "v\n" { Ok(()) } else { Err(text_of(&out) + &log()) }
+    });
     eventually("all keys are there", Duration::from_secs(30), || {
         let out = etcdctl(&endpoints, &["get", "k", "--prefix", "--keys-only"]).output().expect(ETCDCTL);
         if text_of(&out) == "k0\n\nk1\n\nk2\n\n" { Ok(()) } else { Err(text_of(&out) + &log()) }

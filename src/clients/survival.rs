@@ -21,11 +21,12 @@ fn nothing_acknowledged_is_lost_to_kill_9() {
         format!("--data-dir={}", folder.0.join("data").display()),
     ]
     .into();
+    let founding: Vec<String> = [args.as_slice(), &["--new-cluster".to_string()]].concat();
     let log = folder.0.join("log");
     let said = || std::fs::read_to_string(&log).unwrap_or_default();
     let mut acknowledged = vec![];
     for round in 0..rounds() {
-        let mut member = Process::start(&args, &log);
+        let mut member = Process::start(if round == 0 { &founding } else { &args }, &log);
         let puts = |i: u64| {
             let key = format!("r{round:03}-{i:05}");
             let out =

@@ -16,7 +16,7 @@ pub enum Error {
     Wal(#[from] wal::Error),
     #[error(
         "{dir} is empty, and of {members} members none can be spared: restore the folder from a copy, or found a new \
-             cluster"
+             cluster (--new-cluster)"
     )]
     NotSpared { dir: PathBuf, members: usize },
     #[error("the store's snapshot at {index} cannot be read: {reason}")]

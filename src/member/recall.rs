@@ -21,7 +21,11 @@ pub async fn recall(config: &Config, peers: &Peers) -> Result<Term, Error> {
     let nonce = rt::random_u64();
     let mut recall = Recall::new(others, nonce);
     let mut again = rt::interval(config.knobs.election_timeout() / 2);
-    rt::note(Note::Said { text: format!("{} lost its disk, and asks all others", config.name) });
+    let text = format!(
+        "{} has an empty folder and founds no cluster (--new-cluster): it asks all others what it promised",
+        config.name
+    );
+    rt::note(Note::Said { text });
     loop {
         rt::select! {
             _ = again.tick() => ask(config, peers, &recall, nonce),
