@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// How far back is remembered.
 const WINDOW: Nanos = 10_000_000_000;
-/// A key that is worked on less often than this in the window is no reason for anything.
-const OFTEN: usize = 5;
+/// A key that is worked on less often than this in the window is no reason for anything: leases are renewed.
+const OFTEN: usize = 20;
+/// Unless it was in vain so many times.
+const IN_VAIN: usize = 3;
 
 #[derive(Debug)]
 struct Piece {
@@ -40,7 +42,8 @@ impl Work {
             count.0 += 1;
             count.1 += usize::from(piece.failed);
         }
-        let mut hot: Vec<_> = counts.into_iter().filter(|(_, (all, _))| *all >= OFTEN).collect();
+        let mut hot: Vec<_> =
+            counts.into_iter().filter(|(_, (all, failed))| *all >= OFTEN || *failed >= IN_VAIN).collect();
         hot.sort_by_key(|(_, (all, _))| std::cmp::Reverse(*all));
         let line = |((process, queue, key), (all, failed))| {
             let failed = if failed > 0 { format!(", {failed} times in vain") } else { String::new() };
@@ -64,13 +67,16 @@ mod tests {
         let mut work = Work::default();
         for n in 0..8 {
             see(&mut work, n * 1_000_000_000, "default/a", n < 3);
+            see(&mut work, n * 1_000_000_000, "default/b", false);
         }
-        see(&mut work, 8_000_000_000, "default/b", false);
         let told = work.hot(8_000_000_000);
         assert_eq!(
             told,
             ["manager-1: its queue “deployment” worked on default/a 8 times in 10 s, 3 times in vain"]
         );
-        assert!(work.hot(16_000_000_000).is_empty(), "what is long past is not hot");
+        assert!(work.hot(18_000_000_000).is_empty(), "what is long past is not hot");
+        (0..20).for_each(|n| see(&mut work, 30_000_000_000 + n, "default/b", false));
+        let told = work.hot(30_000_000_100);
+        assert_eq!(told, ["manager-1: its queue “deployment” worked on default/b 20 times in 10 s"]);
     }
 }
