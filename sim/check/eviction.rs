@@ -3,20 +3,37 @@
 
 use super::Verdict;
 use crate::history::{Nanos, seconds};
-use base::{Knobs, Note};
+use base::Note;
 use std::collections::BTreeMap;
 
-/// Nothing is evicted when no node is heard of, or when more than two and too large a share of them are silent; and
-/// one manager begins with no more nodes in a time than the rate allows.
-pub fn gradual(notes: &[(Nanos, String, Note)], knobs: &Knobs) -> Verdict {
-    let pause = 1_000_000_000_000 / knobs.eviction_per_1000s.max(1);
+/// The laxest that managers may have been told in a run.
+pub struct Limits {
+    /// Nodes in a thousand seconds.
+    pub per_1000s: u64,
+    /// The share of silent nodes, in percent, at which it stops.
+    pub stop_percent: u64,
+}
+
+/// Nothing is evicted when no node is heard of, or when more than two and too large a share of them are silent; and a
+/// manager begins with no more nodes in a time than the rate allows, from when it became active. How many nodes are
+/// silent is what the manager itself believes: what it has not heard of yet it cannot act upon.
+pub fn gradual(notes: &[(Nanos, String, Note)], limits: &Limits) -> Verdict {
+    let pause = 1_000_000_000_000 / limits.per_1000s.max(1);
     // when each manager last began with a node, and with which
     let mut last: BTreeMap<&str, (Nanos, &str)> = BTreeMap::new();
     let mut count = 0;
     for (at, process, note) in notes {
-        let Note::Evicting { node, silent, nodes } = note else { continue };
+        let (node, silent, nodes) = match note {
+            Note::Evicting { node, silent, nodes } => (node, silent, nodes),
+            Note::Elected { .. } => {
+                // who becomes active remembers nothing of an earlier time
+                last.remove(process.as_str());
+                continue;
+            }
+            _ => continue,
+        };
         count += 1;
-        let most = *silent > 2 && silent * 100 >= nodes * knobs.eviction_stop_percent;
+        let most = *silent > 2 && silent * 100 >= nodes * limits.stop_percent;
         if silent == nodes || most {
             let text = format!(
                 "{process} evicts the pods of {node} at {}, when {silent} of {nodes} nodes are silent",
@@ -49,8 +66,11 @@ mod tests {
             let note = Note::Evicting { node: node.to_string(), silent: *silent, nodes: *nodes };
             (at * SECOND, "manager-1".to_string(), note)
         };
-        let notes: Vec<_> = begun.iter().map(note).collect();
-        gradual(&notes, &Knobs::default())
+        judge(&begun.iter().map(note).collect::<Vec<_>>())
+    }
+
+    fn judge(notes: &[(Nanos, String, Note)]) -> Verdict {
+        gradual(notes, &Limits { per_1000s: 100, stop_percent: 55 })
     }
 
     #[test]
@@ -65,5 +85,21 @@ mod tests {
         assert!(!held(&[(60, "node-1", 5, 5)]));
         assert!(!held(&[(60, "node-1", 3, 5)]), "sixty in a hundred are too many");
         assert!(!held(&[(60, "node-1", 2, 9), (69, "node-2", 2, 9)]), "the rate is one in ten seconds");
+        assert!(held(&[(60, "node-1", 2, 9), (69, "node-1", 2, 9)]), "the same node goes on");
+    }
+
+    #[test]
+    fn a_manager_that_becomes_active_again_begins_anew() {
+        let evicts = |at, node: &str| {
+            let note = Note::Evicting { node: node.into(), silent: 2, nodes: 9 };
+            (at * SECOND, "manager-1".to_string(), note)
+        };
+        let elected = |process: &str| {
+            let note = Note::Elected { identity: process.into(), lock: "l".into(), held: true };
+            (65 * SECOND, process.to_string(), note)
+        };
+        let with = |process| [evicts(60, "node-1"), elected(process), evicts(69, "node-2")];
+        assert!(matches!(judge(&with("manager-1")), Verdict::Held(_)));
+        assert!(matches!(judge(&with("manager-2")), Verdict::Broken(_)));
     }
 }

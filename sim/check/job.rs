@@ -1,7 +1,7 @@
 //! What the store's own history says of Jobs: each pod counted once, no index again, no more pods than may run.
 
 use super::inventory::Inventory;
-use super::objects::{Look, Step, is_active, is_finished, number, owner, text};
+use super::objects::{Look, Step, is_active, is_finished, is_leaving, number, owner, text, uid, within};
 use crate::scenario::Expect;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,14 +12,6 @@ const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 pub fn is_tracked(pod: &Value) -> bool {
     let finalizers = pod["metadata"]["finalizers"].as_array();
     finalizers.is_some_and(|all| all.iter().any(|finalizer| finalizer == FINALIZER))
-}
-
-fn uid(object: &Value) -> &str {
-    text(object, &["metadata", "uid"])
-}
-
-fn is_leaving(object: &Value) -> bool {
-    !object["metadata"]["deletionTimestamp"].is_null()
 }
 
 pub fn has(job: &Value, condition: &str) -> bool {
@@ -248,10 +240,6 @@ impl Look for Parallelism {
     fn looked_at(&self) -> (u64, &'static str) {
         (self.looked_at, "pods of Jobs")
     }
-}
-
-fn within(excused: &[(i64, i64)], revision: i64) -> bool {
-    excused.iter().any(|(from, to)| (*from..=*to).contains(&revision))
 }
 
 /// What is not as expected of a Job at the end.

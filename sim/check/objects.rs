@@ -84,12 +84,22 @@ pub fn number(object: &Value, path: &[&str]) -> i64 {
     path.iter().fold(object, |value, part| &value[*part]).as_i64().unwrap_or(0)
 }
 
-fn uid(object: &Value) -> &str {
+pub fn uid(object: &Value) -> &str {
     text(object, &["metadata", "uid"])
 }
 
 fn same(old: Option<&Value>, new: Option<&Value>) -> bool {
     matches!((old, new), (Some(old), Some(new)) if uid(old) == uid(new))
+}
+
+/// It was asked to go.
+pub fn is_leaving(object: &Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null()
+}
+
+/// Whether a revision lies in one of these spans.
+pub fn within(spans: &[(i64, i64)], revision: i64) -> bool {
+    spans.iter().any(|(from, to)| (*from..=*to).contains(&revision))
 }
 
 pub fn is_finished(pod: &Value) -> bool {
@@ -98,7 +108,7 @@ pub fn is_finished(pod: &Value) -> bool {
 
 /// Active: counts towards what its ReplicaSet wants.
 pub fn is_active(pod: &Value) -> bool {
-    !is_finished(pod) && pod["metadata"]["deletionTimestamp"].is_null()
+    !is_finished(pod) && !is_leaving(pod)
 }
 
 pub fn owner(object: &Value) -> Option<(&str, &str)> {
@@ -196,14 +206,14 @@ impl Look for Owners {
         if step.resource != "replicasets" {
             return Ok(());
         }
-        let Some(old) = step.old.filter(|old| old["metadata"]["deletionTimestamp"].is_null()) else {
+        let Some(old) = step.old.filter(|old| !is_leaving(old)) else {
             return Ok(());
         };
-        let leaves = step.new.is_none_or(|new| !new["metadata"]["deletionTimestamp"].is_null());
+        let leaves = step.new.is_none_or(is_leaving);
         let (true, Some((owner, name))) = (leaves, owner(old)) else { return Ok(()) };
         self.looked_at += 1;
         let mut owners = step.all.of_uid(owner);
-        let alive = owners.any(|other| other["metadata"]["deletionTimestamp"].is_null());
+        let alive = owners.any(|other| !is_leaving(other));
         let wanted = number(old, &["spec", "replicas"]);
         if alive && wanted > 0 {
             return Err(vec![format!(

@@ -1,7 +1,7 @@
 //! Surge and unavailability of deployments, step by step. A controller may act on a spec that is older than the
 //! newest, but never on one older than it has said it observed; the bounds are those of any spec in between.
 
-use super::objects::{Look, Step, is_active, number, owner, text};
+use super::objects::{Look, Step, is_active, number, owner, text, uid, within};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -102,16 +102,12 @@ impl Surge {
         Surge { excused, ..Surge::default() }
     }
 
-    fn is_excused(&self, revision: i64) -> bool {
-        self.excused.iter().any(|(from, to)| (*from..=*to).contains(&revision))
-    }
-
     fn asked(&mut self, step: &Step<'_>, new: &Value) -> Result<(), Vec<String>> {
         let wants = number(new, &["spec", "replicas"]);
         let wanted = step.old.map_or(0, |old| number(old, &["spec", "replicas"]));
         let Some((deployment, name)) = owner(new).filter(|_| wants > wanted) else { return Ok(()) };
         let Some(most) = self.deployments.most(deployment) else { return Ok(()) };
-        if self.is_excused(step.revision) {
+        if within(&self.excused, step.revision) {
             return Ok(());
         }
         self.looked_at += 1;
@@ -126,7 +122,7 @@ impl Surge {
     fn made(&mut self, step: &Step<'_>, new: &Value) -> Result<(), Vec<String>> {
         let Some((set, name)) = owner(new) else { return Ok(()) };
         let Some(wanted) = self.sets.replicas(set) else { return Ok(()) };
-        if self.is_excused(step.revision) {
+        if within(&self.excused, step.revision) {
             base::reached!("tank: a pod was made right behind a change of the active manager");
             return Ok(());
         }
@@ -201,7 +197,7 @@ impl Unavailable {
         self.looked_at += 1;
         // of each set, the ready pods that are left when it has shrunk to its size; unready ones go first
         let ready = |set: &Value, counts: &dyn Fn(&str, &Value) -> bool| {
-            let all = step.all.owned("pods", text(set, &["metadata", "uid"]));
+            let all = step.all.owned("pods", uid(set));
             all.filter(|(key, pod)| is_active(pod) && counts(key, pod)).count() as i64
         };
         let sum = |counts: &dyn Fn(&str, &Value) -> bool, size: &dyn Fn(&str, &Value) -> i64| -> i64 {

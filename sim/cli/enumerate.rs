@@ -3,7 +3,8 @@
 //! run as the one before.
 
 use super::{args::Enumerate, args::Run, child, load, results::Ran, sweep};
-use crate::plan::{Aim, Blow, Deliveries, Plan, PlannedHarm};
+use crate::history::Choice;
+use crate::plan::{Aim, Blow, Deliveries, Owed, Plan, PlannedHarm};
 use crate::run::{Outcome, Sum};
 use crate::scenario::{Role, Target, target::targets, words::nearest, yaml::Node};
 use crate::story::file::whole;
@@ -153,7 +154,7 @@ impl Walk<'_> {
             of: vec![who.clone()],
             blow: Blow::Midway { after },
             line: OURS,
-            required: false,
+            owed: Owed::Nothing,
         });
         plan.harms.sort_by_key(|harm| harm.at);
         plan
@@ -275,7 +276,7 @@ fn short(text: &str) -> String {
 }
 
 /// The orders that part from this one behind what was asked for: each order there is comes up once.
-fn others(order: &[String], choices: &[crate::run::order::Choice]) -> Vec<Vec<String>> {
+fn others(order: &[String], choices: &[Choice]) -> Vec<Vec<String>> {
     let took = |n: usize| choices[..n].iter().map(|choice| choice.took.clone());
     let mut others = vec![];
     for (n, choice) in choices.iter().enumerate().skip(order.len()) {
@@ -288,7 +289,6 @@ fn others(order: &[String], choices: &[crate::run::order::Choice]) -> Vec<Vec<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::order::Choice;
     use std::collections::BTreeSet;
 
     /// Streams with so many deliveries each, and somebody who takes the first that is there but where told otherwise.

@@ -205,14 +205,10 @@ fn place(guide: &Guide, tried: &Try, bug: Option<&str>) -> PathBuf {
     Path::new("target/guided").join(format!("{name}-{}.json", tried.number))
 }
 
-/// Names a variation by the file that holds its plan, which is written if it failed. That no harm of it touched
-/// anything is no failure: nobody asked for that harm.
+/// Names a variation by the file that holds its plan, which is written if it failed.
 fn keep(guide: &Guide, tried: &Try, ran: &mut Ran, manner: &Manner) {
     if tried.seed.is_some() {
         return;
-    }
-    if let Ok(outcome) = &mut ran.outcome {
-        outcome.vacuous.clear();
     }
     let path = place(guide, tried, manner.bug.as_deref());
     ran.scenario = path.display().to_string();

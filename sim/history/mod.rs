@@ -171,6 +171,13 @@ pub struct Event {
     pub prev: Option<Kv>,
 }
 
+/// One delivery to somebody who is told one thing at a time: the kinds that waited, and the one that was let through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    pub of: Vec<String>,
+    pub took: String,
+}
+
 /// One watch from its creation to its end. A client that resumes begins another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Watch {

@@ -3,7 +3,7 @@
 
 use super::*;
 use super::{damage::Damage, trap::Trap, work::Work};
-use crate::{check::raft::Raft, run::order::Choice, scenario::Role};
+use crate::{check::raft::Raft, scenario::Role};
 use base::{MemberId, Note, Term};
 use std::{
     collections::BTreeMap,

@@ -1,11 +1,9 @@
 //! Death at an exact place of a process's work: between one of its writes to the API and the next. A process says
-//! each write under its lock right before it leaves (`Note::FencedWrite`), in its own context; it is killed while
-//! it says so, and what a dead process still does has no effect: the write it named never leaves.
+//! each write right before it leaves (`Note::FencedWrite` under a lock, else `Note::Write`), in its own context; it is
+//! killed while it says so, and what a dead process still does has no effect: the write it named never leaves.
 
-use crate::nemesis::claims::Claims;
 use base::Note;
 use futures::channel::oneshot;
-use world::Death;
 
 /// The write that was the last, if any was counted, and the one that never left.
 pub type Between = (Option<String>, String);
@@ -15,16 +13,21 @@ pub struct Trap {
     left: u64,
     last: Option<String>,
     next: String,
-    claims: Claims,
+    /// Kills the process.
+    kill: Box<dyn FnOnce() + Send>,
     tell: oneshot::Sender<Between>,
 }
 
 impl Trap {
     /// Springs before the write that comes after `after` more. Whoever drops the receiver takes the trap away.
-    pub fn new(process: &str, after: u64, claims: &Claims) -> (Trap, oneshot::Receiver<Between>) {
+    pub fn new(
+        process: &str,
+        after: u64,
+        kill: impl FnOnce() + Send + 'static,
+    ) -> (Trap, oneshot::Receiver<Between>) {
         let (tell, told) = oneshot::channel();
-        let (process, claims) = (process.to_string(), claims.clone());
-        (Trap { process, left: after, last: None, next: String::new(), claims, tell }, told)
+        let (process, kill) = (process.to_string(), Box::new(kill));
+        (Trap { process, left: after, last: None, next: String::new(), kill, tell }, told)
     }
 
     /// Counts a write of a process; gives the traps that spring.
@@ -51,7 +54,7 @@ impl Trap {
 
     /// Not to be called while what was seen is locked: a death is itself seen.
     pub fn spring(self) {
-        self.claims.fell(&self.process, Death::Process);
+        (self.kill)();
         // nobody waits for it when the harm is over: then it does no more harm than that
         let _ = self.tell.send((self.last, self.next));
     }
@@ -68,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_trap_springs_at_the_write_after_so_many_of_its_process() {
-        let (trap, _told) = Trap::new("manager-1", 2, &Claims::default());
+        let (trap, _told) = Trap::new("manager-1", 2, || {});
         let mut traps = vec![trap];
         for (process, what) in [("manager-1", "A"), ("manager-2", "B"), ("manager-1", "C")] {
             assert!(count(&mut traps, process, what).is_empty());
@@ -80,7 +83,7 @@ mod tests {
 
     #[test]
     fn writes_under_no_lock_count_for_the_process_that_makes_them() {
-        let (trap, _told) = Trap::new("node-1", 1, &Claims::default());
+        let (trap, _told) = Trap::new("node-1", 1, || {});
         let mut traps = vec![trap];
         let write = |what: &str| Note::Write { what: what.into() };
         assert!(Trap::count(&mut traps, "node-1", &write("A")).is_empty());
@@ -91,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_trap_nobody_waits_at_is_taken_away() {
-        let (trap, told) = Trap::new("manager-1", 0, &Claims::default());
+        let (trap, told) = Trap::new("manager-1", 0, || {});
         let mut traps = vec![trap];
         drop(told);
         assert!(count(&mut traps, "manager-1", "A").is_empty());

@@ -39,7 +39,7 @@ struct Wanted {
 pub struct Claim(u64);
 
 /// How many want each thing.
-struct Count<K>(BTreeMap<K, u32>);
+pub(super) struct Count<K>(BTreeMap<K, u32>);
 
 impl<K> Default for Count<K> {
     fn default() -> Self {
@@ -48,12 +48,12 @@ impl<K> Default for Count<K> {
 }
 
 impl<K: Ord> Count<K> {
-    fn want(&mut self, key: K) {
+    pub fn want(&mut self, key: K) {
         *self.0.entry(key).or_insert(0) += 1;
     }
 
     /// True when nobody wants it any more; false also when nobody did.
-    fn spare(&mut self, key: &K) -> bool {
+    pub fn spare(&mut self, key: &K) -> bool {
         let Some(count) = self.0.get_mut(key) else { return false };
         *count -= 1;
         let last = *count == 0;
@@ -61,6 +61,14 @@ impl<K: Ord> Count<K> {
             self.0.remove(key);
         }
         last
+    }
+
+    pub fn wanted(&self) -> impl Iterator<Item = &K> {
+        self.0.keys()
+    }
+
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 }
 

@@ -1,10 +1,9 @@
 //! Harms to disks. Of several of one kind on one disk, the last end is the end of all: they are counted, as cuts are.
 
-use super::{Nemesis, effect::Meter, until, us};
+use super::{Nemesis, claims::Count, effect::Meter, until, us};
 use crate::scenario::{DiskHarm, DiskOp};
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use world::{
@@ -15,7 +14,7 @@ use world::{
 
 /// How many harms of each kind each disk suffers.
 #[derive(Clone, Default)]
-pub struct Disks(Arc<Mutex<BTreeMap<(String, Kind), u32>>>);
+pub struct Disks(Arc<Mutex<Count<(String, Kind)>>>);
 
 /// Kinds that end apart from each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,24 +34,23 @@ const GOES_WRONG: f64 = 0.1;
 const ROT_STEP: Duration = Duration::from_millis(200);
 
 impl Disks {
-    fn begin(&self, name: &str, kind: Kind) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((name.into(), kind)).or_insert(0) += 1;
+    fn lock(&self) -> MutexGuard<'_, Count<(String, Kind)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this was the last of its kind on a disk, and whether the last of all. None: all are healed.
-    fn end(&self, name: &str, kind: Kind) -> Option<(bool, bool)> {
-        let mut harms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = harms.get_mut(&(name.to_string(), kind))?;
-        *count -= 1;
-        let last = *count == 0;
-        if last {
-            harms.remove(&(name.to_string(), kind));
-        }
-        Some((last, !harms.keys().any(|(disk, _)| disk == name)))
+    fn begin(&self, name: &str, kind: Kind) {
+        self.lock().want((name.into(), kind));
+    }
+
+    /// Whether this was the last of its kind on a disk, and whether the last of all.
+    fn end(&self, name: &str, kind: Kind) -> (bool, bool) {
+        let mut harms = self.lock();
+        let last = harms.spare(&(name.to_string(), kind));
+        (last, last && !harms.wanted().any(|(disk, _)| disk == name))
     }
 
     pub fn heal_all(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.lock().clear();
     }
 }
 
@@ -75,9 +73,9 @@ impl Nemesis {
         until(until_us).await;
         for (name, disk) in controls(hit) {
             match self.disks.end(name, kind) {
-                Some((_, true)) => disk.heal(),
-                Some((true, false)) => end(disk, kind),
-                Some((false, false)) | None => {}
+                (_, true) => disk.heal(),
+                (true, false) => end(disk, kind),
+                (false, false) => {}
             }
         }
     }
@@ -174,11 +172,11 @@ mod tests {
             disks.begin("member-1", kind);
         }
         disks.begin("member-2", Kind::Full);
-        assert_eq!(disks.end("member-1", Kind::Full), Some((false, false)));
-        assert_eq!(disks.end("member-1", Kind::Full), Some((true, false)), "it is slow still");
-        assert_eq!(disks.end("member-1", Kind::Slow), Some((true, true)));
-        assert_eq!(disks.end("member-1", Kind::Slow), None);
+        assert_eq!(disks.end("member-1", Kind::Full), (false, false));
+        assert_eq!(disks.end("member-1", Kind::Full), (true, false), "it is slow still");
+        assert_eq!(disks.end("member-1", Kind::Slow), (true, true));
+        assert_eq!(disks.end("member-1", Kind::Slow), (false, false), "it had ended");
         disks.heal_all();
-        assert_eq!(disks.end("member-2", Kind::Full), None, "all was healed before its end");
+        assert_eq!(disks.end("member-2", Kind::Full), (false, false), "all was healed before its end");
     }
 }

@@ -8,7 +8,7 @@ mod processes;
 mod views;
 
 use crate::history::seen::{Effect, Seen};
-use crate::plan::{Aim, Blow, Plan, PlannedHarm};
+use crate::plan::{Aim, Blow, Owed, Plan, PlannedHarm};
 use crate::scenario::{DiskHarm, Role, Way, units::say_time};
 use claims::{Claims, Link};
 use effect::Meter;
@@ -155,7 +155,7 @@ impl Nemesis {
             Blow::Lag { by } => self.lag(&hit, *by, harm.until).await,
             Blow::Disk(disk) => self.disk(&hit, disk, harm.until, &meter).await,
         };
-        let (line, required, until) = (harm.line, harm.required, now());
+        let (line, required, until) = (harm.line, harm.owed == Owed::Touch, now());
         self.seen.lock().harms.push(Effect { at, until, of: hit, line, required, what, did });
     }
 

@@ -3,7 +3,7 @@
 
 use super::{Nemesis, claims::Link, effect, now, until, us};
 use crate::history::trap::Trap;
-use world::{Held, Profile, net};
+use world::{Death, Held, Profile, net};
 
 impl Nemesis {
     /// Each dies before the write that comes after so many; if it does not write so much before the end, not.
@@ -14,7 +14,10 @@ impl Nemesis {
     }
 
     async fn dies_midway(&self, name: &str, after: u64, lasting: u64) -> Option<String> {
-        let (trap, told) = Trap::new(name, after, &self.claims);
+        let (claims, process) = (self.claims.clone(), name.to_string());
+        let (trap, told) = Trap::new(name, after, move || {
+            claims.fell(&process, Death::Process);
+        });
         self.seen.lock().traps.push(trap);
         let patience = self.heal.saturating_sub(lasting).saturating_sub(now() / 1_000);
         let (last, next) = rt::timeout(us(patience), told).await.ok()?.ok()?;

@@ -2,7 +2,7 @@
 //! away moves no other.
 
 use super::{atlas::Atlas, *};
-use crate::scenario::{self, Amount, Deed, Draw, Harm, HarmKind, Repeated, Scenario, Target};
+use crate::scenario::{self, Amount, Deed, Draw, Harm, HarmKind, Repeated, Scenario, Target, read::ALWAYS};
 use base::stream::{Stream, stream};
 use rand::{Rng, seq::SliceRandom};
 
@@ -87,7 +87,7 @@ fn timeline(scenario: &Scenario, atlas: &Atlas, plan: &mut Plan) {
             Deed::Kube(deed) => plan.deeds.push(PlannedDeed { at, deed: deed.clone() }),
             Deed::Harm(harm) => {
                 let struck = strikes(harm, (at, timed.line), atlas, plan, &mut stream).into_iter();
-                plan.harms.extend(struck.map(|harm| PlannedHarm { required: true, ..harm }));
+                plan.harms.extend(struck.map(|harm| PlannedHarm { owed: Owed::Touch, ..harm }));
             }
         }
     }
@@ -100,7 +100,7 @@ fn repeat(repeated: &Repeated, atlas: &Atlas, plan: &mut Plan, stream: &mut Stre
     let last = plan.heal.saturating_sub(500_000);
     let Some(every) = &repeated.every else {
         let at = stream.gen_range(START.min(last)..=last);
-        plan.harms.extend(strikes(&repeated.harm, (at, repeated.line), atlas, plan, stream));
+        plan.harms.extend(drawn(repeated, at, atlas, plan, stream));
         return;
     };
     let mut at = START;
@@ -109,8 +109,15 @@ fn repeat(repeated: &Repeated, atlas: &Atlas, plan: &mut Plan, stream: &mut Stre
         if at >= last {
             return;
         }
-        plan.harms.extend(strikes(&repeated.harm, (at, repeated.line), atlas, plan, stream));
+        plan.harms.extend(drawn(repeated, at, atlas, plan, stream));
     }
+}
+
+/// One time of a repeated harm. Of a line that comes by chance nobody counts on an effect.
+fn drawn(repeated: &Repeated, at: u64, atlas: &Atlas, plan: &Plan, stream: &mut Stream) -> Vec<PlannedHarm> {
+    let owed = if repeated.chance < ALWAYS { Owed::Nothing } else { Owed::SomeTouch };
+    let struck = strikes(&repeated.harm, (at, repeated.line), atlas, plan, stream);
+    struck.into_iter().map(|harm| PlannedHarm { owed, ..harm }).collect()
 }
 
 /// One harm to all targets, or one to each after the other.
@@ -180,7 +187,7 @@ fn strike(
     };
     let until = lasting.map_or(plan.heal, |lasting| (at + lasting).min(plan.heal));
     let upon_election = harm.upon_election.as_ref().map(|delay| delay.draw(stream) as u64);
-    Some(PlannedHarm { at, until, upon_election, of, blow, line, required: false })
+    Some(PlannedHarm { at, until, upon_election, of, blow, line, owed: Owed::SomeTouch })
 }
 
 fn aims(target: &Target, counts: &Counts, stream: &mut Stream) -> Vec<Aim> {
@@ -259,7 +266,7 @@ heal: 30s
         assert_eq!(times, [(5, 15), (7, 17), (9, 19)]);
         let who: Vec<_> = harms.iter().flat_map(|harm| &harm.of).map(Aim::to_string).collect();
         assert_eq!(who, ["member-1", "member-2", "member-3"]);
-        assert!(harms.iter().all(|harm| harm.blow == harms[0].blow && harm.required));
+        assert!(harms.iter().all(|harm| harm.blow == harms[0].blow && harm.owed == Owed::Touch));
     }
 
     #[test]

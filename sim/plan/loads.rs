@@ -18,7 +18,8 @@ pub fn add(load: &Load, n: usize, plan: &mut Plan, stream: &mut Stream) {
                 let draws =
                     |what: &str| base::stream::stream(plan.seed, &format!("load {n} {what} {client}"));
                 let (mut own, manner) = (draws("client"), draws("manner of client"));
-                plan.kv.push(kv_client(name, kv, keys, load, (&mut own, manner)));
+                let pace = Pace { left: 0, draws: draws("pace of client") };
+                plan.kv.push(kv_client(name, kv, keys, load, (&mut own, manner, pace)));
             }
             let (watchers, slow) = (kv.watchers.draw(stream), kv.slow.draw(stream));
             for watcher in 1..=watchers + slow {
@@ -32,13 +33,14 @@ pub fn add(load: &Load, n: usize, plan: &mut Plan, stream: &mut Stream) {
             let clients = kube.clients.draw(stream).max(1);
             let deployments = kube.deployments.draw(stream);
             for client in 1..=clients {
-                let mut own = base::stream::stream(plan.seed, &format!("load {n} kube client {client}"));
+                let draws =
+                    |what: &str| base::stream::stream(plan.seed, &format!("load {n} {what} {client}"));
+                let (mut own, manner) = (draws("kube client"), draws("manner of kube client"));
+                let pace = Pace { left: 0, draws: draws("pace of kube client") };
                 let names = (1..=deployments).filter(|d| d % clients == client % clients);
                 let names: Vec<String> = names.map(|d| format!("app-{}", d + 10 * n as i64)).collect();
                 let name = format!("user-{}", plan.kube.len() + 1);
-                let manner =
-                    base::stream::stream(plan.seed, &format!("load {n} manner of kube client {client}"));
-                plan.kube.push(kube_client(name, &names, kube, load, (&mut own, manner)));
+                plan.kube.push(kube_client(name, &names, kube, load, (&mut own, manner, pace)));
             }
             plan.api_watchers += kube.watchers.draw(stream) as u64;
             crowd(plan, load, kube.crowd.draw(stream) as u64, true);
@@ -83,19 +85,18 @@ fn pick<'a>(mix: &'a BTreeMap<String, u64>, stream: &mut Stream) -> &'a str {
     "get"
 }
 
-/// What is asked for is drawn from one stream, in what manner from the other.
+/// What is asked for, in what manner, and at which pace are drawn from a stream each.
 fn kv_client(
     name: String,
     kv: &KvLoad,
     keys: u64,
     load: &Load,
-    (stream, mut manner): (&mut Stream, Stream),
+    (stream, mut manner, mut pace): (&mut Stream, Stream, Pace),
 ) -> KvClient {
     let (from, until) = (load.from, load.from + load.lasting);
     let (patience, retries) = (kv.patience.draw(&mut manner) as u64, kv.retries.draw(&mut manner) as u64);
     let mut at = from;
     let mut ops = vec![];
-    let mut pace = Pace { left: 0, draws: manner.clone() };
     while at < until && ops.len() < MOST_OPS {
         let pause = pace.next(&kv.burst, kv.pause.draw(stream) as u64);
         at += pause.max(1_000);
@@ -164,13 +165,12 @@ fn kube_client(
     names: &[String],
     kube: &KubeLoad,
     load: &Load,
-    (stream, mut manner): (&mut Stream, Stream),
+    (stream, mut manner, mut pace): (&mut Stream, Stream, Pace),
 ) -> KubeClient {
     let (from, until) = (load.from, load.from + load.lasting);
     let mut ops: Vec<KubeOp> = vec![];
     let mut live: BTreeMap<&str, u64> = BTreeMap::new();
     let mut at = from;
-    let mut pace = Pace { left: 0, draws: manner.clone() };
     while at < until && !names.is_empty() && ops.len() < MOST_OPS {
         let pause = if ops.is_empty() { 0 } else { pace.next(&kube.burst, kube.pause.draw(stream) as u64) };
         at += pause.max(100_000);

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
 /// Changes whenever an older plan file can no longer be read.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -110,8 +110,18 @@ pub struct PlannedHarm {
     pub blow: Blow,
     /// The line of the scenario it comes from.
     pub line: u64,
-    /// The run is vacuous if this line touches nothing; of harms drawn by chance it is enough that some do.
-    pub required: bool,
+    pub owed: Owed,
+}
+
+/// What a harm owes its scenario; the run is vacuous if it stays that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Owed {
+    /// To touch something: the timeline says so.
+    Touch,
+    /// That it or another of its kind touches something: they are drawn.
+    SomeTouch,
+    /// Nothing: a seed may as well have drawn none.
+    Nothing,
 }
 
 impl PlannedHarm {

@@ -3,7 +3,7 @@
 //! harmed before the cluster has had time to start, all harm ends with the heal, and nobody is hit who is not there.
 
 use super::draw::START;
-use super::{Aim, Blow, Plan, PlannedHarm};
+use super::{Aim, Blow, Owed, Plan, PlannedHarm};
 use crate::scenario::{DiskHarm, Process, Role};
 use base::stream::Stream;
 use rand::{Rng, seq::SliceRandom};
@@ -152,7 +152,7 @@ fn within(plan: &mut Plan) {
         harm.at = harm.at.clamp(START.min(last), last);
         harm.until = (harm.at + lasting).min(heal);
         // it was asked for by a line of the scenario, not in this place
-        harm.required = false;
+        harm.owed = Owed::Nothing;
         harm.of.retain(|aim| cluster.has(aim));
         if let Blow::Partition { from: Some(from), .. } | Blow::Hold { from: Some(from) } = &mut harm.blow {
             from.retain(|aim| cluster.has(aim));
@@ -206,7 +206,7 @@ heal: 30s
             for harm in &varied.harms {
                 assert!(harm.at >= START && harm.at < varied.heal && harm.until <= varied.heal, "{harm:?}");
                 assert!(harm.of.iter().all(|aim| varied.cluster.has(aim)) && !harm.hits_nobody(), "{harm:?}");
-                assert!(!harm.required);
+                assert_eq!(harm.owed, Owed::Nothing);
             }
             assert!(varied.harms.is_sorted_by_key(|harm| harm.at));
             plan = if seed % 20 == 0 { drawn(seed) } else { varied };
@@ -216,7 +216,8 @@ heal: 30s
     #[test]
     fn disks_that_lose_something_stay_as_they_were_drawn() {
         let fails = |plan: &Plan| -> Vec<PlannedHarm> {
-            plan.harms.iter().filter(|harm| !is_free(harm)).cloned().collect()
+            let kept = plan.harms.iter().filter(|harm| !is_free(harm)).cloned();
+            kept.map(|harm| PlannedHarm { owed: Owed::Nothing, ..harm }).collect()
         };
         let (plan, other) = (drawn(1), drawn(2));
         let own = fails(&plan);

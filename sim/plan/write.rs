@@ -303,12 +303,12 @@ fn expect(expect: &Expect) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::plan;
+    use crate::plan::{Owed, plan};
     use crate::scenario::read;
 
     fn without_lines(mut plan: Plan) -> Plan {
         for harm in &mut plan.harms {
-            (harm.line, harm.required) = (0, true);
+            (harm.line, harm.owed) = (0, Owed::Touch);
         }
         plan
     }

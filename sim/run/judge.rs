@@ -7,7 +7,7 @@ use crate::check::{
     rollout, watch,
 };
 use crate::history::{Event, Nanos, seen::State};
-use crate::plan::{Aim, Blow, Plan};
+use crate::plan::{Aim, Blow, Owed, Plan};
 use crate::scenario::DiskHarm;
 use base::Note;
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,10 +100,26 @@ fn histories(plan: &Plan, state: &State, end: &End, verdicts: &mut BTreeMap<&str
     verdicts.insert("API watch: no gap after a list", apiwatch::no_gap(history, &log));
     verdicts.insert("resourceVersion never goes back", apiwatch::never_back(history));
     verdicts.insert("no write by one that lost its lock", fence::fenced(&history.notes));
-    verdicts.insert("no mass eviction", eviction::gradual(&history.notes, &plan.knobs()));
+    verdicts.insert("no mass eviction", eviction::gradual(&history.notes, &evictions(plan)));
     verdicts.insert("caches equal the store", outcome::caches(&history.notes, &log));
     if plan.has_kube() {
         objects_of(state, end, &log, verdicts);
+    }
+}
+
+/// Knobs of a plan, or those that a harm gives a process, whichever are laxer.
+fn evictions(plan: &Plan) -> eviction::Limits {
+    let most = |name: &str, first: u64| {
+        let later = plan.harms.iter().filter_map(|harm| match &harm.blow {
+            Blow::RestartWith { knobs } => knobs.get(name).copied(),
+            _ => None,
+        });
+        later.fold(first, u64::max)
+    };
+    let knobs = plan.knobs();
+    eviction::Limits {
+        per_1000s: most("eviction_per_1000s", knobs.eviction_per_1000s),
+        stop_percent: most("eviction_stop_percent", knobs.eviction_stop_percent),
     }
 }
 
@@ -203,13 +219,7 @@ pub fn vacuous(plan: &Plan, state: &State, findings: &[Finding]) -> Vec<String> 
     }
     let did: BTreeSet<u64> =
         state.harms.iter().filter(|e| !e.did.is_empty()).map(|effect| effect.line).collect();
-    let required: BTreeSet<u64> =
-        plan.harms.iter().filter(|harm| harm.required).map(|harm| harm.line).collect();
-    let mut vacuous: Vec<String> =
-        required.difference(&did).map(|line| format!("line {line}: this harm touched nothing")).collect();
-    if !plan.harms.is_empty() && did.is_empty() && vacuous.is_empty() {
-        vacuous.push("no harm touched anything".into());
-    }
+    let mut vacuous = owing(plan, &did);
     if !plan.kv.is_empty()
         && !plan.unavailable
         && !state.history.operations.iter().any(|op| op.done().is_some())
@@ -217,6 +227,20 @@ pub fn vacuous(plan: &Plan, state: &State, findings: &[Finding]) -> Vec<String> 
         vacuous.push("no operation of the load was done".into());
     }
     vacuous
+}
+
+/// What harms owed and did not do. `did`: the lines whose harms touched something.
+fn owing(plan: &Plan, did: &BTreeSet<u64>) -> Vec<String> {
+    let lines = |owed: Owed| -> BTreeSet<u64> {
+        plan.harms.iter().filter(|harm| harm.owed == owed).map(|harm| harm.line).collect()
+    };
+    let touch = lines(Owed::Touch);
+    let mut owing: Vec<String> =
+        touch.difference(did).map(|line| format!("line {line}: this harm touched nothing")).collect();
+    if !lines(Owed::SomeTouch).is_empty() && did.is_empty() && owing.is_empty() {
+        owing.push("no harm touched anything".into());
+    }
+    owing
 }
 
 pub fn counts(state: &State) -> BTreeMap<String, u64> {
@@ -233,4 +257,29 @@ pub fn counts(state: &State) -> BTreeMap<String, u64> {
         ("harms", state.harms.iter().filter(|effect| !effect.did.is_empty()).count() as u64),
     ];
     counts.into_iter().map(|(name, count)| (name.to_string(), count)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::plan;
+    use crate::scenario::read::scenario;
+
+    /// Whether a run of this harm is vacuous when only these lines touched something.
+    fn is_vacuous(harm: &str, did: &[u64]) -> bool {
+        let text = format!("name: x\ncluster: {{ members: 3 }}\nheal: 30s\n{harm}\n");
+        let plan = plan(&scenario(&text, &|_| Err(String::new())).unwrap(), 1);
+        assert!(!plan.harms.is_empty(), "{text}");
+        !owing(&plan, &did.iter().copied().collect()).is_empty()
+    }
+
+    #[test]
+    fn a_harm_owes_what_its_scenario_says_and_no_more() {
+        let timeline = "timeline:\n  - { at: 5s, crash: one, for: 1s }";
+        assert!(is_vacuous(timeline, &[]) && !is_vacuous(timeline, &[5]));
+        let drawn = "harm:\n  - { crash: one, for: 1s, every: 3s }\n  - { pause: one, for: 1s, every: 3s }";
+        assert!(is_vacuous(drawn, &[]) && !is_vacuous(drawn, &[6]));
+        // a swarm drew connections to hold that nobody used: it may as well have drawn no harm at all
+        assert!(!is_vacuous("harm:\n  - { pause: one, for: 1s, every: 3s, chance: 99% }", &[]));
+    }
 }

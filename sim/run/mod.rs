@@ -23,7 +23,7 @@ pub mod watchdog;
 mod wishes;
 
 use crate::check::{Finding, Verdict};
-use crate::history::seen::Effect;
+use crate::history::{Choice, seen::Effect};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ pub struct Outcome {
     pub starts: BTreeMap<String, Vec<u64>>,
     /// What was let through, of what waited, while somebody chose the order of deliveries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub choices: Vec<order::Choice>,
+    pub choices: Vec<Choice>,
     pub digest: String,
     pub events: u64,
     pub simulated_ns: u64,

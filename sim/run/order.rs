@@ -2,10 +2,12 @@
 //! through, and the next only when all is still. What could have been chosen is written down, so that every order can
 //! be tried, one run each.
 
-use crate::history::seen::{Effect, Seen};
+use crate::history::{
+    Choice,
+    seen::{Effect, Seen},
+};
 use crate::nemesis::{Nemesis, now, until};
 use crate::plan::Deliveries;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use world::order;
 
@@ -14,13 +16,6 @@ const STILL: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_millis(10);
 /// When nothing has come for so long, nothing will.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// One delivery: the kinds that waited, and the one that was let through.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Choice {
-    pub of: Vec<String>,
-    pub took: String,
-}
 
 /// Chooses until the order is at its end, then lets everything through.
 pub async fn choose(deliveries: Deliveries, nemesis: Nemesis, seen: Seen) {

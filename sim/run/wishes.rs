@@ -4,7 +4,7 @@
 use super::settle::is_ready;
 use crate::check::inventory::Inventory;
 use crate::check::job;
-use crate::check::objects::{is_active, is_finished, number, owner, resource_of, text};
+use crate::check::objects::{is_active, is_finished, is_leaving, number, owner, resource_of, text, uid};
 use crate::history::seen::State;
 use crate::plan::Plan;
 use serde_json::Value;
@@ -19,10 +19,6 @@ pub struct Wishes {
 
 fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or("?")
-}
-
-fn is_leaving(object: &Value) -> bool {
-    !object["metadata"]["deletionTimestamp"].is_null()
 }
 
 impl Wishes {
@@ -59,7 +55,7 @@ impl Wishes {
 
     /// A ReplicaSet has as many pods as it wants, whatever its status says: its controller may not have seen all.
     fn set(&self, set: &Value) -> Option<String> {
-        let owned = self.all.owned("pods", text(set, &["metadata", "uid"]));
+        let owned = self.all.owned("pods", uid(set));
         let owned = owned.filter(|(_, pod)| is_active(pod)).count() as i64;
         let wanted = number(set, &["spec", "replicas"]);
         (owned != wanted).then(|| format!("ReplicaSet {} has {owned} pods, wanted {wanted}", name(set)))

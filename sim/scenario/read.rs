@@ -68,7 +68,7 @@ const EXPECTED: [&str; 8] =
 /// How a Job ends.
 pub const ENDS: [&str; 2] = ["Complete", "Failed"];
 const ENTRIES: &str = "a list, each entry beginning with `-`";
-const ALWAYS: u64 = 1_000_000;
+pub const ALWAYS: u64 = 1_000_000;
 
 /// Reads a scenario. `include` gives the text of a manifest the scenario names.
 pub fn scenario(text: &str, include: &dyn Fn(&str) -> Result<String, String>) -> Result<Scenario, Mistake> {

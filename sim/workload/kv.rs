@@ -16,8 +16,8 @@ struct Kv {
     patience: Duration,
     /// Bytes up to which values are filled now.
     size: u64,
-    /// The last operation was.
-    answered: bool,
+    /// Whether the last operation was done.
+    done: bool,
     /// mod_revision of keys as last seen by this client; 0: not there.
     known: BTreeMap<String, i64>,
     /// The newest revision this client was told.
@@ -31,8 +31,8 @@ pub async fn run(plan: KvClient, ground: Ground) -> Result<(), String> {
     let client = Client::new(ground.stores.clone(), &ground.knobs);
     let (name, known) = (plan.name.clone(), BTreeMap::new());
     let patience = Duration::from_micros(plan.patience);
-    let (size, answered, newest, compacted, reads) = (0, true, 0, 0, Cell::new(0));
-    let mut kv = Kv { name, ground, client, patience, size, answered, known, newest, compacted, reads };
+    let (size, done, newest, compacted, reads) = (0, true, 0, 0, Cell::new(0));
+    let mut kv = Kv { name, ground, client, patience, size, done, known, newest, compacted, reads };
     until(plan.from).await;
     for op in &plan.ops {
         rt::sleep(Duration::from_micros(op.pause)).await;
@@ -69,12 +69,12 @@ fn again(deed: &KvDeed, n: u64) -> KvDeed {
 }
 
 impl Kv {
-    /// Does it, and again at once as often as allowed while it gets no answer.
+    /// Does it, and again at once as often as allowed while it is not done.
     async fn insist(&mut self, deed: &KvDeed, retries: u64, until: u64) {
         for n in 0..=retries {
-            self.answered = true;
+            self.done = true;
             self.perform(&again(deed, n)).await;
-            if self.answered || now() / 1_000 >= until {
+            if self.done || now() / 1_000 >= until {
                 return;
             }
             if n < retries {
@@ -84,7 +84,7 @@ impl Kv {
     }
 
     fn answer(&mut self, op: usize, outcome: Outcome) {
-        self.answered = matches!(outcome, Outcome::Done(_));
+        self.done = matches!(outcome, Outcome::Done(_));
         self.ground.seen.answer(op, now(), outcome);
     }
 

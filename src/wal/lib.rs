@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `record` | what is kept: hard states, entries, snapshots; whose it is |
 //! | `codec` | the bytes of records; the only place that knows bincode |
+//! | `header` | what files of the log begin with |
 //! | `segment` | a file of frames: `[len][crc32c][payload]` behind a header |
 //! | `snapshot` | snapshot files, written aside and renamed |
 //! | `log` | [`Wal`]: append, sync, cut, release |
@@ -16,6 +17,7 @@
 mod codec;
 mod error;
 mod files;
+mod header;
 mod log;
 mod record;
 mod recover;

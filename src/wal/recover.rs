@@ -26,6 +26,7 @@ use crate::{
     Entry, Error, HardState, Identity, Record, Snapshot, Snapshots, Wal,
     codec::Item,
     files::{self, ASIDE, BAD, REJOIN, SEGMENT, SNAPSHOT, number, segment_path, snapshot_path},
+    header,
     log::Segment,
     record::Place,
     rejoin, segment,
@@ -164,7 +165,7 @@ impl Replay {
         if !matches!(begins, Some(Item::Continue(_) | Item::Restart(_))) {
             return Err(Error::damaged(
                 path,
-                segment::HEADER,
+                header::LEN,
                 "expected a record that says where the log goes on",
             ));
         }

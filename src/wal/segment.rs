@@ -6,28 +6,21 @@
 use crate::{
     Error, Identity,
     codec::{self, Frame},
+    header::{self, u32_at},
 };
-use base::{MemberId, bug};
+use base::bug;
 use std::path::Path;
 
-const MAGIC: &[u8; 8] = b"WAVEWAL\n";
-pub(crate) const VERSION: u32 = 1;
-/// Magic, version, checksum of what follows, cluster, member, sequence.
-pub(crate) const HEADER: usize = 40;
+const KIND: header::Kind = header::Kind { magic: b"WAVEWAL\n", version: 1, name: "a log segment" };
 const FRAME_HEADER: usize = 8;
 /// Far above what a batch may hold; a length beyond it is no length.
 pub(crate) const MAX_FRAME: usize = 1 << 30;
 /// Disks write whole sectors: a write that was cut short lacks whole ones.
 const SECTOR: usize = 512;
 
+/// With its sequence, as the file's name has it.
 pub(crate) fn header(identity: Identity, sequence: u64) -> Vec<u8> {
-    let words = [identity.cluster, identity.member.0, sequence];
-    let body: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let mut bytes = MAGIC.to_vec();
-    bytes.extend(VERSION.to_le_bytes());
-    bytes.extend(crc32c::crc32c(&body).to_le_bytes());
-    bytes.extend(body);
-    bytes
+    KIND.encode(identity, sequence)
 }
 
 /// A frame around a payload.
@@ -43,14 +36,6 @@ pub(crate) fn frame(payload: &[u8]) -> Result<Vec<u8>, Error> {
 /// Covers the length as well.
 fn checksum(len: [u8; 4], payload: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&len), payload)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
 /// What a segment holds.
@@ -73,7 +58,7 @@ pub(crate) fn read(
     last: bool,
 ) -> Result<Read, Error> {
     check_header(path, bytes, identity, sequence)?;
-    let (mut frames, mut at) = (Vec::new(), HEADER);
+    let (mut frames, mut at) = (Vec::new(), header::LEN);
     while at < bytes.len() {
         let Some((frame, next)) = frame_at(bytes, at) else { break };
         frames.push((at, frame));
@@ -98,22 +83,9 @@ pub(crate) fn read(
 }
 
 fn check_header(path: &Path, bytes: &[u8], identity: Identity, sequence: u64) -> Result<(), Error> {
-    if bytes.len() < HEADER || &bytes[..8] != MAGIC {
-        return Err(Error::damaged(path, 0, "expected the header of a log segment"));
-    }
-    let found = u32_at(bytes, 8);
-    if found > VERSION {
-        return Err(Error::Newer { path: path.into(), found, known: VERSION });
-    }
-    if found == 0 || u32_at(bytes, 12) != crc32c::crc32c(&bytes[16..HEADER]) {
-        return Err(Error::damaged(path, 8, "the checksum of the header does not match"));
-    }
-    let owner = Identity { cluster: u64_at(bytes, 16), member: MemberId(u64_at(bytes, 24)) };
-    if owner != identity {
-        return Err(Error::Identity { path: path.into(), found: owner, expected: identity });
-    }
-    if u64_at(bytes, 32) != sequence {
-        let text = format!("expected segment {sequence:x} by the file's name, found {:x}", u64_at(bytes, 32));
+    let found = KIND.decode(path, bytes, identity)?;
+    if found != sequence {
+        let text = format!("expected segment {sequence:x} by the file's name, found {found:x}");
         return Err(Error::damaged(path, 32, text));
     }
     Ok(())
@@ -186,6 +158,7 @@ mod tests {
     use super::*;
     use crate::codec::Item;
     use crate::record::Place;
+    use base::MemberId;
 
     const ME: Identity = Identity { cluster: 1, member: MemberId(2) };
 

@@ -32,6 +32,7 @@ const KV: &[&str] = &["kv-swarm", "elections-swarm"];
 const DISKS: &[&str] = &["disks-swarm"];
 const STORE: &[&str] = &["kv-swarm"];
 const BOTH: &[&str] = &["swarm"];
+const VIEWS: &[&str] = &["views-swarm"];
 const JOBS: &[&str] = &["indexed-job-under-crashes"];
 const COUNTED: &[&str] = &["a Job counts each pod once"];
 
@@ -136,7 +137,7 @@ pub const PIECES: &[Piece] = &[
     piece("A12", "events go by another key than watchers are filed under", BOTH, LIVE),
     piece("A18", "the end of a slow watch gets lost", BOTH, GAP),
     piece("I06", "a key that came while it was worked on is lost", BOTH, LIVE),
-    piece("N01", "pods are evicted when no node is heard of any more", BOTH, &["no mass eviction"]),
+    piece("N01", "pods are evicted when no node is heard of any more", VIEWS, &["no mass eviction"]),
     piece("G02", "what was orphaned before the start stays", BOTH, &["settles", "owners"]),
     piece("J01", "a Job lets its pods go before it has counted them", JOBS, COUNTED),
     piece("J02", "a Job's pods are made again before the first are seen", JOBS, &["parallelism"]),

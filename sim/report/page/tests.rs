@@ -137,7 +137,7 @@ fn harms_last_as_long_as_they_are_felt() {
         of: vec![Aim::Process(Process { role: Role::Member, number: 1 })],
         blow,
         line,
-        required: false,
+        owed: crate::plan::Owed::SomeTouch,
     };
     told.plan.harms = vec![
         harm(1_000_000, 1_000_000, 1, Blow::Step(-5_000_000)),

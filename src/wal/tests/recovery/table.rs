@@ -172,7 +172,7 @@ fn the_note_that_a_log_was_lost_stays_until_it_is_taken_away() {
         flip(path("rejoin"), 34).await;
         Ok(())
     });
-    assert!(error.unwrap_err().starts_with("/data/m/wal/rejoin is damaged at byte 12"));
+    assert!(error.unwrap_err().starts_with("/data/m/wal/rejoin is damaged at byte 8"));
 }
 
 /// Whatever a crash leaves of its making, a log that was lost is never taken for that of a new member.
