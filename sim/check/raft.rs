@@ -16,15 +16,24 @@ pub struct Breach {
 #[derive(Default)]
 struct Member {
     log: BTreeMap<u64, (Term, u64)>,
+    /// Where its log begins: index and term of what a snapshot covers, be it on disk yet or not.
+    base: (u64, Term),
+    /// The log that a snapshot replaces, while that is on its way to the disk.
+    replaced: BTreeMap<u64, (Term, u64)>,
     /// Entries up to here are covered by a snapshot on disk.
     snapshot: u64,
     synced: u64,
     committed: u64,
-    /// Entries it has just called committed. A snapshot may be what tells it so: then its own log, which the
-    /// snapshot is about to replace, is no evidence.
-    claims: Vec<(u64, (Term, u64))>,
     applied: u64,
     revision: Revision,
+}
+
+impl Member {
+    fn term_at(&self, index: u64) -> Option<Term> {
+        let based =
+            (index > 0 && index == self.base.0 && self.base.1 != Term::default()).then_some(self.base.1);
+        self.log.get(&index).map(|(term, _)| *term).or(based)
+    }
 }
 
 pub struct Raft {
@@ -80,19 +89,18 @@ impl Raft {
                 self.started(*member, *last, *applied);
                 self.remembers(*member, *term)
             }
-            Note::Leader { member, term } => self.claims(*member).and_then(|()| self.leader(*member, *term)),
+            Note::Leader { member, term } => self.leader(*member, *term),
             Note::Appended { member, first, entries } => self.appended(*member, *first, entries),
+            Note::Received { member, index, term } => self.received(*member, *index, *term),
             Note::Synced { member, last, .. } => self.synced(*member, *last),
             Note::Committed { member, index, .. } => self.commit(*member, *index),
             Note::Applied { member, index, revision, hash, .. } => {
-                self.claims(*member).and_then(|()| self.applied(*member, *index, *revision, *hash))
+                self.applied(*member, *index, *revision, *hash)
             }
             Note::Restored { member, index, term, revision, hash } => {
                 self.restored(*member, *index, *term, *revision, *hash)
             }
-            Note::Acknowledged { member, index } => {
-                self.claims(*member).and_then(|()| self.acknowledged(*member, *index))
-            }
+            Note::Acknowledged { member, index } => self.acknowledged(*member, *index),
             _ => Ok(()),
         };
         if let Err((promise, mut evidence)) = judged {
@@ -118,12 +126,13 @@ impl Raft {
     fn started(&mut self, id: MemberId, last: Index, applied: Index) {
         let member = self.member(id);
         member.log.split_off(&(last.0 + 1));
-        member.claims.clear();
+        member.replaced.clear();
         member.synced = last.0;
         member.committed = applied.0;
         member.applied = applied.0;
         member.snapshot =
             member.snapshot.min(applied.0).max(member.log.keys().next().map_or(applied.0, |n| n - 1));
+        member.base = (member.snapshot, Term::default());
         member.revision = Revision(0);
     }
 
@@ -158,7 +167,7 @@ impl Raft {
         }
         self.count(COMPLETE);
         let member = self.members.entry(id).or_default();
-        for (index, (entry_term, digest)) in self.committed.range(member.snapshot + 1..) {
+        for (index, (entry_term, digest)) in self.committed.range(member.base.0 + 1..) {
             if *entry_term < term && member.log.get(index) != Some(&(*entry_term, *digest)) {
                 let has = member
                     .log
@@ -189,11 +198,7 @@ impl Raft {
                 return Err((SAFE, vec![text]));
             }
         }
-        let mut before = self
-            .members
-            .get(&id)
-            .and_then(|member| member.log.get(&(first.0.wrapping_sub(1))))
-            .map(|(t, _)| *t);
+        let mut before = self.members.get(&id).and_then(|member| member.term_at(first.0.wrapping_sub(1)));
         for (entry, index) in entries.iter().zip(first.0..) {
             self.count(MATCHING);
             let known = self.entries.entry((index, entry.0)).or_insert((entry.1, before));
@@ -220,6 +225,14 @@ impl Raft {
         Ok(())
     }
 
+    /// What stands on the disk stays there until the snapshot does.
+    fn received(&mut self, id: MemberId, index: Index, term: Term) -> Judged {
+        let member = self.member(id);
+        member.replaced.append(&mut member.log);
+        member.base = (index.0, term);
+        Ok(())
+    }
+
     fn synced(&mut self, id: MemberId, last: Index) -> Judged {
         let member = self.member(id);
         member.synced = member.synced.max(last.0);
@@ -233,19 +246,10 @@ impl Raft {
             let text = format!("{id} had committed up to {}, now up to {}", member.committed, index.0);
             return Err((FORWARD, vec![text]));
         }
-        let entries = member.log.range(member.committed + 1..).take_while(|(n, _)| **n <= index.0);
-        member.claims.extend(entries.map(|(n, entry)| (*n, *entry)));
-        member.committed = index.0;
-        self.count(SAFE);
-        Ok(())
-    }
-
-    /// What a member called committed, now that no snapshot came of it.
-    fn claims(&mut self, id: MemberId) -> Judged {
-        let claims = self.members.get_mut(&id).map(|member| std::mem::take(&mut member.claims));
-        for (n, entry) in claims.unwrap_or_default() {
-            let known = self.committed.entry(n).or_insert(entry);
-            if *known != entry {
+        let new = member.log.range(member.committed + 1..).take_while(|(n, _)| **n <= index.0);
+        for (n, entry) in new {
+            let known = self.committed.entry(*n).or_insert(*entry);
+            if known != entry {
                 let text = format!(
                     "entry {n} is committed as one of term {}, and by {id} as one of term {}",
                     known.0.0, entry.0.0
@@ -253,6 +257,8 @@ impl Raft {
                 return Err((SAFE, vec![text]));
             }
         }
+        member.committed = index.0;
+        self.count(SAFE);
         Ok(())
     }
 
@@ -286,11 +292,9 @@ impl Raft {
 
     fn restored(&mut self, id: MemberId, index: Index, term: Term, revision: Revision, hash: u64) -> Judged {
         let member = self.members.entry(id).or_default();
-        // a log that holds the snapshot's last entry goes on behind it; any other is gone
-        let holds = member.log.get(&index.0).is_some_and(|(held, _)| *held == term);
-        let kept = if holds { member.log.split_off(&(index.0 + 1)) } else { BTreeMap::new() };
-        member.log = kept;
-        member.claims.clear();
+        member.log = member.log.split_off(&(index.0 + 1));
+        member.base = (index.0, term);
+        member.replaced.clear();
         member.snapshot = index.0;
         member.synced = member.synced.max(index.0);
         member.committed = member.committed.max(index.0);
@@ -303,7 +307,8 @@ impl Raft {
         let on_disk = |member: &&Member| member.snapshot >= index.0 || member.synced >= index.0;
         let entry = self.members.get(&id).and_then(|member| member.log.get(&index.0)).copied();
         let same = |member: &&Member| {
-            member.snapshot >= index.0 || entry.is_none() || member.log.get(&index.0).copied() == entry
+            let held = |log: &BTreeMap<_, _>| log.get(&index.0).copied() == entry;
+            member.snapshot >= index.0 || entry.is_none() || held(&member.log) || held(&member.replaced)
         };
         let disks = self.members.iter().chain(self.lost.iter().map(|(id, disk)| (id, disk)));
         let holders = disks.filter(|(_, disk)| on_disk(disk) && same(disk)).map(|(id, _)| id);
@@ -389,15 +394,7 @@ mod tests {
         assert_eq!(with(&[leader(C, 3)]), Some(COMPLETE));
         assert_eq!(with(&[appended(C, 1, &[(1, 77)])]), Some(MATCHING));
         assert_eq!(with(&[appended(A, 2, &[(2, 20)])]), Some(SAFE));
-        let other = [appended(C, 1, &[(1, 10), (2, 20)]), committed(C, 2, 2)];
-        assert_eq!(with(&[other.as_slice(), &[applied(C, 1, 100)]].concat()), Some(SAFE));
-        let restored =
-            Note::Restored { member: C, index: Index(2), term: Term(1), revision: Revision(2), hash: 101 };
-        assert_eq!(
-            with(&[other.as_slice(), &[restored]].concat()),
-            None,
-            "a snapshot says what is committed"
-        );
+        assert_eq!(with(&[appended(C, 1, &[(1, 10), (2, 20)]), committed(C, 2, 2)]), Some(SAFE));
         assert_eq!(with(&[committed(A, 1, 1)]), Some(FORWARD));
         assert_eq!(with(&[applied(A, 2, 101)]), Some(FORWARD));
         assert_eq!(with(&[applied(C, 2, 999)]), Some(EQUAL));
@@ -415,6 +412,49 @@ mod tests {
         let lost = Note::MemberStarted { member: B, term: Term(2), last: Index(1), applied: Index(0) };
         let again = [lost, Note::Acknowledged { member: A, index: Index(2) }];
         assert_eq!(with(&again), Some(DURABLE));
+    }
+
+    fn received(index: u64, term: u64) -> Note {
+        Note::Received { member: C, index: Index(index), term: Term(term) }
+    }
+
+    fn restored(index: u64, term: u64, hash: u64) -> Note {
+        let revision = Revision(index as i64);
+        Note::Restored { member: C, index: Index(index), term: Term(term), revision, hash }
+    }
+
+    /// Entries may stand behind a snapshot before it is on the disk; once they were taken for those that the
+    /// snapshot had replaced, and their member, elected, for one that lacked them.
+    #[test]
+    fn a_snapshot_replaces_what_stood_before_it_came_and_nothing_that_came_later() {
+        let other = appended(C, 1, &[(1, 10), (1, 11), (1, 12)]);
+        let came = [other.clone(), received(2, 1), committed(C, 2, 2)];
+        let more =
+            [appended(A, 3, &[(2, 30)]), synced(A, 2, 3), appended(C, 3, &[(2, 30)]), committed(A, 2, 3)];
+        let done = [synced(C, 2, 3), restored(2, 1, 101), Note::Acknowledged { member: A, index: Index(3) }];
+        let whole = [came.as_slice(), &more, &done, &[leader(C, 3)]].concat();
+        assert_eq!(with(&whole), None);
+        assert_eq!(
+            with(&[came.as_slice(), &more[..2], &more[3..], &[leader(C, 3)]].concat()),
+            Some(COMPLETE)
+        );
+        let in_front =
+            [came.as_slice(), &[appended(C, 3, &[(2, 30)]), appended(A, 2, &[(1, 11), (2, 30)])]].concat();
+        assert_eq!(with(&in_front), None);
+        assert_eq!(
+            with(&[other, received(2, 2), appended(C, 3, &[(2, 30)]), more[0].clone()]),
+            Some(MATCHING)
+        );
+    }
+
+    /// The old log counts until the snapshot is on the disk.
+    #[test]
+    fn what_a_snapshot_replaces_stays_on_the_disk_until_the_snapshot_does() {
+        let on_disk = [appended(C, 1, &[(1, 10), (1, 11), (1, 12)]), synced(C, 1, 3), received(4, 1)];
+        let written = [appended(A, 3, &[(1, 12)]), synced(A, 1, 3)];
+        let acknowledged = [Note::Acknowledged { member: A, index: Index(3) }];
+        assert_eq!(with(&[on_disk.as_slice(), &written, &acknowledged].concat()), None);
+        assert_eq!(with(&[&on_disk[2..], &written, &acknowledged].concat()), Some(DURABLE));
     }
 
     /// What stood on a disk before a harm took it counts for what is acknowledged later; nothing else does.

@@ -40,7 +40,7 @@ pub fn plan(scenario: &Scenario, seed: u64) -> Plan {
         kube: vec![],
         crowds: vec![],
         api_watchers: 0,
-        heal: scenario.heal,
+        heal: draw("heal", &scenario.heal) as u64,
         settle: scenario.settle,
         expect: scenario.expect.clone(),
         unavailable: scenario.unavailable,
@@ -270,10 +270,16 @@ heal: 30s
     }
 
     #[test]
-    fn all_harm_ends_with_the_heal() {
+    fn all_harm_and_load_end_with_the_heal_that_the_seed_draws() {
+        let text =
+            TEXT.replace("heal: 30s", "heal: 10s..30s").replace("clients: 2 }", "clients: 2 }, for: 25s");
+        let mut heals = std::collections::BTreeSet::new();
         for seed in 0..50 {
-            let plan = plan_of(TEXT, seed);
+            let plan = plan_of(&text, seed);
+            heals.insert(plan.heal / 5_000_000);
             assert!(plan.harms.iter().all(|harm| harm.at >= START && harm.until <= plan.heal));
+            assert!(plan.kv.iter().all(|client| client.until == plan.heal.min(26_000_000)));
         }
+        assert!(heals.len() >= 4, "{heals:?}");
     }
 }

@@ -10,6 +10,8 @@ use rand::{Rng, seq::SliceRandom};
 const MOST_OPS: usize = 5_000;
 
 pub fn add(load: &Load, n: usize, plan: &mut Plan, stream: &mut Stream) {
+    let lasting = load.lasting.min(plan.heal.saturating_sub(load.from));
+    let load = &Load { lasting, ..load.clone() };
     match &load.kind {
         LoadKind::Kv(kv) => {
             let keys = (kv.keys.draw(stream) as u64).max(2);

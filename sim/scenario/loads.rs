@@ -17,10 +17,11 @@ pub const KUBE_KEYS: [&str; 9] =
 /// As long as a client waits that is asked for no less.
 pub const PATIENCE: u64 = 8_000_000;
 
-pub fn load(node: &Node, heal: u64) -> Result<Load, Mistake> {
+/// One that says no end goes on until the latest heal.
+pub fn load(node: &Node, latest: u64) -> Result<Load, Mistake> {
     let table = node.table("a load", &["kv", "kube", "from", "for", "chance"])?;
     let from = table.get("from").map_or(Ok(1_000_000), |node| one(node, time))?;
-    let lasting = table.get("for").map_or(Ok(heal.saturating_sub(from)), |node| one(node, time))?;
+    let lasting = table.get("for").map_or(Ok(latest.saturating_sub(from)), |node| one(node, time))?;
     let kind = match (table.get("kv"), table.get("kube")) {
         (Some(kv), None) => LoadKind::Kv(kv_load(kv)?),
         (None, Some(kube)) => LoadKind::Kube(kube_load(kube)?),

@@ -46,7 +46,7 @@ pub struct Scenario {
     pub clients: clients::Clients,
     pub harm: Vec<Repeated>,
     /// When all harm and load end, in microseconds from the start.
-    pub heal: u64,
+    pub heal: Draw,
     /// How long the system may take to converge after that.
     pub settle: u64,
     pub expect: Vec<Expect>,

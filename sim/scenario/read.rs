@@ -75,7 +75,8 @@ pub fn scenario(text: &str, include: &dyn Fn(&str) -> Result<String, String>) ->
     let document = Node::read(text)?;
     let top = document.table("a scenario", &TOP)?;
     let optional = |key, or: u64| top.get(key).map_or(Ok(or), |node| one(node, time));
-    let heal = optional("heal", 30_000_000)?;
+    let heal = or(&top, "heal", Draw::fixed(30_000_000), time)?;
+    let latest = heal.bounds().1 as u64;
     let scenario = Scenario {
         name: top.need("name")?.word("a sentence that claims something")?.to_string(),
         seed: top.get("seed").map_or(Ok(1), |node| one(node, count))?,
@@ -84,7 +85,7 @@ pub fn scenario(text: &str, include: &dyn Fn(&str) -> Result<String, String>) ->
         knobs: knobs(top.get("knobs"))?,
         timeline: each(top.get("timeline"), |node| timed(node, include))?,
         deliveries: top.get("deliveries").map(deliveries).transpose()?,
-        load: each(top.get("load"), |node| loads::load(node, heal))?,
+        load: each(top.get("load"), |node| loads::load(node, latest))?,
         clients: match top.get("clients") {
             Some(node) => clients::clients(node.list(ENTRIES)?, include)?,
             None => clients::Clients::default(),
@@ -579,7 +580,7 @@ check: all
         assert_eq!(read.cluster.nodes, Draw::fixed(5));
         assert_eq!(read.knobs["compact_every_ms"], Draw::fixed(10_000));
         assert_eq!(read.timeline.len(), 4);
-        assert_eq!((read.heal, read.settle), (60_000_000, 30_000_000));
+        assert_eq!((read.heal, read.settle), (Draw::fixed(60_000_000), 30_000_000));
     }
 
     #[test]

@@ -65,6 +65,7 @@ fn say(note: &Note, known: &mut Known) {
             let term = entries.last().map_or(String::new(), |(term, _)| format!(", of term {}", term.0));
             set("log", format!("up to {}{term}", last.saturating_sub(1)));
         }
+        Note::Received { index, .. } => set("log", format!("up to {} (a snapshot that came)", index.0)),
         Note::Synced { last, .. } => set("on disk", format!("up to {}", last.0)),
         Note::Committed { index, .. } => set("committed", format!("up to {}", index.0)),
         Note::Applied { index, revision, hash, .. } => {

@@ -16,6 +16,9 @@ pub enum Note {
     /// Entries now stand in a member's log (in memory): first index, then (term, digest) of each. Whatever
     /// stood at or behind the first index is gone.
     Appended { member: MemberId, first: Index, entries: Vec<(Term, u64)> },
+    /// The leader sent a member a snapshot, which goes to its disk now. Its whole log (in memory) is gone; what is
+    /// appended next stands behind the snapshot's last entry, of this index and term.
+    Received { member: MemberId, index: Index, term: Term },
     /// The member's log up to here has been synced to its disk.
     Synced { member: MemberId, term: Term, last: Index },
     /// A member learnt that entries up to here are committed.

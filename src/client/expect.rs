@@ -34,7 +34,9 @@ impl Expectations {
 
     /// `count` objects are about to be created. What was pending before has been seen or given up.
     pub fn expect_creations(&mut self, key: &str, count: u64, now: Duration) {
-        let pending = Pending { creations: count, deletions: BTreeSet::new(), until: now + self.give_up };
+        let given_up = self.pending.get(key).map_or(0, |pending| pending.creations);
+        let creations = if bug!("C07") { count + given_up } else { count };
+        let pending = Pending { creations, deletions: BTreeSet::new(), until: now + self.give_up };
         self.pending.insert(key.to_string(), pending);
     }
 
@@ -61,7 +63,7 @@ impl Expectations {
 
     /// The outcome of what is pending is unknown: it is waited for no longer than it can still happen.
     pub fn doubt(&mut self, key: &str, until: Duration) {
-        if let Some(pending) = self.pending.get_mut(key) {
+        if let Some(pending) = self.pending.get_mut(key).filter(|_| !bug!("C06")) {
             pending.until = pending.until.min(until);
         }
     }

@@ -43,7 +43,7 @@ impl Core {
             self.send(message.to, &Frame::Raft(message));
         }
         if let Some(persist) = effects.persist {
-            self.note_appended(&persist);
+            self.note_persist(&persist);
             self.disk.persist(persist);
         }
         if let Some(after_sync) = effects.after_sync {
@@ -118,7 +118,10 @@ impl Core {
         }
     }
 
-    fn note_appended(&self, persist: &Persist) {
+    fn note_persist(&self, persist: &Persist) {
+        if let Some(Snapshot { meta, .. }) = &persist.snapshot {
+            rt::note(Note::Received { member: self.node.id(), index: meta.index, term: meta.term });
+        }
         if let Some(first) = persist.entries.first() {
             let entries = persist.entries.iter().map(|entry| (entry.term, entry.digest())).collect();
             rt::note(Note::Appended { member: self.node.id(), first: first.index, entries });

@@ -128,7 +128,7 @@ impl Monitor {
             return false;
         }
         reached!("nodelifecycle: nodes are heard again after all were silent");
-        for heard in self.heard.values_mut() {
+        for heard in self.heard.values_mut().filter(|_| !bug!("N06")) {
             (heard.at, heard.silent_since) = (now, None);
         }
         true
@@ -152,7 +152,9 @@ impl Monitor {
             "nodelifecycle: a node came back while its pods were evicted",
             self.evicting.contains(node.name())
         );
-        self.evicting.remove(node.name());
+        if self.evicting.remove(node.name()) && bug!("N05") {
+            self.next_eviction = Duration::ZERO;
+        }
         let ready = condition(node).is_some_and(|ready| ready["status"] == "True");
         if ready && node.get_array(&["spec", "taints"]).iter().any(is_ours) {
             actions.push(Action::Untaint(node.clone()));
