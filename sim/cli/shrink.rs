@@ -117,7 +117,7 @@ impl Trial for Children {
 
     fn starts(&mut self, plan: &Plan) -> BTreeMap<String, Vec<u64>> {
         self.tries += 1;
-        let outcome = self.outcome(plan, self.tries * self.jobs, true);
+        let outcome = self.outcome(plan, self.tries * self.jobs, self.bug.as_deref(), true);
         outcome.map(|outcome| outcome.starts).unwrap_or_default()
     }
 
@@ -131,18 +131,28 @@ impl Trial for Children {
 }
 
 impl Children {
+    /// With the bug that is planted, if one is, and not without it.
     fn breaks(&self, plan: &Plan, number: usize) -> bool {
-        let outcome = self.outcome(plan, number, false);
-        outcome.is_ok_and(|outcome| outcome.broken().any(|finding| finding.promise == self.promise))
+        let breaks = |bug: Option<&str>| {
+            let outcome = self.outcome(plan, number, bug, false);
+            outcome.is_ok_and(|outcome| outcome.broken().any(|finding| finding.promise == self.promise))
+        };
+        breaks(self.bug.as_deref()) && (self.bug.is_none() || !breaks(None))
     }
 
-    fn outcome(&self, plan: &Plan, number: usize, starts: bool) -> Result<Outcome, String> {
+    fn outcome(
+        &self,
+        plan: &Plan,
+        number: usize,
+        bug: Option<&str>,
+        starts: bool,
+    ) -> Result<Outcome, String> {
         let path: PathBuf =
             std::env::temp_dir().join(format!("tank-shrink-{}-{number}.json", std::process::id()));
         std::fs::write(&path, plan.to_text()).map_err(|error| error.to_string())?;
         let run = Run {
             scenario: path.display().to_string(),
-            bug: self.bug.clone(),
+            bug: bug.map(str::to_string),
             no_twin: self.promise != "twin run",
             starts,
             ..Run::default()

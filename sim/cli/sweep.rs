@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 /// Every so many seeds are also run without harm, and compared.
 const TWINS: u64 = 10;
-const SWARMS: [&str; 6] =
-    ["swarm", "kv-swarm", "elections-swarm", "views-swarm", "processes-swarm", "disks-swarm"];
+const SWARMS: [&str; 7] =
+    ["swarm", "kv-swarm", "elections-swarm", "views-swarm", "processes-swarm", "disks-swarm", "nodes-swarm"];
 
 /// Runs jobs in child processes, `jobs` at once, until `stop` says so after a result.
 #[allow(clippy::disallowed_methods)] // threads that wait for child processes, outside of any simulation

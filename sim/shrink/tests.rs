@@ -109,3 +109,17 @@ fn out_of_time_the_smallest_so_far_is_given() {
     assert!(crashes(&small) >= 1);
     assert!(rule.asked <= 22);
 }
+
+/// Without managers no deployment comes about, and without more time nothing does: neither is the failure.
+#[test]
+fn what_users_wait_for_keeps_one_of_each_role_and_its_time() {
+    let plan = Plan { check: vec!["settles".into()], ..drawn() };
+    let mut rule = Rule { breaks: |plan: &Plan| !plan.kube.is_empty(), asked: 0, most: 2_000 };
+    let small = shrink(plan.clone(), &mut rule);
+    let cluster = small.cluster;
+    let roles = [cluster.members, cluster.apiservers, cluster.managers, cluster.schedulers, cluster.nodes];
+    assert_eq!((roles, small.settle), ([1; 5], plan.settle));
+    let safe = Plan { check: vec!["surge".into()], ..plan };
+    let mut rule = Rule { breaks: |plan: &Plan| !plan.kube.is_empty(), asked: 0, most: 2_000 };
+    assert_eq!(shrink(safe, &mut rule).cluster.managers, 0);
+}

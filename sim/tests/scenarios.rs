@@ -96,6 +96,7 @@ scenarios! {
     the_control_plane_under_a_swarm: "swarm",
     the_store_under_leaders_that_never_last: "elections-swarm",
     views_under_a_swarm: "views-swarm",
+    nodes_under_a_swarm: "nodes-swarm",
     an_indexed_job_under_crashes: "indexed-job-under-crashes",
     a_sweep_as_a_job: "sweep-as-a-job",
     harms_that_overlap: "harms-that-overlap",

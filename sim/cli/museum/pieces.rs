@@ -32,7 +32,7 @@ const KV: &[&str] = &["kv-swarm", "elections-swarm"];
 const DISKS: &[&str] = &["disks-swarm"];
 const STORE: &[&str] = &["kv-swarm"];
 const BOTH: &[&str] = &["swarm"];
-const VIEWS: &[&str] = &["views-swarm"];
+const NODES: &[&str] = &["nodes-swarm"];
 const JOBS: &[&str] = &["indexed-job-under-crashes"];
 const COUNTED: &[&str] = &["a Job counts each pod once"];
 
@@ -137,19 +137,8 @@ pub const PIECES: &[Piece] = &[
     piece("A12", "events go by another key than watchers are filed under", BOTH, LIVE),
     piece("A18", "the end of a slow watch gets lost", BOTH, GAP),
     piece("I06", "a key that came while it was worked on is lost", BOTH, LIVE),
-    piece("N01", "pods are evicted when no node is heard of any more", VIEWS, &["no mass eviction"]),
-    piece("N05", "a node that came back gives the next its turn", VIEWS, &["no mass eviction"]),
-    piece("N06", "no new grace after all nodes were silent", VIEWS, &["no mass eviction"]),
-    piece("C06", "a creation without an answer is waited for as long as any", BOTH, LIVE),
-    piece("C07", "what was given up is waited for again", BOTH, LIVE),
-    piece("C08", "a controller plans without its own last write", BOTH, &["surge", "unavailable", "settles"]),
-    piece("K05", "what a kubelet said before its restart comes last", BOTH, &["phases only go forward"]),
-    piece(
-        "E02",
-        "a claim of the lock answered too late counts",
-        BOTH,
-        &["no write by one that lost its lock"],
-    ),
+    piece("N01", "pods are evicted when no node is heard of any more", NODES, &["no mass eviction"]),
+    piece("N05", "a node that came back gives the next its turn", NODES, &["no mass eviction"]),
     piece("G02", "what was orphaned before the start stays", BOTH, &["settles", "owners"]),
     piece("J01", "a Job lets its pods go before it has counted them", JOBS, COUNTED),
     piece("J02", "a Job's pods are made again before the first are seen", JOBS, &["parallelism"]),
@@ -160,6 +149,8 @@ const ELSEWHERE: &[&str] = &[
     "A02",
     "A07",
     "C05",
+    "C06",
+    "E02",
     "G01",
     "G03",
     "K01",
