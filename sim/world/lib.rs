@@ -10,6 +10,7 @@
 //! | `disk`, `disk_harm` | bytes that are durable only after a sync |
 //! | `disk_damage` | bytes that are not what was written, all of them known |
 //! | `cpu` | steps of a process that take time |
+//! | `memory` | what a process holds, and how much it may |
 //! | `clock`, `timers` | every process's own clocks, and waiting by them |
 //! | `order` | what a process is told, in an order of somebody's choice |
 //! | `record` | the digest of everything that happened |
@@ -23,6 +24,7 @@ mod disk_damage;
 pub mod disk_harm;
 mod disk_store;
 pub mod link;
+pub mod memory;
 pub mod net;
 pub mod order;
 pub mod process;

@@ -4,7 +4,7 @@
 //! nobody says good-bye on the network, and the next start is another boot. Whatever a dead process still does
 //! (destructors run late) has no effect: it belongs to an incarnation that is over.
 
-use crate::{clock, cpu, disk, order, record, timers};
+use crate::{clock, cpu, disk, memory, order, record, timers};
 use base::stream::{Stream, stream};
 use madsim::{
     Config,
@@ -93,6 +93,7 @@ pub fn install(runtime: &Runtime, seed: u64) {
     order::reset();
     clock::reset();
     cpu::reset();
+    memory::reset();
     timers::install(runtime);
 }
 
@@ -213,6 +214,7 @@ fn end(node: NodeId, death: Death) {
         }
         was_up
     });
+    memory::ended(node);
     if was_up {
         let handle = Handle::current();
         // Paused tasks would be dropped under a lock and in our context; woken ones are dropped in their own.

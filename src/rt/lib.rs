@@ -10,6 +10,7 @@
 //! | `net` | TCP, and `Peers`: datagrams between members |
 //! | `http`, `grpc` | the real wire formats over `net` |
 //! | `fs` | files whose bytes are durable only after a sync |
+//! | `memory` | what the process holds, by part |
 //! | `note` | facts for whoever watches |
 //! | `shutdown` | the wish of the person at the terminal |
 //! | `testing` | a seeded run of one future, for the tests of the crates above |
@@ -17,6 +18,7 @@
 pub mod fs;
 pub mod grpc;
 pub mod http;
+pub mod memory;
 pub mod net;
 mod note;
 mod random;

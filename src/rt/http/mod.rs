@@ -7,6 +7,7 @@ mod error;
 mod hyper_rt;
 mod pool;
 mod server;
+mod weigh;
 
 pub use axum::Router;
 pub use body::Body;

@@ -1,10 +1,10 @@
 //! The HTTP server: HTTP/1.1 and HTTP/2 with prior knowledge on one port, told apart by HTTP/2's preface.
 
-use super::{Exec, Router, Timer};
+use super::{Exec, Router, Timer, weigh::Weighed};
 use crate::net::{TcpListener, TcpStream};
 use bytes::Bytes;
 use hyper::server::conn::{http1, http2};
-use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use hyper_util::rt::TokioIo;
 use std::{
     io,
     pin::Pin,
@@ -30,10 +30,11 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Serves for ever; ends when dropped, with all its connections.
 pub async fn serve(listener: TcpListener, router: Router, options: ServeOptions) -> std::convert::Infallible {
     let mut connections = Connections::default();
+    let service = Weighed::new(router);
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                connections.add(crate::spawn(connection(stream, router.clone(), options.clone())))
+                connections.add(crate::spawn(connection(stream, service.clone(), options.clone())))
             }
             Err(_) => crate::sleep(PAUSE).await,
         }
@@ -64,10 +65,9 @@ impl Drop for Connections {
 }
 
 /// Serves one connection to its end. How it ends is of no interest here: the client knows.
-async fn connection(mut stream: TcpStream, router: Router, options: ServeOptions) {
+async fn connection(mut stream: TcpStream, service: Weighed, options: ServeOptions) {
     let Ok(Ok((http2, start))) = crate::timeout(IDLE, sniff(&mut stream)).await else { return };
     let io = TokioIo::new(Rewound { start, stream });
-    let service = TowerToHyperService::new(router);
     if http2 {
         let mut builder = http2::Builder::new(Exec);
         builder.timer(Timer).auto_date_header(false).max_concurrent_streams(None);

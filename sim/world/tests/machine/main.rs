@@ -5,6 +5,7 @@ mod clock;
 mod cpu;
 mod disk;
 mod disk_harm;
+mod memory;
 mod process;
 mod record;
 
