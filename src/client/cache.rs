@@ -37,9 +37,12 @@ struct Index {
 
 #[derive(Default)]
 pub struct Cache {
-    objects: BTreeMap<String, Arc<Object>>,
+    /// And the size of each.
+    objects: BTreeMap<String, (Arc<Object>, u64)>,
     indexes: BTreeMap<&'static str, Index>,
     version: u64,
+    /// Of all objects.
+    bytes: u64,
 }
 
 impl Cache {
@@ -49,7 +52,12 @@ impl Cache {
     }
 
     pub fn get(&self, key: &str) -> Option<Arc<Object>> {
-        self.objects.get(key).cloned()
+        self.objects.get(key).map(|(object, _)| object.clone())
+    }
+
+    /// About the bytes of all objects.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     pub fn len(&self) -> usize {
@@ -62,14 +70,14 @@ impl Cache {
 
     /// Every object, in the order of keys.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Object>> {
-        self.objects.values()
+        self.objects.values().map(|(object, _)| object)
     }
 
     /// The objects filed under `value`, in the order of keys. Panics for an index that was never declared.
     pub fn by_index(&self, index: &str, value: &str) -> Vec<Arc<Object>> {
         let index = self.indexes.get(index).unwrap_or_else(|| panic!("no index called {index}"));
         let keys = index.keys.get(value).into_iter().flatten();
-        keys.filter_map(|key| self.objects.get(key).cloned()).collect()
+        keys.filter_map(|key| self.get(key)).collect()
     }
 
     /// The resourceVersion up to which the cache has seen everything.
@@ -88,7 +96,7 @@ impl Cache {
     pub fn upsert(&mut self, object: Object) -> Vec<Delta> {
         let (key, version) = (key_of(&object), version_of(&object));
         let new = Arc::new(object);
-        let old = self.objects.get(&key).cloned();
+        let old = self.get(&key);
         if old.as_ref().is_some_and(|old| old.uid() == new.uid() && version_of(old) >= version) {
             reached!("cache: an object came that is there already");
             return vec![];
@@ -97,7 +105,7 @@ impl Cache {
             self.unfile(&key, old);
         }
         self.file(&key, &new);
-        self.objects.insert(key, new.clone());
+        self.put(key, new.clone());
         self.advance(version);
         match old {
             Some(old) if old.uid() != new.uid() && !bug!("I07") => {
@@ -114,7 +122,7 @@ impl Cache {
         let key = key_of(object);
         self.advance(version_of(object));
         reached!("cache: an object went that never was there", !self.objects.contains_key(&key));
-        let old = self.objects.remove(&key)?;
+        let old = self.take(&key)?;
         self.unfile(&key, &old);
         Some(Delta::Deleted(Arc::new(object.clone())))
     }
@@ -125,7 +133,7 @@ impl Cache {
         let gone: Vec<String> = self.objects.keys().filter(|key| !kept.contains(*key)).cloned().collect();
         let mut deltas = vec![];
         for key in gone {
-            let Some(old) = self.objects.remove(&key) else { continue };
+            let Some(old) = self.take(&key) else { continue };
             self.unfile(&key, &old);
             reached!("cache: an object went unseen, as a list shows");
             deltas.push(Delta::Deleted(old));
@@ -135,6 +143,20 @@ impl Cache {
         }
         self.advance(version);
         deltas
+    }
+
+    fn put(&mut self, key: String, object: Arc<Object>) {
+        let size = object.size();
+        self.bytes += size;
+        if let Some((_, before)) = self.objects.insert(key, (object, size)) {
+            self.bytes -= before;
+        }
+    }
+
+    fn take(&mut self, key: &str) -> Option<Arc<Object>> {
+        let (object, size) = self.objects.remove(key)?;
+        self.bytes -= size;
+        Some(object)
     }
 
     fn file(&mut self, key: &str, object: &Object) {
@@ -217,6 +239,23 @@ mod tests {
         let deltas = cache.replace(vec![pod("b", 2, "n1"), pod("c", 3, "n1")], 9);
         assert_eq!(told(&deltas), ["-a", "+c"]);
         assert_eq!(cache.version(), 9);
+    }
+
+    #[test]
+    fn its_bytes_are_those_of_its_objects() {
+        let mut cache = Cache::default();
+        assert_eq!(cache.bytes(), 0);
+        cache.upsert(pod("a", 1, "n1"));
+        let one = cache.bytes();
+        assert!(one.abs_diff(pod("a", 1, "n1").to_bytes().len() as u64) < one / 5, "{one}");
+        cache.upsert(pod("b", 2, "n1"));
+        assert_eq!(cache.bytes(), 2 * one);
+        cache.upsert(pod("b", 3, "a-longer-name"));
+        assert_eq!(cache.bytes(), 2 * one + 11);
+        cache.replace(vec![pod("a", 1, "n1")], 9);
+        assert_eq!(cache.bytes(), one);
+        cache.remove(&pod("a", 10, "n1"));
+        assert_eq!(cache.bytes(), 0);
     }
 
     fn told(deltas: &[Delta]) -> Vec<String> {

@@ -39,6 +39,8 @@ struct Shared {
     cache: Mutex<Cache>,
     synced: rt::sync::Signal,
     handlers: Vec<Handler>,
+    /// What the cache holds.
+    held: rt::memory::Gauge,
 }
 
 /// A running informer; it stops when the last clone is dropped.
@@ -65,7 +67,8 @@ impl Informer {
         handlers: Vec<Handler>,
     ) -> Self {
         let cache = Mutex::new(Cache::new(indexes));
-        let shared = Arc::new(Shared { cache, synced: rt::sync::Signal::new(), handlers });
+        let (synced, held) = (rt::sync::Signal::new(), rt::memory::Gauge::new("informers"));
+        let shared = Arc::new(Shared { cache, synced, handlers, held });
         let task = rt::spawn(follow(client.clone(), scope, shared.clone()));
         Informer { shared, _task: Arc::new(Task(task)) }
     }
@@ -217,7 +220,9 @@ impl Follower {
         Ok(())
     }
 
+    /// The cache has changed.
     fn tell(&self, deltas: &[Delta]) {
+        self.shared.held.set(lock(&self.shared.cache).bytes());
         for delta in deltas {
             for handler in &self.shared.handlers {
                 handler(delta);

@@ -12,7 +12,7 @@ use crate::{Config, Handle, Requests, disk::Disk, snapshots::Snapshots};
 use base::{Index, MemberId, Term, knobs::ms, reached};
 use bytes::Bytes;
 use raft::{Data, Input, Node, Outbox, Proposed, Refused, Role};
-use rt::net::Peers;
+use rt::{memory::Gauge, net::Peers};
 use std::collections::BTreeMap;
 
 /// Bytes of proposals in one frame.
@@ -36,6 +36,14 @@ pub struct Core {
     rejoining: bool,
     /// Frames that were not for us, by their reason.
     dropped: BTreeMap<Dropped, u64>,
+    held: Holdings,
+}
+
+/// What the core holds in memory.
+struct Holdings {
+    log: Gauge,
+    snapshots: Gauge,
+    proposals: Gauge,
 }
 
 impl Core {
@@ -56,6 +64,11 @@ impl Core {
             accepted: Accepted::default(),
             last_count: 0,
             dropped: BTreeMap::new(),
+            held: Holdings {
+                log: Gauge::new("log"),
+                snapshots: Gauge::new("snapshots"),
+                proposals: Gauge::new("proposals"),
+            },
         }
     }
 
@@ -102,6 +115,9 @@ impl Core {
             self.disk.rejoined();
         }
         self.disk.start();
+        self.held.log.set(self.node.log().bytes());
+        self.held.snapshots.set(self.node.snapshot_bytes());
+        self.held.proposals.set(self.proposals.bytes());
         Ok(())
     }
 

@@ -14,7 +14,10 @@ use crate::{
     services::{hub::Hub, lease_clock::LeaseClock},
 };
 use base::{Index, Knobs, MemberId, Note, Revision, Term, bug, knobs::ms, reached};
-use rt::sync::{Signal, mpsc, oneshot};
+use rt::{
+    memory::Gauge,
+    sync::{Signal, mpsc, oneshot},
+};
 use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -39,6 +42,10 @@ struct Shared {
     requests: mpsc::Sender<Request>,
     hub: Arc<Hub>,
     leases: Mutex<LeaseClock>,
+    /// What the store holds in memory: its keys, their values, and history.
+    held: Gauge,
+    /// What waits for clients of watches to read it.
+    watch_queues: Gauge,
 }
 
 /// What the core is asked for. An answer that is dropped means that the core has stopped.
@@ -112,6 +119,8 @@ impl Handle {
     /// The handle and what the core receives. `store` is what was recovered.
     pub fn new(config: Config, store: Store) -> (Self, Requests) {
         let (requests, receiver) = mpsc::channel(QUEUE);
+        let held = Gauge::new("store");
+        held.set(store.bytes());
         let shared = Shared {
             leases: Mutex::new(LeaseClock::new(config.knobs.election_timeout())),
             config,
@@ -121,6 +130,8 @@ impl Handle {
             leadership: Signal::new(),
             requests,
             hub: Arc::default(),
+            held,
+            watch_queues: Gauge::new("watch queues"),
         };
         (Self(Arc::new(shared)), receiver)
     }
@@ -130,6 +141,7 @@ impl Handle {
         let (outcome, revision, hash) = {
             let mut store = lock(&self.0.store);
             let outcome = store.apply(index, command);
+            self.0.held.set(store.bytes());
             (outcome, store.revision(), store.hash())
         };
         let member = self.member();
@@ -159,6 +171,7 @@ impl Handle {
     /// Replaces the state by a snapshot's. Watchers go on from where they are.
     pub fn restore(&self, store: Store, term: Term) {
         let (index, revision, hash) = (store.applied(), store.revision(), store.hash());
+        self.0.held.set(store.bytes());
         *lock(&self.0.store) = store;
         rt::note(Note::Restored { member: self.member(), index, term, revision, hash });
         if bug!("W01") {
@@ -355,6 +368,10 @@ impl Handle {
     /// Set when the leader or the term changed.
     pub fn leadership(&self) -> &Signal {
         &self.0.leadership
+    }
+
+    pub(crate) fn watch_queues(&self) -> &Gauge {
+        &self.0.watch_queues
     }
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {

@@ -21,6 +21,8 @@ pub struct Proposals {
     unsent: BTreeSet<u64>,
     /// The term of the last entry applied.
     applied_term: Term,
+    /// Of all that wait.
+    bytes: u64,
 }
 
 struct Waiting {
@@ -56,6 +58,11 @@ impl Proposals {
         self.waiting.len()
     }
 
+    /// Bytes of all that wait.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     pub fn add(
         &mut self,
         count: u64,
@@ -64,6 +71,7 @@ impl Proposals {
         deadline: Mono,
         answer: oneshot::Sender<Result<Applied, ProposeError>>,
     ) {
+        self.bytes += data.len() as u64;
         self.waiting.insert(count, Waiting { data, only_in, answer, deadline, sent: Sent::No });
         self.unsent.insert(count);
     }
@@ -124,7 +132,9 @@ impl Proposals {
 
     fn remove(&mut self, count: u64) -> Option<Waiting> {
         self.unsent.remove(&count);
-        self.waiting.remove(&count)
+        let gone = self.waiting.remove(&count)?;
+        self.bytes -= gone.data.len() as u64;
+        Some(gone)
     }
 
     /// An entry of this term was applied: what went out in an earlier one will never be agreed on.

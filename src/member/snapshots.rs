@@ -4,6 +4,7 @@
 use crate::{codec, error::Error};
 use base::{Index, reached};
 use raft::{Data, SnapshotMeta};
+use rt::memory::{Gauge, Held};
 use std::future::pending;
 use store::{Encoder, Store};
 
@@ -15,11 +16,13 @@ pub struct Snapshots {
     under_way: Option<rt::JoinHandle<Result<(Index, Data), Error>>>,
     last: Index,
     every: u64,
+    /// Bytes of those that are being made.
+    making: Gauge,
 }
 
 impl Snapshots {
     pub fn new(disk: wal::Snapshots, last: Index, every: u64) -> Self {
-        Self { disk, under_way: None, last, every: every.max(1) }
+        Self { disk, under_way: None, last, every: every.max(1), making: Gauge::new("snapshots") }
     }
 
     pub fn is_due(&self, applied: Index) -> bool {
@@ -32,7 +35,8 @@ impl Snapshots {
 
     pub fn start(&mut self, store: &Store, meta: SnapshotMeta) {
         self.last = meta.index;
-        self.under_way = Some(rt::spawn(take(self.disk.clone(), Encoder::new(store), meta)));
+        let making = Held::new(&self.making, 0);
+        self.under_way = Some(rt::spawn(take(self.disk.clone(), Encoder::new(store), meta, making)));
     }
 
     /// The leader's snapshot took the place of ours.
@@ -53,10 +57,12 @@ async fn take(
     disk: wal::Snapshots,
     mut encoder: Encoder,
     meta: SnapshotMeta,
+    making: Held,
 ) -> Result<(Index, Data), Error> {
     let mut data = Vec::new();
     while let Some(piece) = encoder.next_piece(PIECE) {
         data.extend_from_slice(&piece);
+        making.grow(piece.len() as u64);
         rt::yield_now().await;
     }
     let SnapshotMeta { index, term, membership } = &meta;

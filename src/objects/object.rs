@@ -54,6 +54,17 @@ pub fn json_type(value: &Value) -> &'static str {
     }
 }
 
+fn size(value: &Value) -> u64 {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 4,
+        Value::String(text) => text.len() as u64 + 3,
+        Value::Array(items) => items.iter().map(size).sum::<u64>() + 2,
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| name.len() as u64 + 3 + size(value)).sum::<u64>() + 2
+        }
+    }
+}
+
 impl Object {
     pub fn new(api_version: &str, kind: &str) -> Object {
         Object(json!({"apiVersion": api_version, "kind": kind, "metadata": {}}))
@@ -74,6 +85,11 @@ impl Object {
 
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.to_string().into_bytes()
+    }
+
+    /// About the length of its JSON text, which is not made for that.
+    pub fn size(&self) -> u64 {
+        size(&self.0)
     }
 
     pub fn value(&self) -> &Value {

@@ -8,7 +8,7 @@ use base::{Index, MemberId, Term, bug, invariant, reached};
 pub(crate) struct Incoming {
     meta: SnapshotMeta,
     total: u64,
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
 impl Node {

@@ -10,11 +10,18 @@ pub struct Log {
     base: Index,
     base_term: Term,
     entries: VecDeque<Entry>,
+    /// Of all entries.
+    bytes: u64,
 }
 
 impl Log {
     pub(crate) fn starting_after(base: Index, base_term: Term) -> Self {
-        Self { base, base_term, entries: VecDeque::new() }
+        Self { base, base_term, entries: VecDeque::new(), bytes: 0 }
+    }
+
+    /// Bytes of content that are here.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// The index before the first entry that is still here.
@@ -63,20 +70,23 @@ impl Log {
     pub(crate) fn push(&mut self, entry: Entry) {
         invariant!(entry.index == self.last().next(), "the log has no gap", "{:?}", entry);
         invariant!(entry.term >= self.last_term(), "terms never fall along the log", "{:?}", entry);
+        self.bytes += entry.size();
         self.entries.push_back(entry);
     }
 
     /// Drops the entry at `from` and all behind it.
     pub(crate) fn truncate(&mut self, from: Index) {
         let keep = from.0.saturating_sub(self.base.0 + 1);
-        self.entries.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+        let keep = usize::try_from(keep).unwrap_or(usize::MAX).min(self.entries.len());
+        self.bytes -= self.entries.drain(keep..).map(|entry| entry.size()).sum::<u64>();
     }
 
     /// Lets go of everything up to `to`.
     pub(crate) fn compact(&mut self, to: Index) {
         let Some(term) = self.term_at(to) else { return };
         let gone = usize::try_from(to.0 - self.base.0).unwrap_or(usize::MAX);
-        self.entries.drain(..gone.min(self.entries.len()));
+        let gone = self.entries.drain(..gone.min(self.entries.len()));
+        self.bytes -= gone.map(|entry| entry.size()).sum::<u64>();
         (self.base, self.base_term) = (to, term);
     }
 
@@ -133,5 +143,23 @@ mod tests {
         assert_eq!(log.term_at(Index(2)), None);
         log.truncate(Index(4));
         assert_eq!((log.last(), log.last_term()), (Index(3), Term(2)));
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_entries_that_are_here() {
+        let mut log = log(0, 0, &[]);
+        for text in ["a", "bb", "ccc", "dddd"] {
+            let payload = Payload::Command(text.into());
+            log.push(Entry { term: Term(1), index: log.last().next(), payload });
+        }
+        assert_eq!(log.bytes(), 10);
+        log.truncate(Index(4));
+        assert_eq!(log.bytes(), 6);
+        log.compact(Index(2));
+        assert_eq!(log.bytes(), 3);
+        log.truncate(Index(9));
+        assert_eq!(log.bytes(), 3);
+        log.compact(Index(3));
+        assert_eq!(log.bytes(), 0);
     }
 }

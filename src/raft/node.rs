@@ -188,6 +188,12 @@ impl Node {
         &self.log
     }
 
+    /// Bytes of snapshots that are held: the newest one, and one that is coming in.
+    pub fn snapshot_bytes(&self) -> u64 {
+        let newest = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.data.len());
+        (newest + self.incoming.as_ref().map_or(0, |incoming| incoming.bytes.len())) as u64
+    }
+
     pub fn first(&self) -> Index {
         self.log.first()
     }

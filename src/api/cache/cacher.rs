@@ -8,13 +8,16 @@ use crate::{
         history::History,
         item::{Event, Item},
         snapshot::Snapshot,
-        watcher::{Interest, Notice, Watchers},
+        watcher::{Interest, Notice, Queue, Watchers},
     },
     refusal::Refusal,
 };
 use base::{Knobs, Note, knobs::ms, reached};
 use objects::Kind;
-use rt::sync::{Signal, mpsc};
+use rt::{
+    memory::Gauge,
+    sync::{Signal, mpsc},
+};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard},
@@ -30,6 +33,9 @@ pub struct Cacher {
     moved: Signal,
     /// Someone waits for the revision to move.
     pub(super) wanted: Signal,
+    /// What objects take in memory that are, or have been, in the cache: until no history, no queue and no answer
+    /// has them any more.
+    held: Gauge,
 }
 
 struct State {
@@ -63,7 +69,7 @@ pub struct Subscription {
     id: u64,
     /// What comes before the queue: the past, or the state.
     first: VecDeque<Notice>,
-    queue: mpsc::Receiver<Notice>,
+    queue: Queue,
     /// The revision that `first` ends at.
     pub since: i64,
 }
@@ -102,6 +108,7 @@ impl Cacher {
             state: Mutex::new(state),
             moved: Signal::new(),
             wanted: Signal::new(),
+            held: Gauge::new("watch caches"),
         })
     }
 
@@ -190,6 +197,7 @@ impl Cacher {
     pub(super) fn replace(&self, revision: i64, items: Vec<Arc<Item>>) {
         let mut snapshot = Snapshot::default();
         for item in items {
+            item.count(&self.held);
             snapshot.insert(item);
         }
         let mut state = self.state();
@@ -216,7 +224,7 @@ impl Cacher {
             if revision <= before {
                 return Err(OutOfOrder);
             }
-            state.take(told);
+            state.take(told, &self.held);
             state.revision = revision;
         }
         drop(state);
@@ -245,9 +253,10 @@ impl Cacher {
 }
 
 impl State {
-    fn take(&mut self, told: Told) {
+    fn take(&mut self, told: Told, held: &Gauge) {
         let event = match told {
             Told::Put(item) => {
+                item.count(held);
                 let previous = self.snapshot.insert(item.clone());
                 Event::put(item, previous)
             }

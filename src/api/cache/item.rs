@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use objects::Object;
+use rt::memory::{Gauge, Held};
 use std::sync::{Arc, OnceLock};
 
 /// An object at a revision. Its `metadata.resourceVersion` says that revision; an object that is not stored
@@ -14,18 +15,46 @@ pub struct Item {
     pub revision: i64,
     pub object: Object,
     json: OnceLock<Bytes>,
+    /// Bytes of the object as it was read; 0 if it was not.
+    size: u64,
+    /// What it takes in memory, once it has been in a cache, until nobody has it any more.
+    held: OnceLock<Held>,
 }
 
 impl Item {
-    pub fn new(key: &str, revision: i64, mut object: Object) -> Arc<Self> {
+    pub fn new(key: &str, revision: i64, object: Object) -> Arc<Self> {
+        Self::read(key, revision, object, 0)
+    }
+
+    /// An object that was read from so many bytes.
+    pub fn read(key: &str, revision: i64, mut object: Object, size: usize) -> Arc<Self> {
         let version = if revision > 0 { revision.to_string() } else { String::new() };
         object.set_resource_version(&version);
-        Arc::new(Item { key: key.to_string(), revision, object, json: OnceLock::new() })
+        let (json, held) = Default::default();
+        Arc::new(Item { key: key.to_string(), revision, object, json, size: size as u64, held })
+    }
+
+    /// The same object as it is shown at another revision.
+    fn shown_at(&self, revision: i64) -> Arc<Self> {
+        let item = Item::read(&self.key, revision, self.object.clone(), self.size as usize);
+        self.held.get().into_iter().for_each(|held| item.count(held.gauge()));
+        item
     }
 
     /// The object as it goes over the wire; encoded once, however many ask.
     pub fn json(&self) -> Bytes {
-        self.json.get_or_init(|| self.object.to_bytes().into()).clone()
+        let encode = || {
+            let json = Bytes::from(self.object.to_bytes());
+            self.held.get().into_iter().for_each(|held| held.grow(json.len() as u64));
+            json
+        };
+        self.json.get_or_init(encode).clone()
+    }
+
+    /// Counts what it takes, once.
+    pub fn count(&self, gauge: &Gauge) {
+        let encoded = self.json.get().map_or(0, Bytes::len) as u64;
+        self.held.get_or_init(|| Held::new(gauge, self.size + encoded));
     }
 }
 
@@ -67,7 +96,7 @@ impl Event {
     /// `last` as it was before it was deleted at `revision`.
     pub fn delete(last: Arc<Item>, revision: i64) -> Arc<Self> {
         let shown = if base::bug!("A06") { last.revision } else { revision };
-        let item = Item::new(&last.key, shown, last.object.clone());
+        let item = last.shown_at(shown);
         let parting = OnceLock::new();
         Arc::new(Event { revision, change: Change::Deleted, item, previous: Some(last), parting })
     }
@@ -81,7 +110,7 @@ impl Event {
     /// revision, so that a resumed watch does not go back (bug museum A06).
     pub fn parting(&self) -> Arc<Item> {
         let last = self.previous.as_ref().unwrap_or(&self.item);
-        self.parting.get_or_init(|| Item::new(&last.key, self.revision, last.object.clone())).clone()
+        self.parting.get_or_init(|| last.shown_at(self.revision)).clone()
     }
 
     pub fn key(&self) -> &str {

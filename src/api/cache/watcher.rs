@@ -8,7 +8,13 @@ use crate::{
     cache::item::{Change, Event, Item},
     select::Selection,
 };
-use rt::sync::mpsc::{self, error::TrySendError};
+use rt::{
+    memory::Gauge,
+    sync::mpsc::{
+        self,
+        error::{TryRecvError, TrySendError},
+    },
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -61,26 +67,62 @@ struct Watcher {
     queue: mpsc::Sender<Notice>,
 }
 
-#[derive(Default)]
+/// What a watcher has not been told yet.
+pub struct Queue {
+    notices: mpsc::Receiver<Notice>,
+    queued: Gauge,
+}
+
+/// Bytes that a notice takes in a queue. Its object is counted as it is, once, however many queues it stands in.
+const NOTICE: u64 = size_of::<Notice>() as u64;
+
+impl Queue {
+    pub async fn recv(&mut self) -> Option<Notice> {
+        let notice = self.notices.recv().await?;
+        self.queued.sub(NOTICE);
+        Some(notice)
+    }
+
+    pub fn try_recv(&mut self) -> Result<Notice, TryRecvError> {
+        self.notices.try_recv().inspect(|_| self.queued.sub(NOTICE))
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.notices.close();
+        self.queued.sub(NOTICE * self.notices.len() as u64);
+    }
+}
+
 pub struct Watchers {
     all: BTreeMap<u64, Watcher>,
     /// Those who want to know of one node's objects only, so that an event does not pass by every kubelet.
     by_node: BTreeMap<String, BTreeSet<u64>>,
     others: BTreeSet<u64>,
     last_id: u64,
+    /// What all queues take in memory.
+    queued: Gauge,
+}
+
+impl Default for Watchers {
+    fn default() -> Self {
+        let (all, by_node, others, last_id) = Default::default();
+        Self { all, by_node, others, last_id, queued: Gauge::new("watchers' queues") }
+    }
 }
 
 impl Watchers {
-    pub fn add(&mut self, interest: Interest, after: i64, room: usize) -> (u64, mpsc::Receiver<Notice>) {
+    pub fn add(&mut self, interest: Interest, after: i64, room: usize) -> (u64, Queue) {
         self.last_id += 1;
         let id = self.last_id;
         match interest.selection.node() {
             Some(node) => self.by_node.entry(node.to_string()).or_default().insert(id),
             None => self.others.insert(id),
         };
-        let (queue, receiver) = mpsc::channel(room.max(1));
+        let (queue, notices) = mpsc::channel(room.max(1));
         self.all.insert(id, Watcher { interest, after, queue });
-        (id, receiver)
+        (id, Queue { notices, queued: self.queued.clone() })
     }
 
     pub fn remove(&mut self, id: u64) {
@@ -98,8 +140,8 @@ impl Watchers {
     /// Ends every watch.
     pub fn clear(&mut self) {
         base::reached!("api: watches ended because their cache was read anew", !self.all.is_empty());
-        let last_id = self.last_id;
-        *self = Watchers { last_id, ..Watchers::default() };
+        let (last_id, queued) = (self.last_id, self.queued.clone());
+        *self = Watchers { last_id, queued, ..Watchers::default() };
     }
 
     pub fn dispatch(&mut self, event: &Event) {
@@ -110,7 +152,7 @@ impl Watchers {
             };
             let Some(notice) = watcher.interest.notice(event) else { continue };
             match watcher.queue.try_send(notice) {
-                Ok(()) => {}
+                Ok(()) => self.queued.add(NOTICE),
                 // kubernetes#131020: the end of a watch gets lost where its queue is full.
                 Err(TrySendError::Full(_)) if base::bug!("A18") => {}
                 Err(TrySendError::Full(_)) => {
@@ -204,6 +246,24 @@ mod tests {
         assert_eq!(watchers.len(), 0);
         assert_eq!(slow.try_recv().unwrap().item.revision, 2);
         assert_eq!(slow.try_recv().err(), Some(mpsc::error::TryRecvError::Disconnected));
+    }
+
+    #[test]
+    fn queues_are_counted_and_an_object_for_as_long_as_one_of_them_holds_it() {
+        let (mut watchers, objects) = (Watchers::default(), Gauge::new("objects"));
+        let [(_, mut one), (_, other)] = [0, 1].map(|_| watchers.add(interest("", "", ""), 0, 8));
+        let item = Item::read("n/a", 2, pod(2, "x", "").object.clone(), 100);
+        item.count(&objects);
+        item.count(&objects);
+        watchers.dispatch(&Event::listed(item));
+        assert_eq!((watchers.queued.bytes(), objects.bytes()), (2 * NOTICE, 100));
+        let told = one.try_recv().unwrap();
+        let encoded = told.item.json().len() as u64;
+        assert_eq!((watchers.queued.bytes(), objects.bytes()), (NOTICE, 100 + encoded));
+        drop(told);
+        assert_eq!(objects.bytes(), 100 + encoded, "the other queue has it");
+        drop(other);
+        assert_eq!((watchers.queued.bytes(), objects.bytes()), (0, 0));
     }
 
     #[test]

@@ -167,7 +167,7 @@ pub fn revision(header: &Option<ResponseHeader>) -> i64 {
 pub fn item(kind: &Kind, kv: &KeyValue) -> Result<Arc<Item>, Refusal> {
     let key = below(kind, &kv.key);
     match Object::from_bytes(&kv.value) {
-        Ok(object) => Ok(Item::new(&key, kv.mod_revision, object)),
+        Ok(object) => Ok(Item::read(&key, kv.mod_revision, object, kv.value.len())),
         Err(why) => {
             Err(Refusal::internal(&format!("the value at {}{key} is no object: {why}", kind.prefix())))
         }

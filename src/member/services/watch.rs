@@ -10,9 +10,10 @@ use super::{
 use crate::handle::Handle;
 use base::{bug, knobs::ms, reached};
 use etcd::{error, pb};
+use futures::{StreamExt, stream::Map};
 use pb::watch_request::RequestUnion;
 use prost::Message;
-use rt::{Mono, sync::mpsc};
+use rt::{Mono, memory::Held, sync::mpsc};
 use std::{
     collections::BTreeMap,
     pin::{Pin, pin},
@@ -39,7 +40,7 @@ impl Watch {
 
 #[tonic::async_trait]
 impl pb::watch_server::Watch for Watch {
-    type WatchStream = ReceiverStream<Result<pb::WatchResponse, Status>>;
+    type WatchStream = Answers;
 
     async fn watch(
         &self,
@@ -59,14 +60,19 @@ impl pb::watch_server::Watch for Watch {
             spoke: BTreeMap::new(),
         };
         rt::spawn(stream.run(request.into_inner(), needs_leader));
-        Ok(Response::new(ReceiverStream::new(responses)))
+        let sent: fn(Queued) -> Result<pb::WatchResponse, Status> = |(response, _)| response;
+        Ok(Response::new(ReceiverStream::new(responses).map(sent)))
     }
 }
+
+/// A response that waits for the client to read, and what it takes in memory.
+type Queued = (Result<pb::WatchResponse, Status>, Held);
+type Answers = Map<ReceiverStream<Queued>, fn(Queued) -> Result<pb::WatchResponse, Status>>;
 
 struct Stream {
     handle: Handle,
     seat: Seat,
-    out: mpsc::Sender<Result<pb::WatchResponse, Status>>,
+    out: mpsc::Sender<Queued>,
     /// The store's revision when progress was asked for.
     asked_progress: Option<i64>,
     /// When each watch that wants to hear of progress last heard anything.
@@ -94,7 +100,8 @@ impl Stream {
                 () = gone.closed() => return,
                 () = &mut lost => {
                     reached!("member: a watch stream was ended for want of a leader");
-                    return drop(self.out.send(Err(error::no_leader())).await);
+                    let last = (Err(error::no_leader()), Held::new(self.handle.watch_queues(), 0));
+                    return drop(self.out.send(last).await);
                 }
                 request = next(&mut requests) => match request {
                     Ok(Some(request)) => self.request(request).await,
@@ -114,7 +121,8 @@ impl Stream {
         if let Some(spoke) = self.spoke.get_mut(&response.watch_id) {
             *spoke = rt::now();
         }
-        self.out.send(Ok(response)).await.map_err(|_| Gone)
+        let held = Held::new(self.handle.watch_queues(), response.encoded_len() as u64);
+        self.out.send((Ok(response), held)).await.map_err(|_| Gone)
     }
 
     fn response(&self, watch_id: i64, revision: i64) -> pb::WatchResponse {
