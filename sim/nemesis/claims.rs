@@ -1,7 +1,7 @@
 //! What harms want of the world at one time, and the world made so.
 //! Promise: what two harms want of one thing lasts as long as either does. Where they want it differently (two slow
 //! links, two clocks that are off) the one that came last rules, and when it ends, the one before it that still
-//! lasts.
+//! lasts. Of several limits of memory the tightest rules.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use world::{Death, Profile, clock, cpu, net, process};
+use world::{Death, Profile, clock, cpu, memory, net, process};
 
 /// From one process to another.
 pub type Link = (String, String);
@@ -30,6 +30,8 @@ struct Wanted {
     steps: BTreeMap<String, i64>,
     /// What a step of a process costs.
     cpus: Layers<String, Range<Duration>>,
+    /// Bytes that a process may hold.
+    memory: Layers<String, u64>,
     /// Knobs that are not the plan's, all that last: of two that set the same one, the last rules.
     knobs: Layers<String, BTreeMap<String, u64>>,
 }
@@ -96,6 +98,10 @@ impl<K: Ord, V> Layers<K, V> {
 
     fn ruling(&self, key: &K) -> Option<&V> {
         self.wanted.get(key)?.last().map(|(_, value)| value)
+    }
+
+    fn all(&self, key: &K) -> impl Iterator<Item = &V> {
+        self.wanted.get(key).into_iter().flatten().map(|(_, value)| value)
     }
 
     /// True when another rules now, or none.
@@ -237,6 +243,29 @@ impl Claims {
         }
     }
 
+    /// Limits what these may hold in memory.
+    pub fn limit_memory(&self, names: &[String], bytes: u64) -> Claim {
+        let claim = self.lock().memory.claim();
+        for name in names {
+            base::reached!("tank: two limits of memory at a time", self.lock().memory.ruling(name).is_some());
+            self.lock().memory.add(name.clone(), claim, bytes);
+            self.set_memory(name);
+        }
+        claim
+    }
+
+    pub fn lift_memory(&self, names: &[String], claim: Claim) {
+        for name in names {
+            self.lock().memory.end(name, claim);
+            self.set_memory(name);
+        }
+    }
+
+    fn set_memory(&self, name: &String) {
+        let tightest = self.lock().memory.all(name).min().copied();
+        memory::limit(name, tightest);
+    }
+
     /// Has these be started with other knobs from now on.
     pub fn configure(&self, names: &[String], knobs: &BTreeMap<String, u64>) -> Claim {
         let mut wanted = self.lock();
@@ -272,6 +301,7 @@ impl Claims {
         wanted.skews.wanted.clear();
         wanted.steps.clear();
         wanted.cpus.wanted.clear();
+        wanted.memory.wanted.clear();
     }
 }
 
@@ -407,6 +437,31 @@ mod tests {
             assert_eq!(now(), (3, 1));
             claims.restore(&one, second);
             assert_eq!(now(), (1, 1));
+        });
+    }
+
+    #[test]
+    fn of_two_limits_of_memory_the_tighter_rules_as_long_as_it_lasts() {
+        World::run(1, |world| async move {
+            let ip = std::net::Ipv4Addr::new(10, 0, 0, 1).into();
+            world.create("one", ip, || async {
+                let gauge = memory::Gauge::new("all");
+                gauge.set(500);
+                std::future::pending().await
+            });
+            world::timers::wait(Duration::from_millis(1)).await;
+            let (claims, one) = (Claims::default(), ["one".to_string()]);
+            let over = async || futures::poll!(Box::pin(memory::over("one", 0))).is_ready();
+            let tight = claims.limit_memory(&one, 499);
+            let loose = claims.limit_memory(&one, 1_000);
+            assert!(over().await, "the last one is not the tighter one");
+            claims.lift_memory(&one, tight);
+            assert!(!over().await);
+            let tight = claims.limit_memory(&one, 100);
+            claims.lift_memory(&one, loose);
+            assert!(over().await);
+            claims.lift_memory(&one, tight);
+            assert!(!over().await);
         });
     }
 

@@ -1,9 +1,9 @@
 //! What a harm did, in numbers: the difference between the world's counters before and after.
 
 use super::claims::Link;
-use crate::scenario::units::say_time;
+use crate::scenario::units::{say_size, say_time};
 use std::{collections::BTreeMap, time::Duration};
-use world::{disk_harm, net};
+use world::{disk_harm, memory::Over, net};
 
 /// The counters of disks before a harm.
 pub struct Meter {
@@ -77,6 +77,19 @@ pub fn steps(steps: u64, busy: Duration, longest: Duration) -> String {
     }
     let us = |time: Duration| say_time(time.as_micros() as u64);
     format!("{steps} steps took {}, one was late by {}", us(busy), us(longest))
+}
+
+/// How often a process was killed for its memory, and what it held the last time.
+pub fn out_of_memory(name: &str, kills: &[Over]) -> String {
+    let Some(last) = kills.last() else { return String::new() };
+    let parts = last.parts.iter().take(3).map(|(part, bytes)| format!("{} of {part}", say_size(*bytes)));
+    let parts = parts.collect::<Vec<_>>().join(", ");
+    match kills.len() {
+        1 => format!("{name} was killed with {}: {parts}", say_size(last.held)),
+        many => {
+            format!("{name} was killed {many} times, the last time with {}: {parts}", say_size(last.held))
+        }
+    }
 }
 
 pub fn packets(dropped: u64) -> String {

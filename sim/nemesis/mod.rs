@@ -9,11 +9,14 @@ mod views;
 
 use crate::history::seen::{Effect, Seen};
 use crate::plan::{Aim, Blow, Owed, Plan, PlannedHarm};
-use crate::scenario::{DiskHarm, Role, Way, units::say_time};
+use crate::scenario::{
+    DiskHarm, Role, Way,
+    units::{say_size, say_time},
+};
 use claims::{Claims, Link};
 use effect::Meter;
 use std::{sync::Arc, time::Duration};
-use world::{Death, Profile, clock, cpu, disk_harm, net, process};
+use world::{Death, Profile, clock, cpu, disk_harm, memory, net, process};
 
 /// Carries out a plan's harms. What becomes of two that overlap is told by [`claims`]; harms of disks are counted too.
 #[derive(Clone)]
@@ -92,6 +95,7 @@ impl Nemesis {
             process::resume(name);
             clock::heal(name);
             cpu::slow(name, None);
+            memory::limit(name, None);
             if let Some(disk) = disk_harm::control(name) {
                 disk.heal();
             }
@@ -135,6 +139,7 @@ impl Nemesis {
             Blow::RestartWith { knobs } => self.reconfigure(&hit, knobs, (harm.at, harm.until), &meter).await,
             Blow::Replace => self.replace(&hit, harm.until, &meter).await,
             Blow::SlowCpu(cost) => self.slow_cpu(&hit, *cost, harm.until).await,
+            Blow::MemoryLimit(limit) => self.limit_memory(&hit, *limit, harm.until).await,
             Blow::Pause => self.pause(&hit, harm.until).await,
             Blow::Partition { from, way, flapping } => {
                 let links = self.links(&hit, from.as_deref(), *way);
@@ -278,6 +283,7 @@ fn say(blow: &Blow) -> String {
         Blow::SlowCpu((low, high)) => {
             format!("each step takes {} to {} at", say_time(*low), say_time(*high))
         }
+        Blow::MemoryLimit(limit) => format!("no more than {} of memory at", say_size(*limit)),
         Blow::Pause => "pause".into(),
         Blow::Partition { way: Way::In, .. } => "nothing reaches".into(),
         Blow::Partition { way: Way::Out, .. } => "nothing comes from".into(),

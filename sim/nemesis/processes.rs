@@ -1,12 +1,19 @@
-//! Harms to processes beyond death: started again with other knobs or on another machine, and CPUs that are slow.
+//! Harms to processes beyond death: started again with other knobs or on another machine, CPUs that are slow, and too
+//! little memory.
 
-use super::{Nemesis, effect, until, us};
+use super::{Nemesis, effect, now, until, us};
 use effect::Meter;
 use std::{collections::BTreeMap, time::Duration};
-use world::{Death, cpu, process};
+use world::{
+    Death, cpu,
+    memory::{self, Over},
+    process,
+};
 
 /// How long a process is down between its end and its next start.
 const DOWN: u64 = 50_000;
+/// How long it is down when the kernel killed it for its memory.
+const OUT_OF_MEMORY: u64 = 500_000;
 
 impl Nemesis {
     /// The knobs with which a process starts now.
@@ -70,5 +77,37 @@ impl Nemesis {
             longest = longest.max(now.longest);
         }
         effect::steps(steps, busy, longest)
+    }
+
+    /// Each dies as often as it holds more, and lives again as soon as it may hold what it likes.
+    pub(super) async fn limit_memory(&self, hit: &[String], limit: u64, until_us: u64) -> String {
+        let claim = self.claims.limit_memory(hit, limit);
+        let fates = hit.iter().map(|name| self.out_of_memory(name, limit, until_us));
+        let fates = futures::future::join_all(fates).await;
+        self.claims.lift_memory(hit, claim);
+        let said = hit.iter().zip(&fates).map(|(name, kills)| effect::out_of_memory(name, kills));
+        said.filter(|said| !said.is_empty()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Kills a process each time it holds more than it may, from here and so not from within its own steps.
+    async fn out_of_memory(&self, name: &str, limit: u64, until_us: u64) -> Vec<Over> {
+        let mut kills = vec![];
+        loop {
+            let over = rt::select! {
+                over = memory::over(name, limit) => over,
+                () = until(until_us) => break,
+            };
+            // another limit that it is over may have been quicker
+            if self.claims.fell(name, Death::Process) {
+                base::reached!("tank: a process was killed for its memory");
+                base::reached!("tank: a process was killed for its memory again", !kills.is_empty());
+                kills.push(over);
+            }
+            until((now() / 1_000 + OUT_OF_MEMORY).min(until_us)).await;
+            self.claims.raise(name);
+        }
+        let lives = process::status(name).is_some_and(|status| status.up);
+        base::reached!("tank: a process lived below its limit of memory", lives && kills.is_empty());
+        kills
     }
 }

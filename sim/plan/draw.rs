@@ -164,6 +164,7 @@ fn strike(
         }
         HarmKind::Replace => Blow::Replace,
         HarmKind::SlowCpu(cost) => Blow::SlowCpu(range(cost)),
+        HarmKind::MemoryLimit(limit) => Blow::MemoryLimit(limit.draw(stream) as u64),
         HarmKind::Partition { from, way, flapping } => Blow::Partition {
             from: from
                 .as_ref()
@@ -255,6 +256,24 @@ heal: 30s
         let kept: Vec<_> = whole.harms.iter().filter(|h| !matches!(h.blow, Blow::Partition { .. })).collect();
         assert_eq!(kept, less.harms.iter().collect::<Vec<_>>());
         assert_eq!(whole.kv, less.kv);
+    }
+
+    #[test]
+    fn a_limit_of_memory_is_drawn_for_each_time_and_survives_being_written() {
+        let text = "name: x\ncluster: { members: 3 }\nheal: 60s\nharm:\n  \
+                    - { memory: { limit: 256KiB..1MiB }, of: one, for: 5s..15s, every: 3s }\n";
+        let drawn = plan_of(text, 7);
+        let limit = |harm: &PlannedHarm| match harm.blow {
+            Blow::MemoryLimit(limit) => limit,
+            ref other => panic!("{other:?}"),
+        };
+        let limits: Vec<u64> = drawn.harms.iter().map(limit).collect();
+        assert!(limits.len() > 10 && limits.iter().all(|limit| (256 << 10..=1 << 20).contains(limit)));
+        assert!(limits.windows(2).any(|pair| pair[0] != pair[1]), "{limits:?}");
+        assert_eq!(plan_of(text, 7), drawn);
+        let written = crate::plan::scenario(&drawn, &[]);
+        let again: Vec<Blow> = plan_of(&written, 7).harms.into_iter().map(|harm| harm.blow).collect();
+        assert_eq!(again, limits.into_iter().map(Blow::MemoryLimit).collect::<Vec<_>>());
     }
 
     #[test]

@@ -158,6 +158,8 @@ pub enum Blow {
     Replace,
     /// What each step of a task takes.
     SlowCpu((u64, u64)),
+    /// Bytes; who holds more is killed, and started again.
+    MemoryLimit(u64),
     /// `from` None: from all others. `flapping`: the cut comes and goes at this pace.
     Partition {
         from: Option<Vec<Aim>>,

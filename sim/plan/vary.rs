@@ -46,6 +46,7 @@ fn is_free(harm: &PlannedHarm) -> bool {
             | Blow::PowerCut
             | Blow::Pause
             | Blow::Restart
+            | Blow::MemoryLimit(_)
             | Blow::Partition { .. }
             | Blow::Link { .. }
             | Blow::Skew(_)

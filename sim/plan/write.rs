@@ -56,6 +56,15 @@ fn range((low, high): (u64, u64)) -> String {
     if low == high { time(low) } else { format!("{}..{}", time(low), time(high)) }
 }
 
+/// Bytes without loss.
+fn size(bytes: u64) -> String {
+    match bytes {
+        bytes if bytes % (1 << 20) == 0 => format!("{}MiB", bytes >> 20),
+        bytes if bytes % (1 << 10) == 0 => format!("{}KiB", bytes >> 10),
+        bytes => bytes.to_string(),
+    }
+}
+
 /// Parts per million.
 fn share(ppm: u64) -> String {
     format!("{}%", ppm as f64 / 1e4)
@@ -114,6 +123,7 @@ fn harm_line(harm: &PlannedHarm) -> String {
         Blow::RestartWith { knobs } => vec![format!("restart: {of}, knobs: {}", knob_table(knobs))],
         Blow::Replace => vec![format!("replace: {of}")],
         Blow::SlowCpu(cost) => vec![format!("cpu: {{ slow: {} }}, of: {of}", range(*cost))],
+        Blow::MemoryLimit(limit) => vec![format!("memory: {{ limit: {} }}, of: {of}", size(*limit))],
         Blow::Partition { from, way, flapping } => partition(&of, from.as_deref(), *way, *flapping),
         Blow::Link { latency, loss } => {
             vec![format!("network: {{ latency: {}, loss: {} }}, of: {of}", range(*latency), share(*loss))]

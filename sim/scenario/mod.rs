@@ -158,6 +158,8 @@ pub enum HarmKind {
     Replace,
     /// Each step of the process's tasks takes so long.
     SlowCpu(Draw),
+    /// Who holds more bytes is killed, as often as it does.
+    MemoryLimit(Draw),
     Partition {
         from: Option<Vec<Target>>,
         way: Way,

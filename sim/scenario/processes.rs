@@ -1,10 +1,10 @@
-//! What a harm says of how a process comes back, and of its CPU.
+//! What a harm says of how a process comes back, and of its CPU and memory.
 
 use super::{
     HarmKind, Role, Target,
     read::{knobs, only},
     target::targets,
-    units::time,
+    units::{size, time},
     yaml::{Mistake, Node, Table},
 };
 
@@ -38,4 +38,15 @@ pub fn cpu(node: &Node) -> Result<HarmKind, Mistake> {
         return Err(Mistake::new(slow.place, "a step that takes no time is not slow", EXPECTED));
     }
     Ok(HarmKind::SlowCpu(draw))
+}
+
+/// `memory: { limit: 512KiB }`: bytes that its parts may hold together, as they count them.
+pub fn memory(node: &Node) -> Result<HarmKind, Mistake> {
+    let limit = node.table("memory", &["limit"])?.need("limit")?;
+    let draw = size(limit)?;
+    if draw.bounds().0 < 1 {
+        let message = "a process that may hold nothing never lives";
+        return Err(Mistake::new(limit.place, message, "at least 1 byte, such as 256KiB..1MiB"));
+    }
+    Ok(HarmKind::MemoryLimit(draw))
 }

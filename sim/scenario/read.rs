@@ -21,7 +21,7 @@ const TOP: [&str; 14] = [
     "expect",
     "check",
 ];
-pub const HARMS: [&str; 13] = [
+pub const HARMS: [&str; 14] = [
     "crash",
     "power-cut",
     "pause",
@@ -31,13 +31,14 @@ pub const HARMS: [&str; 13] = [
     "network",
     "clock",
     "cpu",
+    "memory",
     "disk",
     "midway",
     "hold",
     "lag",
 ];
 /// What a harm may say, wherever it stands.
-const HARM_KEYS: [&str; 23] = [
+const HARM_KEYS: [&str; 24] = [
     "upon-election",
     "crash",
     "power-cut",
@@ -48,6 +49,7 @@ const HARM_KEYS: [&str; 23] = [
     "network",
     "clock",
     "cpu",
+    "memory",
     "disk",
     "midway",
     "hold",
@@ -290,6 +292,7 @@ fn harm(table: &Table<'_>) -> Result<Harm, Mistake> {
         }
         "clock" => (clock(node)?, of?),
         "cpu" => (processes::cpu(node)?, of?),
+        "memory" => (processes::memory(node)?, of?),
         "midway" => {
             let after = or(table, "after", Draw::fixed(1), count)?;
             (HarmKind::Midway { after }, only(node, &[Role::Manager, Role::Scheduler, Role::Node])?)
@@ -606,6 +609,11 @@ check: all
                 "name: x\ntimeline:\n  - { at: 2s, replace: one, for: 2s }\n",
                 "name: x\ntimeline:\n  - { at: 2s, cpu: { slow: 10x }, of: one }\n",
                 "name: x\ntimeline:\n  - { at: 2s, cpu: { slow: 0s }, of: one }\n",
+                "name: x\ntimeline:\n  - { at: 2s, memori: { limit: 1MiB }, of: one }\n",
+                "name: x\ntimeline:\n  - { at: 2s, memory: { limt: 1MiB }, of: one }\n",
+                "name: x\ntimeline:\n  - { at: 2s, memory: { limit: 1MB }, of: one }\n",
+                "name: x\ntimeline:\n  - { at: 2s, memory: { limit: 0KiB..1MiB }, of: one }\n",
+                "name: x\ntimeline:\n  - { at: 2s, memory: 1MiB, of: one }\n",
                 "name: x\ntimeline:\n  - { at: 2s, disk: { wipe: true }, for: 2s }\n",
                 "name: x\ntimeline:\n  - { at: 2s, disk: { rot: true }, of: leader }\n",
                 "name: x\ntimeline:\n  - { at: 2s, disk: { wipe: true }, of: member-1 }\n  - { at: 4s, disk: { rot: true }, of: member-2 }\n",

@@ -85,6 +85,7 @@ fn harm(repeated: bool) -> Value {
     let mut harm = json!({
         "crash": of("target"), "power-cut": of("target"), "pause": of("target"), "restart": of("target"),
         "replace": of("target"), "knobs": knobs(), "rolling": of("time"), "cpu": table(json!({ "slow": of("time") }), &["slow"]),
+        "memory": table(json!({ "limit": of("size") }), &["limit"]),
         "partition": of("target"), "hold": of("target"), "from": of("target"), "flapping": of("time"),
         "direction": { "enum": ["in", "out", "both"] },
         "network": network(),

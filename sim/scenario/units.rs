@@ -133,6 +133,15 @@ pub fn say_time(us: u64) -> String {
     }
 }
 
+/// Bytes as a person says them.
+pub fn say_size(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} bytes"),
+        1_024..1_048_576 => format!("{} KiB", bytes >> 10),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

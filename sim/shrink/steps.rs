@@ -237,7 +237,7 @@ fn with(plan: &Plan, n: usize, harm: PlannedHarm) -> Plan {
     plan
 }
 
-/// Times with fewer digits, the roundest first: of everything, then of each harm.
+/// Times and limits with fewer digits, the roundest first: of everything, then of each harm.
 fn round(work: &mut Work<'_>) {
     let units = [1_000_000, 500_000, 100_000, 10_000, 1_000];
     work.offer(units.map(|unit| rounded(&work.plan, unit)).to_vec());
@@ -245,6 +245,11 @@ fn round(work: &mut Work<'_>) {
         let harm = &work.plan.harms[n];
         let each = units.map(|unit| with(&work.plan, n, rounded_harm(harm, unit, work.plan.heal)));
         work.offer(each.to_vec());
+        if let Blow::MemoryLimit(limit) = work.plan.harms[n].blow {
+            let rounder = [1 << 20, 64 << 10, 1 << 10].map(|unit| Blow::MemoryLimit(to_unit(limit, unit)));
+            let harm = |blow| PlannedHarm { blow, ..work.plan.harms[n].clone() };
+            work.offer(rounder.map(|blow| with(&work.plan, n, harm(blow))).to_vec());
+        }
     }
     work.offer(units.map(|unit| with_round_pauses(&work.plan, unit)).to_vec());
     let knobs = |unit: u64| -> BTreeMap<String, u64> {

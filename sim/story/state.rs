@@ -3,8 +3,12 @@
 
 use super::{Happening, Story};
 use crate::history::{Nanos, Outcome, seconds};
+use crate::scenario::units::say_size;
 use base::Note;
 use std::collections::BTreeMap;
+
+/// What a process held when it held more than it may.
+const OUT_OF_MEMORY: &str = "out of memory";
 
 /// Aspects of a process by name, in words.
 pub type Known = BTreeMap<String, String>;
@@ -29,10 +33,23 @@ pub fn known(story: &Story, process: &str, event: usize) -> Known {
 fn fate(happening: &Happening, known: &mut Known, clock: &mut f64) {
     let process = match happening.kind.as_str() {
         "kill" if happening.detail == "Power" => "down: its machine has no power",
+        "kill" if known.contains_key(OUT_OF_MEMORY) => "down: it was out of memory",
         "kill" => "down: it crashed",
         "exit" => "down: it ended by itself",
         "pause" => "paused",
         "restart" | "resume" => "up",
+        "holds" => {
+            if let Some((part, bytes)) = happening.detail.split_once(": ") {
+                let bytes = bytes.parse().unwrap_or(0);
+                known.insert(format!("memory of {part}"), format!("about {}", say_size(bytes)));
+            }
+            return;
+        }
+        "out of memory" => return drop(known.insert(OUT_OF_MEMORY.into(), happening.detail.clone())),
+        "memory" => {
+            let limit = happening.detail.parse().map_or("none".into(), say_size);
+            return drop(known.insert("limit of memory".into(), limit));
+        }
         "clock step" => {
             *clock += happening.detail.parse::<f64>().unwrap_or(0.0) / 1e9;
             known.insert("clock".into(), format!("{clock:+.3} s from where it began"));
@@ -42,7 +59,9 @@ fn fate(happening: &Happening, known: &mut Known, clock: &mut f64) {
     };
     if happening.kind == "kill" || happening.kind == "exit" {
         // what a process knows dies with it
-        known.retain(|aspect, _| aspect == "clock" || aspect.starts_with("container "));
+        known.retain(|aspect, _| {
+            aspect == "clock" || aspect == "limit of memory" || aspect.starts_with("container ")
+        });
     }
     known.insert("process".into(), process.into());
 }

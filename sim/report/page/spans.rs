@@ -211,6 +211,7 @@ fn kind(blow: &Blow) -> &'static str {
         | Blow::Restart
         | Blow::RestartWith { .. }
         | Blow::Replace
+        | Blow::MemoryLimit(_)
         | Blow::Midway { .. } => "death",
         Blow::Pause => "pause",
         Blow::Partition { .. } | Blow::Hold { .. } => "cut",
