@@ -101,6 +101,7 @@ scenarios! {
     a_sweep_as_a_job: "sweep-as-a-job",
     harms_that_overlap: "harms-that-overlap",
     cpus_that_are_slow: "slow-cpus",
+    processes_out_of_memory: "processes-out-of-memory",
     a_rolling_upgrade: "rolling-upgrade",
     machines_that_are_replaced: "machines-replaced",
     a_retry_storm_on_a_hot_key: "retry-storm-on-a-hot-key",
