@@ -23,10 +23,22 @@ struct Shared {
     handlers: Arc<Mutex<Vec<Handler>>>,
 }
 
-const INDEXES: &[(&str, IndexFn)] = &[("owner", by_owner), ("node", by_node), ("namespace", by_namespace)];
+const INDEXES: &[(&str, IndexFn)] =
+    &[("owner", by_owner), ("controller", by_controller), ("node", by_node), ("namespace", by_namespace)];
 
 fn by_owner(object: &Object) -> Vec<String> {
     object.owner_refs().into_iter().map(|owner| owner.uid).collect()
+}
+
+/// Under the uid of what controls it, or with all of its namespace that nothing controls.
+fn by_controller(object: &Object) -> Vec<String> {
+    let controller = objects::owner::controller_uid(object).map(str::to_string);
+    vec![controller.unwrap_or_else(|| uncontrolled(object.namespace().unwrap_or_default()))]
+}
+
+/// What the index of controllers files those of a namespace under that have none. No uid has a space.
+pub fn uncontrolled(namespace: &str) -> String {
+    format!("none in {namespace}")
 }
 
 fn by_node(object: &Object) -> Vec<String> {

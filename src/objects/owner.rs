@@ -73,8 +73,15 @@ pub fn controller_ref(object: &Object) -> Option<OwnerRef> {
     refs.map(OwnerRef::from_value).find(|owner| owner.controller)
 }
 
+/// The uid of the one owner that controls the object.
+pub fn controller_uid(object: &Object) -> Option<&str> {
+    let mut refs = object.get_array(&["metadata", "ownerReferences"]).iter();
+    let controls = |owner: &&Value| owner.get("controller").and_then(Value::as_bool).unwrap_or(false);
+    refs.find(controls).map(|owner| owner.get("uid").and_then(Value::as_str).unwrap_or(""))
+}
+
 pub fn is_controlled_by(object: &Object, owner: &Object) -> bool {
-    controller_ref(object).is_some_and(|found| found.uid == owner.uid())
+    controller_uid(object).is_some_and(|uid| uid == owner.uid())
 }
 
 /// No vowels and no look-alikes, so that no word comes out by chance.

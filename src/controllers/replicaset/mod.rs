@@ -9,7 +9,7 @@ mod plan;
 use crate::{
     pod_control::PodControl,
     pods::pod_of,
-    shared::{Context, queue_controller, queue_key},
+    shared::{Context, queue_controller, queue_key, uncontrolled},
 };
 use base::reached;
 use client::{Delta, Error, Informer, PatchType, WorkQueue, key_of};
@@ -44,11 +44,11 @@ fn adoptable(sets: &Informer, queue: &WorkQueue) -> impl Fn(&Delta) + Send + Syn
     let (sets, queue) = (sets.reader(), queue.clone());
     move |delta| {
         let pod = delta.object();
-        if objects::owner::controller_ref(pod).is_some() || matches!(delta, Delta::Deleted(_)) {
+        if objects::owner::controller_uid(pod).is_some() || matches!(delta, Delta::Deleted(_)) {
             return;
         }
         for set in sets.by_index("namespace", pod.namespace().unwrap_or_default()) {
-            if plan::selects(&set, pod) {
+            if plan::selector(&set).is_some_and(|selector| selector.matches(pod)) {
                 queue.add(&key_of(&set));
             }
         }
@@ -84,11 +84,21 @@ impl Controller<'_> {
     /// twice.
     fn plan(&self, key: &str, set: &Object) -> Plan {
         let (wait, going) = self.control.pending(key);
-        let mut pods = self.pods.cache().by_index("namespace", set.namespace().unwrap_or_default());
+        let mut pods = self.candidates(set);
         pods.retain(|pod| wait.is_none() || !going.contains(pod.uid()));
         let mut plan = plan::plan(set, &pods, rt::wall().0);
         plan.wait = wait;
         plan
+    }
+
+    /// The pods of the set, and those of its namespace that it may adopt: not every pod there is, or the work of
+    /// all sets together grows with the square of their pods.
+    fn candidates(&self, set: &Object) -> Vec<Arc<Object>> {
+        let cache = self.pods.cache();
+        let mut pods = cache.by_index("controller", set.uid());
+        pods.retain(|pod| pod.namespace() == set.namespace());
+        pods.extend(cache.by_index("controller", &uncontrolled(set.namespace().unwrap_or_default())));
+        pods
     }
 
     /// Adopts pods that match and have no controller; lets go of those that no longer match.

@@ -30,20 +30,22 @@ pub struct Plan {
     available: i64,
 }
 
-/// True when the set's selector matches the pod's labels.
-pub fn selects(set: &Object, pod: &Object) -> bool {
+/// The set's selector; None, which matches nothing, when there is none that can be read.
+pub fn selector(set: &Object) -> Option<LabelSelector> {
     let selector = set.get(&["spec", "selector"]);
-    selector.is_some() && LabelSelector::from_value(selector).is_ok_and(|selector| selector.matches(pod))
+    selector.and_then(|_| LabelSelector::from_value(selector).ok())
 }
 
-/// `pods`: all of the set's namespace. `now`: nanoseconds since 1970.
+/// `pods`: at least those that the set controls and, of its namespace, those that nothing controls. `now`: nanoseconds since 1970.
 pub fn plan(set: &Object, pods: &[Arc<Object>], now: u64) -> Plan {
     let mut plan = Plan::default();
     let mut mine: Vec<Arc<Object>> = vec![];
+    let selector = selector(set);
+    let selects = |pod: &Object| selector.as_ref().is_some_and(|selector| selector.matches(pod));
     for pod in pods {
-        let controller = owner::controller_ref(pod);
-        let ours = controller.as_ref().is_some_and(|controller| controller.uid == set.uid());
-        match (ours, controller.is_some(), selects(set, pod)) {
+        let controller = owner::controller_uid(pod);
+        let ours = controller.is_some_and(|uid| uid == set.uid());
+        match (ours, controller.is_some(), selects(pod)) {
             (true, _, true) => mine.push(pod.clone()),
             (true, _, false) if pod.deletion_timestamp().is_none() => plan.release.push(pod.clone()),
             (false, false, true) if is_active(pod) => {
