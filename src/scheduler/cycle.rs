@@ -3,10 +3,11 @@
 //! back (bug museum K01); one whose outcome is unknown asks the API server what became of the pod.
 
 use crate::{
-    NAME, filter,
+    NAME,
+    filter::{self, Wants},
     queue::Queue,
     score,
-    view::{View, requests},
+    view::View,
 };
 use base::{Note, bug, knobs::ms, reached};
 use client::{Client, Delta, Error, Informer, PatchType, Recorder, informer::Scope};
@@ -115,15 +116,16 @@ impl Scheduler {
         let mut state = lock(&self.state);
         state.turn += 1;
         let (mut fitting, mut reasons, mut all) = (vec![], BTreeMap::new(), 0);
+        let wants = Wants::of(pod);
         for (name, node) in state.view.nodes() {
             all += 1;
-            match filter::refusal(pod, node) {
+            match wants.refusal(node) {
                 None => fitting.push((name, node)),
                 Some(reason) => *reasons.entry(reason).or_insert(0) += 1,
             }
         }
         let owner = objects::owner::controller_ref(pod).map_or(String::new(), |owner| owner.uid);
-        let best = score::best(&fitting, &requests(pod), &owner, state.turn).map(str::to_string);
+        let best = score::best(&fitting, &wants.asks, &owner, state.turn).map(str::to_string);
         reached!("scheduler: there are no nodes", all == 0);
         reached!("scheduler: some nodes are left out", !fitting.is_empty() && !reasons.is_empty());
         let node = best.ok_or_else(|| filter::summary(all, &reasons))?;

@@ -7,13 +7,31 @@ use objects::Object;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Why a node cannot run the pod; None when it can.
-pub fn refusal(pod: &Object, view: &NodeView) -> Option<String> {
-    let node = view.node.as_ref()?;
-    unschedulable(pod, node)
-        .or_else(|| not_selected(pod, node))
-        .or_else(|| untolerated(pod, node))
-        .or_else(|| too_full(&requests(pod), view))
+/// What a pod wants of its node, read once for all nodes.
+pub struct Wants<'a> {
+    pod: &'a Object,
+    pub asks: Resources,
+    /// It names nodes by labels or fields; hardly any does.
+    picky: bool,
+}
+
+const AFFINITY: [&str; 4] =
+    ["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"];
+
+impl<'a> Wants<'a> {
+    pub fn of(pod: &'a Object) -> Self {
+        let picky = pod.get(&["spec", "nodeSelector"]).is_some() || pod.get(&AFFINITY).is_some();
+        Wants { pod, asks: requests(pod), picky }
+    }
+
+    /// Why a node cannot run the pod; None when it can.
+    pub fn refusal(&self, view: &NodeView) -> Option<String> {
+        let (pod, node) = (self.pod, view.node.as_ref()?);
+        let cordoned = view.repels.then(|| unschedulable(pod, node)).flatten();
+        let unselected = || self.picky.then(|| not_selected(pod, node)).flatten();
+        let tainted = || view.repels.then(|| untolerated(pod, node)).flatten();
+        cordoned.or_else(unselected).or_else(tainted).or_else(|| too_full(&self.asks, view))
+    }
 }
 
 /// The message for a pod that fits nowhere: how many nodes, and each reason with its count.
@@ -35,8 +53,7 @@ fn unschedulable(pod: &Object, node: &Object) -> Option<String> {
 fn not_selected(pod: &Object, node: &Object) -> Option<String> {
     let labels = node.labels();
     let selected = pod.strings(&["spec", "nodeSelector"]).iter().all(|(k, v)| labels.get(k) == Some(v));
-    let path = ["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"];
-    let terms = pod.get(&path).and_then(|value| value.get("nodeSelectorTerms")).and_then(Value::as_array);
+    let terms = pod.get(&AFFINITY).and_then(|value| value.get("nodeSelectorTerms")).and_then(Value::as_array);
     let affine = terms.is_none_or(|terms| terms.iter().any(|term| term_matches(term, node, &labels)));
     (!selected || !affine).then(|| "node(s) didn't match Pod's node affinity/selector".into())
 }
@@ -125,7 +142,7 @@ mod tests {
             view.set_pod(other);
         }
         let (_, view) = view.nodes().next().expect("one node");
-        refusal(pod, view)
+        Wants::of(pod).refusal(view)
     }
 
     fn plain() -> Object {

@@ -35,13 +35,36 @@ struct Waiting {
 pub struct Queue {
     pods: BTreeMap<String, Waiting>,
     ready: BTreeSet<(Rank, String)>,
+    /// When those that back off or fit nowhere are ready again. Every pop asks for the first: it must not cost a
+    /// look at each pod.
+    due: BTreeSet<(Duration, String)>,
+    /// Those that fit nowhere or are with the cycle: whom a change may help.
+    hopeful: BTreeSet<String>,
     sequence: u64,
     backoff: (Duration, Duration),
 }
 
+impl Place {
+    fn due(&self) -> Option<Duration> {
+        match self {
+            Place::BackingOff(due) => Some(*due),
+            Place::Unschedulable(since) => Some(*since + FLUSH),
+            Place::Ready | Place::Out => None,
+        }
+    }
+}
+
 impl Queue {
     pub fn new(least: Duration, most: Duration) -> Self {
-        Queue { pods: BTreeMap::new(), ready: BTreeSet::new(), sequence: 0, backoff: (least, most) }
+        let (pods, ready) = (BTreeMap::new(), BTreeSet::new());
+        Queue {
+            pods,
+            ready,
+            due: BTreeSet::new(),
+            hopeful: BTreeSet::new(),
+            sequence: 0,
+            backoff: (least, most),
+        }
     }
 
     /// A pending pod is there; one already known keeps its place.
@@ -51,24 +74,45 @@ impl Queue {
         }
         self.sequence += 1;
         let rank = (-priority, self.sequence);
-        self.ready.insert((rank, key.to_string()));
-        let waiting = Waiting { rank, failures: 0, place: Place::Ready, moved: false };
+        let waiting = Waiting { rank, failures: 0, place: Place::Out, moved: false };
         self.pods.insert(key.to_string(), waiting);
+        self.put(key, Place::Ready);
+    }
+
+    /// The one way from place to place: what is kept by place follows.
+    fn put(&mut self, key: &str, place: Place) {
+        let Some(waiting) = self.pods.get_mut(key) else { return };
+        let entry = (waiting.rank, key.to_string());
+        match &place {
+            Place::Ready => self.ready.insert(entry),
+            _ => self.ready.remove(&entry),
+        };
+        match &place {
+            Place::Unschedulable(_) | Place::Out => self.hopeful.insert(key.to_string()),
+            Place::Ready | Place::BackingOff(_) => self.hopeful.remove(key),
+        };
+        if let Some(due) = waiting.place.due() {
+            self.due.remove(&(due, key.to_string()));
+        }
+        if let Some(due) = place.due() {
+            self.due.insert((due, key.to_string()));
+        }
+        waiting.place = place;
     }
 
     /// The pod is gone, ended or bound.
     pub fn remove(&mut self, key: &str) {
-        if let Some(waiting) = self.pods.remove(key) {
-            self.ready.remove(&(waiting.rank, key.to_string()));
-        }
+        self.put(key, Place::Out);
+        self.hopeful.remove(key);
+        self.pods.remove(key);
     }
 
     /// The next pod to decide on.
     pub fn pop(&mut self, now: Duration) -> Option<String> {
         self.wake(now);
         let (_, key) = self.ready.pop_first()?;
-        let waiting = self.pods.get_mut(&key)?;
-        (waiting.place, waiting.moved) = (Place::Out, false);
+        self.pods.get_mut(&key)?.moved = false;
+        self.put(&key, Place::Out);
         Some(key)
     }
 
@@ -77,7 +121,7 @@ impl Queue {
         let Some(waiting) = self.pods.get_mut(key) else { return };
         waiting.failures += 1;
         if !waiting.moved {
-            waiting.place = Place::Unschedulable(now);
+            self.put(key, Place::Unschedulable(now));
             return;
         }
         reached!("scheduler: room came while a pod was being refused");
@@ -97,24 +141,19 @@ impl Queue {
             "scheduler: a pod backs off for longer",
             self.pods.get(key).is_some_and(|waiting| waiting.failures > 1)
         );
-        if let Some(waiting) = self.pods.get_mut(key) {
-            waiting.place = Place::BackingOff(due);
-        }
+        self.put(key, Place::BackingOff(due));
     }
 
     /// A node came, changed or was freed: every pod that fitted nowhere may try again after its back-off.
     pub fn something_changed(&mut self, now: Duration) {
-        let keys: Vec<String> = self.pods.keys().cloned().collect();
-        for key in keys {
+        for key in self.hopeful.clone() {
             let due = self.backoff_of(&key);
             let Some(waiting) = self.pods.get_mut(&key) else { continue };
-            match waiting.place {
-                Place::Unschedulable(since) => {
-                    reached!("scheduler: a pod that fitted nowhere is tried again");
-                    waiting.place = Place::BackingOff((since + due).max(now));
-                }
-                Place::Out => waiting.moved = true,
-                _ => {}
+            if let Place::Unschedulable(since) = waiting.place {
+                reached!("scheduler: a pod that fitted nowhere is tried again");
+                self.put(&key, Place::BackingOff((since + due).max(now)));
+            } else {
+                waiting.moved = true;
             }
         }
     }
@@ -126,12 +165,7 @@ impl Queue {
 
     /// When the next pod will be ready, if none is.
     pub fn next_due(&self) -> Option<Duration> {
-        let due = |waiting: &Waiting| match waiting.place {
-            Place::BackingOff(due) => Some(due),
-            Place::Unschedulable(since) => Some(since + FLUSH),
-            Place::Ready | Place::Out => None,
-        };
-        self.pods.values().filter_map(due).min()
+        self.due.first().map(|(due, _)| *due)
     }
 
     fn backoff_of(&self, key: &str) -> Duration {
@@ -141,16 +175,8 @@ impl Queue {
     }
 
     fn wake(&mut self, now: Duration) {
-        for (key, waiting) in &mut self.pods {
-            let due = match waiting.place {
-                Place::BackingOff(due) => due,
-                Place::Unschedulable(since) => since + FLUSH,
-                Place::Ready | Place::Out => continue,
-            };
-            if due <= now {
-                waiting.place = Place::Ready;
-                self.ready.insert((waiting.rank, key.clone()));
-            }
+        while let Some((_, key)) = self.due.first().filter(|(due, _)| *due <= now).cloned() {
+            self.put(&key, Place::Ready);
         }
     }
 }

@@ -12,11 +12,14 @@ pub fn best<'a>(
     owner: &str,
     turn: u64,
 ) -> Option<&'a str> {
-    let most = nodes.iter().map(|(_, view)| view.of_owner(owner)).max().unwrap_or(0);
-    let score = |view: &NodeView| least_allocated(view, asks) + spread(view.of_owner(owner), most, owner);
-    let top = nodes.iter().map(|(_, view)| score(view)).max()?;
-    let tied: Vec<&'a String> =
-        nodes.iter().filter(|(_, v)| score(v) == top).map(|(name, _)| *name).collect();
+    let siblings: Vec<u32> = nodes.iter().map(|(_, view)| view.of_owner(owner)).collect();
+    let most = siblings.iter().max().copied().unwrap_or(0);
+    let scores = nodes.iter().zip(&siblings);
+    let scores = scores.map(|((_, view), here)| least_allocated(view, asks) + spread(*here, most, owner));
+    let scores: Vec<i64> = scores.collect();
+    let top = scores.iter().max()?;
+    let tied = nodes.iter().zip(&scores).filter(|(_, score)| *score == top);
+    let tied: Vec<&'a String> = tied.map(|((name, _), _)| *name).collect();
     reached!("scheduler: several nodes are equally good", tied.len() > 1);
     tied.get((turn % tied.len() as u64) as usize).map(|name| name.as_str())
 }

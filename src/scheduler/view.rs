@@ -67,6 +67,8 @@ pub struct NodeView {
     pub node: Option<Arc<Object>>,
     pub allocatable: Resources,
     pub requested: Resources,
+    /// It is cordoned or has taints: not every pod may run here.
+    pub repels: bool,
     owners: BTreeMap<String, u32>,
 }
 
@@ -92,6 +94,8 @@ impl View {
     pub fn set_node(&mut self, node: &Arc<Object>) {
         let view = self.nodes.entry(node.name().to_string()).or_default();
         view.allocatable = Resources::of(node.get_map(&["status", "allocatable"]));
+        view.repels =
+            node.get_bool(&["spec", "unschedulable"]) || !node.get_array(&["spec", "taints"]).is_empty();
         view.node = Some(node.clone());
     }
 
