@@ -14,7 +14,7 @@ const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 pub async fn admit_create(server: &Server, kind: &Kind, object: &Object) -> Result<(), Refusal> {
     let Some(namespace) = object.namespace().filter(|_| kind.namespaced) else { return Ok(()) };
     let of = namespaces();
-    let active = |item: &Arc<Item>| item.object.deletion_timestamp().is_none();
+    let active = |item: &Arc<Item>| item.object().deletion_timestamp().is_none();
     if server.cache(of).peek(namespace).is_some_and(|item| active(&item)) {
         return Ok(());
     }

@@ -78,10 +78,10 @@ fn version_of(object: &Object) -> Value {
 pub fn encode(kind: &Kind, item: &Item, form: Form, columns: bool) -> Bytes {
     let value = match form {
         Form::Object => return item.json(),
-        Form::Metadata => partial_metadata(&item.object),
+        Form::Metadata => partial_metadata(&item.object()),
         Form::Table(include) => {
-            let now = rt::wall().0;
-            table(kind, [&item.object], version_of(&item.object), include, columns, now)
+            let (object, now) = (item.object(), rt::wall().0);
+            table(kind, [&*object], version_of(&object), include, columns, now)
         }
     };
     value.to_string().into()
@@ -91,7 +91,8 @@ pub fn encode(kind: &Kind, item: &Item, form: Form, columns: bool) -> Bytes {
 pub fn encode_list(kind: &Kind, items: &[Arc<Item>], meta: &ListMeta, form: Form) -> Bytes {
     let (api_version, list_kind) = match form {
         Form::Table(include) => {
-            let objects = items.iter().map(|item| &item.object);
+            let objects: Vec<Arc<Object>> = items.iter().map(|item| item.object()).collect();
+            let objects = objects.iter().map(|object| &**object);
             return table(kind, objects, meta.value(), include, true, rt::wall().0).to_string().into();
         }
         Form::Metadata => ("meta.k8s.io/v1".to_string(), "PartialObjectMetadataList".to_string()),

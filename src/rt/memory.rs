@@ -28,6 +28,12 @@ impl Held {
         self.bytes.fetch_add(bytes, Relaxed);
     }
 
+    /// So many fewer; no more than there are.
+    pub fn shrink(&self, bytes: u64) {
+        self.gauge.sub(bytes);
+        self.bytes.fetch_sub(bytes, Relaxed);
+    }
+
     pub fn gauge(&self) -> &Gauge {
         &self.gauge
     }

@@ -198,6 +198,7 @@ impl Cacher {
         let mut snapshot = Snapshot::default();
         for item in items {
             item.count(&self.held);
+            item.cool();
             snapshot.insert(item);
         }
         let mut state = self.state();
@@ -258,6 +259,7 @@ impl State {
             Told::Put(item) => {
                 item.count(held);
                 let previous = self.snapshot.insert(item.clone());
+                previous.iter().for_each(|item| item.warm());
                 Event::put(item, previous)
             }
             Told::Delete { key, revision } => match self.snapshot.remove(&key) {

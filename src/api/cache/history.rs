@@ -40,6 +40,7 @@ impl History {
         while self.events.len() >= self.capacity {
             if let Some(gone) = self.events.pop_front() {
                 self.from = gone.revision;
+                gone.item.cool();
             }
         }
         self.events.push_back(event);

@@ -4,16 +4,21 @@
 use bytes::Bytes;
 use objects::Object;
 use rt::memory::{Gauge, Held};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// An object at a revision. Its `metadata.resourceVersion` says that revision; an object that is not stored
 /// (dry runs) is at revision 0 and has none.
+///
+/// Decoded, an object takes about ten times the memory of its JSON. While it is new many look into it; later it
+/// is only sent, and kept for that as its JSON alone.
 #[derive(Debug)]
 pub struct Item {
     /// Below the kind's prefix: `namespace/name`, or the name alone.
     pub key: String,
     pub revision: i64,
-    pub object: Object,
+    /// `spec.nodeName`, or empty.
+    pub node: String,
+    decoded: RwLock<Option<Arc<Object>>>,
     json: OnceLock<Bytes>,
     /// Bytes of the object as it was read; 0 if it was not.
     size: u64,
@@ -30,21 +35,33 @@ impl Item {
     pub fn read(key: &str, revision: i64, mut object: Object, size: usize) -> Arc<Self> {
         let version = if revision > 0 { revision.to_string() } else { String::new() };
         object.set_resource_version(&version);
+        let node = object.get_str(&["spec", "nodeName"]).to_string();
+        let decoded = RwLock::new(Some(Arc::new(object)));
         let (json, held) = Default::default();
-        Arc::new(Item { key: key.to_string(), revision, object, json, size: size as u64, held })
+        Arc::new(Item { key: key.to_string(), revision, node, decoded, json, size: size as u64, held })
     }
 
     /// The same object as it is shown at another revision.
     fn shown_at(&self, revision: i64) -> Arc<Self> {
-        let item = Item::read(&self.key, revision, self.object.clone(), self.size as usize);
+        let item = Item::read(&self.key, revision, (*self.object()).clone(), self.size as usize);
         self.held.get().into_iter().for_each(|held| item.count(held.gauge()));
         item
+    }
+
+    /// The object. It is decoded for this call alone where only the JSON is kept.
+    pub fn object(&self) -> Arc<Object> {
+        let decoded = self.decoded.read().unwrap_or_else(PoisonError::into_inner).clone();
+        decoded.unwrap_or_else(|| Arc::new(self.decode()))
+    }
+
+    fn decode(&self) -> Object {
+        Object::from_bytes(&self.json()).expect("the JSON was made from an object")
     }
 
     /// The object as it goes over the wire; encoded once, however many ask.
     pub fn json(&self) -> Bytes {
         let encode = || {
-            let json = Bytes::from(self.object.to_bytes());
+            let json = Bytes::from(self.object().to_bytes());
             self.held.get().into_iter().for_each(|held| held.grow(json.len() as u64));
             json
         };
@@ -53,8 +70,27 @@ impl Item {
 
     /// Counts what it takes, once.
     pub fn count(&self, gauge: &Gauge) {
+        let decoded = self.decoded.read().unwrap_or_else(PoisonError::into_inner).is_some();
         let encoded = self.json.get().map_or(0, Bytes::len) as u64;
-        self.held.get_or_init(|| Held::new(gauge, self.size + encoded));
+        self.held.get_or_init(|| Held::new(gauge, if decoded { self.size } else { 0 } + encoded));
+    }
+
+    /// From now on only the JSON is kept.
+    pub fn cool(&self) {
+        self.json();
+        let mut decoded = self.decoded.write().unwrap_or_else(PoisonError::into_inner);
+        if decoded.take().is_some() {
+            self.held.get().into_iter().for_each(|held| held.shrink(self.size));
+        }
+    }
+
+    /// Many are going to look into the object again.
+    pub fn warm(&self) {
+        let mut decoded = self.decoded.write().unwrap_or_else(PoisonError::into_inner);
+        if decoded.is_none() {
+            *decoded = Some(Arc::new(self.decode()));
+            self.held.get().into_iter().for_each(|held| held.grow(self.size));
+        }
     }
 }
 
@@ -129,11 +165,21 @@ mod tests {
     }
 
     #[test]
+    fn what_has_cooled_is_the_same_object() {
+        let item = item(5, "Running");
+        let before = (item.object(), item.json());
+        item.cool();
+        assert_eq!((item.object(), item.json()), before);
+        item.warm();
+        assert_eq!((item.object(), item.json()), before);
+    }
+
+    #[test]
     fn a_deletion_carries_its_own_revision_and_the_last_state() {
         let event = Event::delete(item(5, "Running"), 9);
-        assert_eq!(event.item.object.resource_version(), "9");
-        assert_eq!(event.item.object.get_str(&["status", "phase"]), "Running");
-        assert_eq!(event.previous.as_ref().unwrap().object.resource_version(), "5");
+        assert_eq!(event.item.object().resource_version(), "9");
+        assert_eq!(event.item.object().get_str(&["status", "phase"]), "Running");
+        assert_eq!(event.previous.as_ref().unwrap().object().resource_version(), "5");
     }
 
     #[test]
@@ -141,8 +187,8 @@ mod tests {
         let event = Event::put(item(8, "Failed"), Some(item(5, "Running")));
         assert_eq!(event.change, Change::Modified);
         let parting = event.parting();
-        assert_eq!(parting.object.get_str(&["status", "phase"]), "Running");
+        assert_eq!(parting.object().get_str(&["status", "phase"]), "Running");
         assert_eq!(parting.revision, 8);
-        assert_eq!(parting.object.resource_version(), "8");
+        assert_eq!(parting.object().resource_version(), "8");
     }
 }

@@ -26,8 +26,8 @@ impl Snapshot {
 
     pub fn insert(&mut self, item: Arc<Item>) -> Option<Arc<Item>> {
         let previous = self.remove(&item.key);
-        if let Some(node) = node_of(&item) {
-            self.by_node.insert((node.to_string(), item.key.clone()));
+        if !item.node.is_empty() {
+            self.by_node.insert((item.node.clone(), item.key.clone()));
         }
         self.hash ^= version_digest(&item.key, item.revision as u64);
         self.items.insert(item.key.clone(), item);
@@ -36,8 +36,8 @@ impl Snapshot {
 
     pub fn remove(&mut self, key: &str) -> Option<Arc<Item>> {
         let gone = self.items.remove(key)?;
-        if let Some(node) = node_of(&gone) {
-            self.by_node.remove(&(node.to_string(), key.to_string()));
+        if !gone.node.is_empty() {
+            self.by_node.remove(&(gone.node.clone(), key.to_string()));
         }
         self.hash ^= version_digest(key, gone.revision as u64);
         Some(gone)
@@ -60,10 +60,6 @@ impl Snapshot {
     pub fn hash(&self) -> u64 {
         self.hash
     }
-}
-
-fn node_of(item: &Item) -> Option<&str> {
-    Some(item.object.get_str(&["spec", "nodeName"])).filter(|node| !node.is_empty())
 }
 
 #[cfg(test)]

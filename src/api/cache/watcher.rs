@@ -42,8 +42,8 @@ impl Interest {
             return None;
         }
         let gone = event.change == Change::Deleted;
-        let now = !gone && self.selection.matches(&event.item.object);
-        let before = event.previous.as_ref().is_some_and(|item| self.selection.matches(&item.object));
+        let now = !gone && self.selection.matches(&event.item.object());
+        let before = event.previous.as_ref().is_some_and(|item| self.selection.matches(&item.object()));
         base::reached!("api: an object left a watcher's selection", before && !now && !gone);
         base::reached!(
             "api: an object entered a watcher's selection",
@@ -170,11 +170,11 @@ impl Watchers {
     /// In the order they came.
     fn concerned(&self, event: &Event) -> BTreeSet<u64> {
         let mut ids = self.others.clone();
-        let before = event.previous.as_ref().map(|item| &item.object);
+        let before = event.previous.as_ref().map(|item| &item.node);
         // kubernetes#125145: A12 looks for watchers under another key than they are filed under.
-        let now = Some(&event.item.object).filter(|_| !base::bug!("A12"));
-        for object in [now, before].into_iter().flatten() {
-            if let Some(of_node) = self.by_node.get(object.get_str(&["spec", "nodeName"])) {
+        let now = Some(&event.item.node).filter(|_| !base::bug!("A12"));
+        for node in [now, before].into_iter().flatten() {
+            if let Some(of_node) = self.by_node.get(node) {
                 ids.extend(of_node);
             }
         }
@@ -206,7 +206,7 @@ mod tests {
 
     fn told(interest: &Interest, event: &Event) -> Option<(Change, i64, String)> {
         let notice = interest.notice(event)?;
-        let app = notice.item.object.label("app").unwrap_or_default().to_string();
+        let app = notice.item.object().label("app").unwrap_or_default().to_string();
         Some((notice.change, notice.item.revision, app))
     }
 

@@ -53,9 +53,10 @@ pub async fn delete(server: &Server, target: &Target, options: &DeleteOptions) -
             }
         };
         // Against the state that is acted on, and never against one of our own making (bug museum A17).
-        check(kind, &current.object, options)?;
+        let object = current.object();
+        check(kind, &object, options)?;
         let (grace, policy) = (options.grace_seconds, options.propagation.as_str());
-        let decision = graceful::decide(kind, &current.object, grace, policy, rt::wall().0);
+        let decision = graceful::decide(kind, &object, grace, policy, rt::wall().0);
         let (written, after) = match decision {
             Decision::Leave => {
                 reached!("api: a deletion of what is being deleted already");
@@ -74,7 +75,7 @@ pub async fn delete(server: &Server, target: &Target, options: &DeleteOptions) -
                 return Ok(Deleted::Marked(Item::new(&key, revision, new)));
             }
             (Written::Done(revision), None) => {
-                return Ok(Deleted::Gone(Item::new(&key, revision, current.object.clone())));
+                return Ok(Deleted::Gone(Item::new(&key, revision, (*object).clone())));
             }
             (Written::Changed(None), _) => {
                 reached!("api: an object was deleted by two at once");

@@ -43,9 +43,10 @@ pub async fn modify(
                 found.ok_or_else(|| Refusal::from(Status::not_found(kind, &target.name)))?
             }
         };
-        let new = change(&current.object).and_then(|new| finish(kind, part, new, &current.object));
+        let old = current.object();
+        let new = change(&old).and_then(|new| finish(kind, part, new, &old));
         let new = match new {
-            Ok(new) if new != current.object => new,
+            Ok(new) if new != *old => new,
             _ if !trusted => {
                 reached!("api: what the watch cache has was no ground to answer by");
                 continue;
@@ -59,7 +60,7 @@ pub async fn modify(
         if dry_run {
             return Ok(Item::new(&key, current.revision, new));
         }
-        let ends = graceful::ends_with_update(kind, &new, &current.object);
+        let ends = graceful::ends_with_update(kind, &new, &old);
         reached!("api: an object went with its last finalizer", ends);
         let written = match ends {
             true => server.storage.delete(kind, &key, current.revision).await?,

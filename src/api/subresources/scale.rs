@@ -15,7 +15,7 @@ const DEFINITION: &str = "autoscaling.v1.Scale";
 
 pub async fn get(call: &Call) -> Answer {
     let item = verbs::get::read(call).await?;
-    Ok(answer::value(200, &scale_of(&item.object)))
+    Ok(answer::value(200, &scale_of(&item.object())))
 }
 
 pub async fn update(call: &Call) -> Answer {
@@ -51,7 +51,7 @@ async fn change(call: &Call, change: impl Fn(&Value) -> Result<Value, Refusal>) 
         Ok(new)
     };
     let item = modify::modify(&call.server, &call.target, Part::Whole, options.dry_run, apply).await?;
-    Ok(answer::value(200, &scale_of(&item.object)))
+    Ok(answer::value(200, &scale_of(&item.object())))
 }
 
 fn meta<'a>(scale: &'a Value, field: &str) -> &'a str {

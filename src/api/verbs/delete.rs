@@ -19,7 +19,7 @@ pub async fn delete(call: &Call) -> Answer {
     Ok(match shown(call.target.kind, &deleted) {
         Some(item) => answer::bytes(200, answer::encode(call.target.kind, item, call.form, true)),
         None => {
-            let gone = &deleted.item().object;
+            let gone = deleted.item().object();
             let status = Status::deleted(call.target.kind, gone.name(), gone.uid());
             answer::value(200, &status.to_value())
         }

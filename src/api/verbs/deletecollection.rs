@@ -13,9 +13,10 @@ pub async fn delete_collection(call: &Call) -> Answer {
     let (items, meta) = list::read(call).await?;
     let mut deleted = vec![];
     for item in items {
+        let object = item.object();
         let target = Target {
-            namespace: item.object.namespace().unwrap_or_default().to_string(),
-            name: item.object.name().to_string(),
+            namespace: object.namespace().unwrap_or_default().to_string(),
+            name: object.name().to_string(),
             ..call.target.clone()
         };
         match delete::delete(&call.server, &target, &options).await {

@@ -94,8 +94,13 @@ impl Listing {
         }
     }
 
+    /// Most lists are of everything: for those no object need be decoded.
+    fn selects(&self, item: &Item) -> bool {
+        self.selection.is_everything() || self.selection.matches(&item.object())
+    }
+
     fn of_view(&self, view: &View, limit: usize) -> (Vec<Arc<Item>>, ListMeta) {
-        let wanted = |item: &&Arc<Item>| self.selection.matches(&item.object);
+        let wanted = |item: &&Arc<Item>| self.selects(item);
         let in_scope = |item: &&Arc<Item>| item.key.starts_with(&self.scope);
         let mut matching: Vec<Arc<Item>> = match self.selection.node() {
             Some(node) => view.snapshot.on_node(node).filter(in_scope).filter(wanted).cloned().collect(),
@@ -159,7 +164,7 @@ impl Listing {
         more: bool,
         last_read: &str,
     ) -> Option<String> {
-        for item in read.into_iter().filter(|item| self.selection.matches(&item.object)) {
+        for item in read.into_iter().filter(|item| self.selects(item)) {
             if self.limit > 0 && found.len() == self.limit {
                 return found.last().map(|last| last.key.clone());
             }
