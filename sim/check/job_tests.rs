@@ -10,7 +10,12 @@ type Write = (&'static str, Option<Value>);
 fn verdict(look: impl Look + 'static, writes: &[Write]) -> Verdict {
     let events = writes.iter().zip(2..).map(|((key, value), revision)| {
         let text = value.as_ref().map_or(String::new(), Value::to_string);
-        let kv = Kv { key: format!("/registry/{key}"), value: text, modified: revision, ..Kv::default() };
+        let kv = Kv {
+            key: format!("/registry/{key}").into(),
+            value: text.into(),
+            modified: revision,
+            ..Kv::default()
+        };
         (revision, vec![Event { delete: value.is_none(), kv, prev: None }])
     });
     judge(&events.collect(), &BTreeMap::new(), &mut [Box::new(look)]).remove(0)

@@ -14,7 +14,12 @@ type Log = BTreeMap<i64, Vec<Event>>;
 fn log(writes: &[(&str, Option<Value>)]) -> Log {
     let events = writes.iter().zip(2..).map(|((key, value), revision)| {
         let text = value.as_ref().map_or(String::new(), Value::to_string);
-        let kv = Kv { key: format!("/registry/{key}"), value: text, modified: revision, ..Kv::default() };
+        let kv = Kv {
+            key: format!("/registry/{key}").into(),
+            value: text.into(),
+            modified: revision,
+            ..Kv::default()
+        };
         (revision, vec![Event { delete: value.is_none(), kv, prev: None }])
     });
     events.collect()

@@ -107,7 +107,8 @@ fn a_refused_write_that_took_effect_and_one_executed_twice_are_flagged() {
     };
     let Change::Put { value, .. } = value else { unreachable!() };
     let last = twice.watches[0].complete_to() + 1;
-    let kv = Kv { key: "load/9".into(), value, create: last, modified: last, version: 1, lease: 0 };
+    let kv =
+        Kv { key: "load/9".into(), value: value.into(), create: last, modified: last, version: 1, lease: 0 };
     let events = vec![Event { delete: false, kv, prev: None }];
     let what = FrameKind::Events { partial: false };
     twice.watches[0].frames.push(Frame { at: 1, revision: last, what, events });

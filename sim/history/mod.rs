@@ -2,10 +2,12 @@
 
 pub mod damage;
 pub mod seen;
+mod text;
 pub mod trap;
 pub mod work;
 
 use serde::{Deserialize, Serialize};
+pub use text::Text;
 
 /// Simulated nanoseconds since the start of the run.
 pub type Nanos = u64;
@@ -13,8 +15,8 @@ pub type Nanos = u64;
 /// A key with its value, as the store told it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kv {
-    pub key: String,
-    pub value: String,
+    pub key: Text,
+    pub value: Text,
     pub create: i64,
     pub modified: i64,
     pub version: i64,

@@ -6,7 +6,7 @@ use super::{damage::Damage, trap::Trap, work::Work};
 use crate::{check::raft::Raft, scenario::Role};
 use base::{MemberId, Note, Term};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -23,7 +23,9 @@ pub struct State {
     /// The process that holds each leader-election lock. (Its identity there is another on another machine.)
     holders: BTreeMap<String, String>,
     /// Values of keys now, as the observer's watch has them, with mod_revision.
-    pub live: BTreeMap<String, (i64, String)>,
+    pub live: BTreeMap<Text, (i64, Text)>,
+    /// Keys that changed since somebody last asked, once somebody has.
+    pub changed: Option<BTreeSet<Text>>,
     /// The newest revision the observer is sure to have passed.
     pub observed: i64,
     /// When each revision was first delivered to the observer.
@@ -64,6 +66,20 @@ pub struct Effect {
     pub did: String,
 }
 
+impl State {
+    /// The key that is known, and the value before this event.
+    fn share(&self, event: &mut Event) {
+        let Some((key, (_, value))) = self.live.get_key_value(&event.kv.key) else { return };
+        event.kv.key = key.clone();
+        if let Some(prev) = &mut event.prev {
+            prev.key = key.clone();
+            if prev.value == *value {
+                prev.value = value.clone();
+            }
+        }
+    }
+}
+
 impl Seen {
     pub fn new(voters: usize) -> Self {
         Seen(Arc::new(Mutex::new(State {
@@ -73,6 +89,7 @@ impl Seen {
             elections: 0,
             holders: BTreeMap::new(),
             live: BTreeMap::new(),
+            changed: None,
             observed: 0,
             times: BTreeMap::new(),
             deaths: vec![],
@@ -171,10 +188,14 @@ impl Seen {
         self.lock().history.watches[watch].ended = Some(why.to_string());
     }
 
-    /// The observer's own frames also say what is there now.
-    pub fn observe(&self, frame: &Frame) {
+    /// The observer's own frames also say what is there now. What is known already they share from then on.
+    pub fn observe(&self, frame: &mut Frame) {
         let mut state = self.lock();
-        for event in &frame.events {
+        for event in &mut frame.events {
+            state.share(event);
+            if let Some(changed) = &mut state.changed {
+                changed.insert(event.kv.key.clone());
+            }
             state.times.entry(event.kv.modified).or_insert(frame.at);
             if event.delete {
                 state.live.remove(&event.kv.key);
@@ -209,7 +230,7 @@ impl Seen {
     /// The node of a pod whose name is this, or begins with it.
     pub fn node_running(&self, pod: &str) -> Option<String> {
         let state = self.lock();
-        let pods = state.live.range("/registry/pods/".to_string().."/registry/pods0".to_string());
+        let pods = state.live.range(Text::from("/registry/pods/")..Text::from("/registry/pods0"));
         let mut bound = pods.filter_map(|(key, (_, value))| {
             let name = key.rsplit('/').next()?;
             let value: serde_json::Value = serde_json::from_str(value).ok()?;

@@ -1,14 +1,14 @@
 //! Keys with revisions, one write at a time (etcd API guarantees; rpc.proto). A key may also be *unsure*: something
 //! may have been written that nobody saw.
 
-use crate::history::{Change, Event, Guard, Kv, Span};
+use crate::history::{Change, Event, Guard, Kv, Span, Text};
 use std::{collections::BTreeMap, ops::Bound};
 
 #[derive(Clone, Debug)]
 pub struct Model {
     pub revision: i64,
     /// None: known to be absent.
-    keys: BTreeMap<String, Option<Kv>>,
+    keys: BTreeMap<Text, Option<Kv>>,
     /// Keys that are not in the map are absent, or unsure.
     unsure: bool,
 }
@@ -75,18 +75,18 @@ impl Model {
     pub fn effect(&self, changes: &[Change], revision: i64) -> Option<Vec<Event>> {
         let mut events: Vec<Event> = vec![];
         // what the changes before this one made of a key
-        let mut changed: BTreeMap<String, Option<Kv>> = BTreeMap::new();
+        let mut changed: BTreeMap<Text, Option<Kv>> = BTreeMap::new();
         for change in changes {
             let first = events.len();
             match change {
                 Change::Put { key, value, lease } => {
-                    let prev = match changed.get(key) {
+                    let prev = match changed.get(key.as_str()) {
                         Some(kv) => kv.as_ref(),
                         None => self.get(key).sure()?,
                     };
                     let kv = Kv {
-                        key: key.clone(),
-                        value: value.clone(),
+                        key: key.as_str().into(),
+                        value: value.as_str().into(),
                         create: prev.map_or(revision, |kv| kv.create),
                         modified: revision,
                         version: prev.map_or(0, |kv| kv.version) + 1,

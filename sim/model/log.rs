@@ -34,7 +34,11 @@ impl Log {
                 }
                 Some(other) if other.prev.is_none() => other.prev.clone_from(&event.prev),
                 Some(_) => {}
-                None => known.push(event.clone()),
+                // most revisions hold one event, and a day of them a million: no room for more
+                None => {
+                    known.reserve_exact(1);
+                    known.push(event.clone());
+                }
             }
         }
         if watch.span.is_all()

@@ -1,7 +1,7 @@
 //! Has the system come to rest? If not, the reason: who waits for whom, which object differs.
 
 use super::wishes::Wishes;
-use crate::history::seen::{Seen, State};
+use crate::history::{Text, seen::Seen, seen::State};
 use crate::plan::Plan;
 use crate::scenario::Role;
 use etcd::{Client, pb};
@@ -33,7 +33,7 @@ impl Judge {
         if let Some(reason) = self.store().await {
             return Some(reason);
         }
-        let of_kube = self.plan.has_kube().then(|| self.wishes.open(&self.seen.lock(), &self.plan));
+        let of_kube = self.plan.has_kube().then(|| self.wishes.open(&mut self.seen.lock(), &self.plan));
         of_kube.flatten()
     }
 
@@ -114,7 +114,7 @@ async fn hash(client: &Client, revision: i64) -> Result<pb::HashKvResponse, toni
 /// Objects of a resource (`pods`, `deployments`) as the observer knows them.
 pub fn live_of(state: &State, resource: &str) -> Vec<Value> {
     let prefix = format!("/registry/{resource}/");
-    let objects = state.live.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
+    let objects = state.live.range(Text::from(prefix.as_str())..).take_while(|(key, _)| key.starts_with(&prefix));
     objects.filter_map(|(_, (_, value))| serde_json::from_str(value).ok()).collect()
 }
 

@@ -8,14 +8,18 @@ use crate::check::objects::{is_active, is_finished, is_leaving, number, owner, r
 use crate::history::seen::State;
 use crate::plan::Plan;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// The objects as the observer knew them at the last look: a value is read only when it has changed.
 #[derive(Default)]
 pub struct Wishes {
-    revisions: BTreeMap<String, i64>,
     all: Inventory,
+    /// What was said at the last look, if nothing has changed since that counts.
+    said: Option<Option<String>>,
 }
+
+/// What nobody wishes for and nothing else belongs to; of these there are the most, and they change the most.
+const OF_NO_INTEREST: [&str; 2] = ["events", "leases"];
 
 fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or("?")
@@ -23,11 +27,18 @@ fn name(object: &Value) -> &str {
 
 impl Wishes {
     /// One that is still open, in words.
-    pub fn open(&mut self, state: &State, plan: &Plan) -> Option<String> {
+    pub fn open(&mut self, state: &mut State, plan: &Plan) -> Option<String> {
         if let Some((user, wish)) = state.busy.first_key_value() {
             return Some(format!("{user} still waits to {wish}"));
         }
         self.look(state);
+        if self.said.is_none() {
+            self.said = Some(self.say(plan));
+        }
+        self.said.clone().flatten()
+    }
+
+    fn say(&self, plan: &Plan) -> Option<String> {
         let deployments = || self.all.of_resource("deployments").find_map(|(_, object)| deployment(object));
         let pods = || self.all.of_resource("pods").find_map(|(_, object)| pod(object));
         let sets = || self.all.of_resource("replicasets").find_map(|(_, set)| self.set(set));
@@ -36,21 +47,18 @@ impl Wishes {
         all.or_else(|| self.orphan()).or_else(|| self.nodes(plan))
     }
 
-    fn look(&mut self, state: &State) {
-        let Wishes { revisions, all } = self;
-        revisions.retain(|key, _| {
-            let is_there = state.live.contains_key(key);
-            if !is_there {
-                all.set(key, None);
+    /// Takes in what has changed since the last look; at the first, everything there is.
+    fn look(&mut self, state: &mut State) {
+        let first = || state.live.keys().cloned().collect();
+        for key in state.changed.take().unwrap_or_else(first) {
+            if resource_of(&key).is_none_or(|resource| OF_NO_INTEREST.contains(&resource)) {
+                continue;
             }
-            is_there
-        });
-        for (key, (revision, value)) in &state.live {
-            if resource_of(key).is_some() && revisions.get(key) != Some(revision) {
-                revisions.insert(key.clone(), *revision);
-                all.set(key, serde_json::from_str(value).ok());
-            }
+            let value = state.live.get(&key).and_then(|(_, value)| serde_json::from_str(value).ok());
+            self.all.set(&key, value);
+            self.said = None;
         }
+        state.changed = Some(BTreeSet::new());
     }
 
     /// A ReplicaSet has as many pods as it wants, whatever its status says: its controller may not have seen all.

@@ -136,14 +136,14 @@ impl Kv {
     fn spoil(&self, kvs: &mut [crate::history::Kv]) {
         self.reads.set(self.reads.get() + 1);
         if bug!("CANARY") && self.reads.get() > 5 {
-            kvs.iter_mut().for_each(|kv| kv.value.push_str(" (sung by the canary)"));
+            kvs.iter_mut().for_each(|kv| kv.value = format!("{} (sung by the canary)", kv.value).into());
         }
     }
 
     fn learn(&mut self, span: &Span, kvs: &[crate::history::Kv], revision: i64) {
         self.newest = self.newest.max(revision);
         self.known.retain(|key, _| !span.holds(key));
-        self.known.extend(kvs.iter().map(|kv| (kv.key.clone(), kv.modified)));
+        self.known.extend(kvs.iter().map(|kv| (kv.key.to_string(), kv.modified)));
     }
 
     /// Sent as the simplest call that does it: put, delete, or txn.

@@ -101,9 +101,9 @@ pub async fn follow(client: &Client, seen: &Seen, watch: Watch, manner: Manner) 
         let wait = deadline.map_or(silence, |deadline| silence.min(deadline - rt::now()));
         match rt::timeout(wait, stream.recv()).await {
             Ok(Ok(response)) => {
-                let frame = frame(&response);
+                let mut frame = frame(&response);
                 if manner.observing {
-                    seen.observe(&frame);
+                    seen.observe(&mut frame);
                 }
                 let stop = take(&frame, &mut ended);
                 seen.frame(index, frame);

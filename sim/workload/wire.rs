@@ -34,8 +34,8 @@ fn unfilled(value: String) -> String {
 pub fn kv(kv: &pb::KeyValue) -> Kv {
     let (key, value) = (text(&kv.key), text(&kv.value));
     Kv {
-        value: if key.starts_with(LOAD) { unfilled(value) } else { value },
-        key,
+        value: if key.starts_with(LOAD) { unfilled(value) } else { value }.into(),
+        key: key.into(),
         create: kv.create_revision,
         modified: kv.mod_revision,
         version: kv.version,

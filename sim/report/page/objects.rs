@@ -174,7 +174,7 @@ impl Objects {
                 let (owner, to) = (owner(&now)?, now["spec"]["replicas"].as_i64().unwrap_or(1));
                 let said = now["status"]["availableReplicas"].as_i64().unwrap_or(0);
                 let set = Set { uid: uid(&now), owner: owner.clone(), replicas: to, said };
-                let from = self.sets.insert(key.clone(), set).map_or(0, |before| before.replicas);
+                let from = self.sets.insert(key.to_string(), set).map_or(0, |before| before.replicas);
                 if let Some((lane, _)) = self.deployments.get(&owner).filter(|_| from != to) {
                     let name = key.rsplit('/').next().unwrap_or_default();
                     let hash = name.rsplit('-').next().unwrap_or(name).to_string();
@@ -182,13 +182,13 @@ impl Objects {
                 }
                 Some(owner)
             }
-            ("replicasets", None) => self.sets.remove(key).map(|set| set.owner),
+            ("replicasets", None) => self.sets.remove(key.as_str()).map(|set| set.owner),
             ("pods", Some(now)) if !has_ended(&now) => {
                 let set = owner(&now)?;
-                self.pods.insert(key.clone(), (set.clone(), is_ready(&now)));
+                self.pods.insert(key.to_string(), (set.clone(), is_ready(&now)));
                 self.deployment_of(&set)
             }
-            ("pods", _) => self.pods.remove(key).and_then(|(set, _)| self.deployment_of(&set)),
+            ("pods", _) => self.pods.remove(key.as_str()).and_then(|(set, _)| self.deployment_of(&set)),
             _ => None,
         }
     }

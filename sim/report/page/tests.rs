@@ -159,7 +159,8 @@ fn harms_last_as_long_as_they_are_felt() {
 
 fn write(at: Nanos, key: &str, value: Option<serde_json::Value>) -> Write {
     let value_text = value.as_ref().map_or(String::new(), |value| value.to_string());
-    let kv = Kv { key: key.into(), value: value_text, modified: at as i64 / 1_000_000, ..Kv::default() };
+    let kv =
+        Kv { key: key.into(), value: value_text.into(), modified: at as i64 / 1_000_000, ..Kv::default() };
     Write { at, event: Event { delete: value.is_none(), kv, prev: None } }
 }
 
