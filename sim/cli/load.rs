@@ -5,7 +5,7 @@ use crate::plan::{self, Plan};
 use crate::scenario::{Scenario, read, words::nearest};
 use std::path::{Path, PathBuf};
 
-const FOLDERS: [&str; 3] = ["scenarios", "scenarios/enumerate", "scenarios/bugs"];
+const FOLDERS: [&str; 4] = ["scenarios", "scenarios/enumerate", "scenarios/scale", "scenarios/bugs"];
 
 /// `swarm` is scenarios/swarm.yaml; a path is a path.
 pub fn find(name: &str) -> Result<PathBuf, String> {

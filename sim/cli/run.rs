@@ -12,17 +12,18 @@ pub fn run(asked: &Run) -> Result<i32, String> {
         file::whole(path, plan.to_text().as_bytes())?;
     }
     let again = child::again(&asked);
-    watchdog::start(again.clone());
+    watchdog::start(plan.memory, again.clone());
     // the page shows the whole run without harm beside; a verdict needs only what it ended in
     let beside = asked.report.as_ref().filter(|_| !asked.no_twin);
     let beside = beside.and_then(|_| stories::twin(&plan, asked.bug.as_deref()));
     let twin = if asked.no_twin || asked.without_harm || !plan.has_kube() || plan.is_calm() {
         None
     } else if beside.is_some() {
-        stories::finals(&plan, beside.as_ref())
+        stories::finals(&plan, beside.as_ref()).map(Ok)
     } else {
         let calm = Run { without_harm: true, no_twin: true, story: None, report: None, ..asked.clone() };
-        child::outcome(&calm).ok().filter(|twin| twin.settled.is_some()).map(|twin| twin.finals)
+        let twin = child::outcome(&calm).map(|twin| twin.settled.map(|_| twin.finals));
+        twin.transpose()
     };
     let manner = simulate::Manner {
         bug: asked.bug.clone(),

@@ -21,12 +21,12 @@ pub fn run(look: &Look) -> Result<(Story, Option<Story>), String> {
     let run =
         Run { scenario: look.scenario.clone(), seed: look.seed, bug: look.bug.clone(), ..Run::default() };
     let plan = load::plan(&run)?;
-    crate::run::watchdog::start(child::again(&Run { seed: Some(plan.seed), ..run }));
+    crate::run::watchdog::start(plan.memory, child::again(&Run { seed: Some(plan.seed), ..run }));
     let twin = twin(&plan, look.bug.as_deref());
     let manner = Manner {
         bug: look.bug.clone(),
         story: true,
-        twin: finals(&plan, twin.as_ref()),
+        twin: finals(&plan, twin.as_ref()).map(Ok),
         ..Manner::default()
     };
     let (_, trace) = simulate::simulate(&plan, &manner);

@@ -45,6 +45,7 @@ pub fn plan(scenario: &Scenario, seed: u64) -> Plan {
         expect: scenario.expect.clone(),
         unavailable: scenario.unavailable,
         check: scenario.check.clone(),
+        memory: scenario.memory,
     };
     let atlas = Atlas::of(scenario, &plan.cluster, seed);
     timeline(scenario, &atlas, &mut plan);

@@ -47,6 +47,12 @@ pub struct Plan {
     #[serde(default)]
     pub unavailable: bool,
     pub check: Vec<String>,
+    #[serde(default = "memory")]
+    pub memory: u64,
+}
+
+fn memory() -> u64 {
+    crate::scenario::MEMORY
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

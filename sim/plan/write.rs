@@ -2,7 +2,9 @@
 //! it gives the same plan, but for the line each harm stands in.
 
 use super::{Aim, Blow, Counts, Deliveries, KubeOp, KvDeed, KvOp, Plan, PlannedHarm, Watcher};
-use crate::scenario::{DiskHarm, DiskOp, Draw, Expect, KubeDeed, Way, loads::PATIENCE, read::knob_word};
+use crate::scenario::{
+    DiskHarm, DiskOp, Draw, Expect, KubeDeed, MEMORY, Way, loads::PATIENCE, read::knob_word,
+};
 use std::collections::BTreeMap;
 
 /// The text of the file. `comments` stand at its head, a line each.
@@ -25,6 +27,9 @@ pub fn scenario(plan: &Plan, comments: &[String]) -> String {
     if !plan.check.is_empty() {
         let names: Vec<String> = plan.check.iter().map(|name| text(name)).collect();
         out.push(format!("check: [ {} ]", names.join(", ")));
+    }
+    if plan.memory != MEMORY {
+        out.push(format!("memory: {}", plan.memory));
     }
     out.push(String::new());
     out.join("\n")

@@ -20,7 +20,7 @@ pub fn judge(
     state: &mut State,
     end: &End,
     reached: &BTreeMap<String, u64>,
-    twin: Option<&[String]>,
+    twin: Option<&Result<Vec<String>, String>>,
 ) -> Vec<Finding> {
     let mut verdicts: BTreeMap<&str, Verdict> = BTreeMap::new();
     steps(state, &mut verdicts);
@@ -182,11 +182,12 @@ fn ends(
     state: &State,
     end: &End,
     reached: &BTreeMap<String, u64>,
-    twin: Option<&[String]>,
+    twin: Option<&Result<Vec<String>, String>>,
     verdicts: &mut BTreeMap<&str, Verdict>,
 ) {
     let finals = super::finals::finals(state);
-    let unlike = twin.map_or(vec![], |theirs| outcome::differences(&finals, theirs));
+    let theirs = twin.and_then(|twin| twin.as_ref().ok());
+    let unlike = theirs.map_or(vec![], |theirs| outcome::differences(&finals, theirs));
     let why = [end.unsettled.as_slice(), &unlike].concat();
     verdicts.insert("settles", outcome::settles(end.settled, &why, plan.settle * 1_000));
     if end.settled.is_none() {
@@ -207,8 +208,13 @@ fn ends(
     }
     let (deployments, jobs) = (settle::live_of(state, "deployments"), settle::live_of(state, "jobs"));
     verdicts.insert("as expected", outcome::expected(&plan.expect, &deployments, &jobs, reached));
-    if let Some(theirs) = twin {
-        verdicts.insert("twin run", outcome::twin(&finals, theirs));
+    match twin {
+        Some(Ok(theirs)) => drop(verdicts.insert("twin run", outcome::twin(&finals, theirs))),
+        Some(Err(why)) => {
+            let why = format!("the same seed without harm could not be run: {why}");
+            verdicts.insert("twin run", Verdict::Undecided(why));
+        }
+        None => {}
     }
 }
 

@@ -19,8 +19,8 @@ pub struct Manner {
     pub capture: Option<(u64, u64)>,
     /// Distance of the record's checkpoints.
     pub checkpoints: Option<u64>,
-    /// What the same seed without harm ended in, if the twin has been run.
-    pub twin: Option<Vec<String>>,
+    /// What the same seed without harm ended in, or why that run failed, if the twin has been run.
+    pub twin: Option<Result<Vec<String>, String>>,
     /// Gives every write to keys that contain this.
     pub writes: Option<String>,
     /// Tells when each planned operation began.
@@ -82,7 +82,7 @@ pub fn simulate(plan: &Plan, manner: &Manner) -> (Outcome, Trace) {
     });
     let mut state = seen.lock();
     base::marks::take_reached();
-    let findings = judge::judge(plan, &mut state, &taken.end, &taken.reached, manner.twin.as_deref());
+    let findings = judge::judge(plan, &mut state, &taken.end, &taken.reached, manner.twin.as_ref());
     // what checks came upon, beside what the run did
     let reached = taken.reached.into_iter().chain(counted()).collect();
     let outcome = Outcome {
@@ -270,7 +270,7 @@ fn calm_writes(seen: &Seen, after: i64) -> BTreeMap<String, u64> {
     let state = seen.lock();
     let mut writes = BTreeMap::new();
     for (_, event) in state.history.observed().filter(|(_, event)| event.kv.modified > after) {
-        *writes.entry(event.kv.key.clone()).or_insert(0) += 1;
+        *writes.entry(event.kv.key.to_string()).or_insert(0) += 1;
     }
     writes
 }

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 static MOVED: AtomicU64 = AtomicU64::new(0);
 const MOST_STILL: Duration = Duration::from_secs(60);
-const MOST_BYTES: u64 = 6 << 30;
 /// The run itself failed.
 pub const EXIT: i32 = 5;
 
@@ -21,9 +20,9 @@ pub fn wall() -> Instant {
     Instant::now()
 }
 
-/// Watches this process until it ends. `again` is the command that shows the run again.
+/// Watches this process until it ends. `most`: resident bytes; `again`: the command that shows the run again.
 #[allow(clippy::disallowed_methods)] // a thread outside of any simulation
-pub fn start(again: String) {
+pub fn start(most: u64, again: String) {
     std::thread::spawn(move || {
         let (mut last, mut since) = (0, wall());
         loop {
@@ -34,10 +33,14 @@ pub fn start(again: String) {
             }
             let still = since.elapsed() > MOST_STILL && now > 0;
             let bytes = memory();
-            if still || bytes > MOST_BYTES {
+            if still || bytes > most {
                 let why = match still {
                     true => format!("simulated time has stood at {:.3} s for a minute", now as f64 / 1e9),
-                    false => format!("the process has grown to {} MiB", bytes >> 20),
+                    false => format!(
+                        "the process has grown to {} MiB, of {} its scenario allows",
+                        bytes >> 20,
+                        most >> 20
+                    ),
                 };
                 eprintln!("the run failed: {why}\nagain: {again}");
                 std::process::exit(EXIT);

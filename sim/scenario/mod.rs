@@ -54,7 +54,12 @@ pub struct Scenario {
     pub unavailable: bool,
     /// Empty: all.
     pub check: Vec<String>,
+    /// Resident bytes at which a run of it has failed.
+    pub memory: u64,
 }
+
+/// What a run may take of memory unless its scenario says more: it comes of a leak, as a rule.
+pub const MEMORY: u64 = 6 << 30;
 
 /// How many of each role.
 #[derive(Clone, Debug, PartialEq, Eq)]

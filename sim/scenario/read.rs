@@ -1,11 +1,11 @@
 //! From a file to a [`Scenario`], or to the first mistake in it.
 
-use super::units::{count, percent, shift, time};
+use super::units::{count, percent, shift, size, time};
 use super::yaml::{Mistake, Node, Table, Value};
 use super::*;
 use target::targets;
 
-const TOP: [&str; 14] = [
+const TOP: [&str; 15] = [
     "name",
     "seed",
     "cluster",
@@ -20,6 +20,7 @@ const TOP: [&str; 14] = [
     "settle",
     "expect",
     "check",
+    "memory",
 ];
 pub const HARMS: [&str; 14] = [
     "crash",
@@ -98,6 +99,7 @@ pub fn scenario(text: &str, include: &dyn Fn(&str) -> Result<String, String>) ->
         expect: each(top.get("expect").filter(|node| !node.is_word("unavailable")), expect)?,
         unavailable: top.get("expect").is_some_and(|node| node.is_word("unavailable")),
         check: checks(top.get("check"))?,
+        memory: top.get("memory").map_or(Ok(MEMORY), |node| one(node, size))?,
     };
     apart(&scenario, &document)?;
     possible(&scenario, &document)?;

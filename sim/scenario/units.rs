@@ -63,7 +63,12 @@ pub fn count(node: &Node) -> Result<Draw, Mistake> {
 
 /// Bytes.
 pub fn size(node: &Node) -> Result<Draw, Mistake> {
-    draw(node, SIZE, &|word| unit(word, &[("", 1.0), ("KiB", 1024.0), ("MiB", 1_048_576.0)]), 0)
+    draw(
+        node,
+        SIZE,
+        &|word| unit(word, &[("", 1.0), ("KiB", 1024.0), ("MiB", 1_048_576.0), ("GiB", 1_073_741_824.0)]),
+        0,
+    )
 }
 
 /// A share in parts per million.
