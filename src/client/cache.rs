@@ -32,7 +32,8 @@ impl Delta {
 #[derive(Default)]
 struct Index {
     by: Option<IndexFn>,
-    keys: BTreeMap<String, BTreeSet<String>>,
+    /// By what they are filed under, by key: who asks for a thousand need not look up each.
+    filed: BTreeMap<String, BTreeMap<String, Arc<Object>>>,
 }
 
 #[derive(Default)]
@@ -47,7 +48,7 @@ pub struct Cache {
 
 impl Cache {
     pub fn new(indexes: &[(&'static str, IndexFn)]) -> Self {
-        let index = |by: &(&'static str, IndexFn)| (by.0, Index { by: Some(by.1), keys: BTreeMap::new() });
+        let index = |by: &(&'static str, IndexFn)| (by.0, Index { by: Some(by.1), filed: BTreeMap::new() });
         Cache { indexes: indexes.iter().map(index).collect(), ..Default::default() }
     }
 
@@ -76,8 +77,7 @@ impl Cache {
     /// The objects filed under `value`, in the order of keys. Panics for an index that was never declared.
     pub fn by_index(&self, index: &str, value: &str) -> Vec<Arc<Object>> {
         let index = self.indexes.get(index).unwrap_or_else(|| panic!("no index called {index}"));
-        let keys = index.keys.get(value).into_iter().flatten();
-        keys.filter_map(|key| self.get(key)).collect()
+        index.filed.get(value).into_iter().flat_map(BTreeMap::values).cloned().collect()
     }
 
     /// The resourceVersion up to which the cache has seen everything.
@@ -159,10 +159,10 @@ impl Cache {
         Some(object)
     }
 
-    fn file(&mut self, key: &str, object: &Object) {
+    fn file(&mut self, key: &str, object: &Arc<Object>) {
         for index in self.indexes.values_mut() {
             for value in index.by.map(|by| by(object)).unwrap_or_default() {
-                index.keys.entry(value).or_default().insert(key.to_string());
+                index.filed.entry(value).or_default().insert(key.to_string(), object.clone());
             }
         }
     }
@@ -170,10 +170,10 @@ impl Cache {
     fn unfile(&mut self, key: &str, object: &Object) {
         for index in self.indexes.values_mut() {
             for value in index.by.map(|by| by(object)).unwrap_or_default() {
-                if let Some(keys) = index.keys.get_mut(&value) {
-                    keys.remove(key);
-                    if keys.is_empty() {
-                        index.keys.remove(&value);
+                if let Some(filed) = index.filed.get_mut(&value) {
+                    filed.remove(key);
+                    if filed.is_empty() {
+                        index.filed.remove(&value);
                     }
                 }
             }

@@ -59,14 +59,15 @@ async fn take(
     meta: SnapshotMeta,
     making: Held,
 ) -> Result<(Index, Data), Error> {
-    let mut data = Vec::new();
+    let SnapshotMeta { index, term, membership } = meta;
+    let meta = codec::encode(&membership);
+    // as large as the state: made once, with room for all of it, and never copied
+    let mut data = Vec::with_capacity(encoder.size() as usize + wal::Snapshots::room(&meta));
     while let Some(piece) = encoder.next_piece(PIECE) {
         data.extend_from_slice(&piece);
         making.grow(piece.len() as u64);
         rt::yield_now().await;
     }
-    let SnapshotMeta { index, term, membership } = &meta;
-    let snapshot = wal::Snapshot { index: *index, term: *term, meta: codec::encode(membership), data };
-    disk.write(&snapshot).await?;
-    Ok((meta.index, snapshot.data.into()))
+    let data = disk.write_and_return(wal::Snapshot { index, term, meta, data }).await?;
+    Ok((index, data.into()))
 }

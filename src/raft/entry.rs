@@ -6,9 +6,9 @@ use base::{Index, Term};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, ops::Deref, sync::Arc};
 
-/// Bytes that are cheap to clone.
+/// Bytes that are cheap to clone, and to make of bytes that are there: a snapshot is as large as the state.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Data(Arc<[u8]>);
+pub struct Data(Arc<Vec<u8>>);
 
 impl From<Vec<u8>> for Data {
     fn from(bytes: Vec<u8>) -> Self {
@@ -18,7 +18,7 @@ impl From<Vec<u8>> for Data {
 
 impl From<&[u8]> for Data {
     fn from(bytes: &[u8]) -> Self {
-        Self(bytes.into())
+        bytes.to_vec().into()
     }
 }
 

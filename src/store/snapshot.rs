@@ -59,6 +59,11 @@ impl Encoder {
         Self { store: store.clone(), next: Next::Header, checksum: Digest::default() }
     }
 
+    /// Bytes of all pieces together.
+    pub fn size(&self) -> u64 {
+        self.store.bytes()
+    }
+
     /// The next piece, of about `size` bytes; `None` at the end.
     pub fn next_piece(&mut self, size: usize) -> Option<Vec<u8>> {
         let mut piece = Vec::with_capacity(size.min(1 << 20));

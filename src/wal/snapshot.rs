@@ -42,8 +42,28 @@ impl Snapshots {
 
     /// Writes a snapshot; durable on return. Older ones than the newest two are removed.
     pub async fn write(&self, snapshot: &Snapshot) -> Result<Written, Error> {
-        let path = snapshot_path(&self.dir, snapshot.index);
-        files::write_whole(&path, &encode(self.identity, snapshot)).await?;
+        self.put(snapshot.index, &encode(self.identity, snapshot)).await
+    }
+
+    /// As `write`, and gives the snapshot's data back. Data with room for the header (`room`) is not copied.
+    pub async fn write_and_return(&self, mut snapshot: Snapshot) -> Result<Vec<u8>, Error> {
+        let front = front(self.identity, &snapshot);
+        let mut file = std::mem::take(&mut snapshot.data);
+        file.splice(..0, front.iter().copied());
+        seal(&mut file);
+        self.put(snapshot.index, &file).await?;
+        file.drain(..front.len());
+        Ok(file)
+    }
+
+    /// Bytes in front of a snapshot's data in its file.
+    pub fn room(meta: &[u8]) -> usize {
+        HEADER + meta.len()
+    }
+
+    async fn put(&self, index: Index, bytes: &[u8]) -> Result<Written, Error> {
+        let path = snapshot_path(&self.dir, index);
+        files::write_whole(&path, bytes).await?;
         for index in self.list().await?.iter().rev().skip(KEPT) {
             let old = snapshot_path(&self.dir, *index);
             match fs::remove(&old).await {
@@ -54,7 +74,7 @@ impl Snapshots {
                 _ => {}
             }
         }
-        Ok(Written { index: snapshot.index })
+        Ok(Written { index })
     }
 
     /// The indexes of all snapshots, in order.
@@ -77,20 +97,32 @@ impl Snapshots {
 }
 
 fn encode(identity: Identity, snapshot: &Snapshot) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(Snapshots::room(&snapshot.meta) + snapshot.data.len());
+    bytes.extend(front(identity, snapshot));
+    bytes.extend(&snapshot.data);
+    seal(&mut bytes);
+    bytes
+}
+
+/// The header, without its checksum, and the meta.
+fn front(identity: Identity, snapshot: &Snapshot) -> Vec<u8> {
     let (meta, data) = (&snapshot.meta, &snapshot.data);
     let lengths = [meta.len() as u64, data.len() as u64];
     let owner = [identity.cluster, identity.member.0];
     let words = owner.into_iter().chain([snapshot.index.0, snapshot.term.0]).chain(lengths);
-    let mut bytes = Vec::with_capacity(HEADER + meta.len() + data.len());
+    let mut bytes = Vec::with_capacity(Snapshots::room(meta));
     bytes.extend(MAGIC);
     bytes.extend(VERSION.to_le_bytes());
     bytes.extend([0; 4]);
     bytes.extend(words.flat_map(u64::to_le_bytes));
     bytes.extend(meta);
-    bytes.extend(data);
+    bytes
+}
+
+/// Puts the checksum into a whole file.
+fn seal(bytes: &mut [u8]) {
     let crc = crc32c::crc32c(&bytes[16..]);
     bytes[12..16].copy_from_slice(&crc.to_le_bytes());
-    bytes
 }
 
 fn decode(path: &Path, bytes: &[u8], identity: Identity, index: Index) -> Result<Snapshot, Error> {

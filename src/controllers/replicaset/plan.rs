@@ -83,8 +83,7 @@ impl Plan {
         let labels = set.strings(&["spec", "template", "metadata", "labels"]);
         for pod in mine {
             self.active += 1;
-            let has = pod.labels();
-            self.labelled += i64::from(labels.iter().all(|(key, value)| has.get(key) == Some(value)));
+            self.labelled += i64::from(labels.iter().all(|(key, value)| pod.label(key) == Some(*value)));
             let Some(since) = ready_since(pod) else { continue };
             self.ready += 1;
             let due = time::parse_rfc3339(since).unwrap_or(now) + least;
