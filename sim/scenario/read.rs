@@ -580,12 +580,14 @@ settle: 30s
 expect:
   - { deployment: web, readyReplicas: 3, image: "web:v2" }
 check: all
+memory: 8GiB
 "#;
         let read = scenario(text, &|_| Err(String::new())).unwrap();
         assert_eq!(read.cluster.nodes, Draw::fixed(5));
         assert_eq!(read.knobs["compact_every_ms"], Draw::fixed(10_000));
         assert_eq!(read.timeline.len(), 4);
-        assert_eq!((read.heal, read.settle), (Draw::fixed(60_000_000), 30_000_000));
+        let bounds = (read.heal, read.settle, read.memory);
+        assert_eq!(bounds, (Draw::fixed(60_000_000), 30_000_000, 8 << 30));
     }
 
     #[test]

@@ -107,5 +107,6 @@ scenarios! {
     a_retry_storm_on_a_hot_key: "retry-storm-on-a-hot-key",
     objects_that_are_large: "large-objects",
     ten_thousand_watchers: "ten-thousand-watchers",
+    a_hundred_nodes: "a-hundred-nodes",
     processes_under_a_swarm: "processes-swarm",
 }
