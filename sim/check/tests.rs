@@ -149,7 +149,8 @@ fn every_watch_promise_is_held_by_a_right_watch_and_broken_by_a_planted_one() {
     assert!(held(&watch::atomic(&right)));
     assert!(broken(&watch::atomic(&spoilt(&|watch| {
         let mut part = watch.frames[3].clone();
-        part.events[0].kv.key.push('x');
+        let key = format!("{}x", part.events[0].kv.key);
+        part.events[0].kv.key = key.into();
         watch.frames.insert(4, part);
     }))));
     assert!(held(&watch::reliable(&right, &log, true)));

@@ -114,7 +114,8 @@ async fn hash(client: &Client, revision: i64) -> Result<pb::HashKvResponse, toni
 /// Objects of a resource (`pods`, `deployments`) as the observer knows them.
 pub fn live_of(state: &State, resource: &str) -> Vec<Value> {
     let prefix = format!("/registry/{resource}/");
-    let objects = state.live.range(Text::from(prefix.as_str())..).take_while(|(key, _)| key.starts_with(&prefix));
+    let objects =
+        state.live.range(Text::from(prefix.as_str())..).take_while(|(key, _)| key.starts_with(&prefix));
     objects.filter_map(|(_, (_, value))| serde_json::from_str(value).ok()).collect()
 }
 

@@ -252,7 +252,7 @@ mod tests {
     fn queues_are_counted_and_an_object_for_as_long_as_one_of_them_holds_it() {
         let (mut watchers, objects) = (Watchers::default(), Gauge::new("objects"));
         let [(_, mut one), (_, other)] = [0, 1].map(|_| watchers.add(interest("", "", ""), 0, 8));
-        let item = Item::read("n/a", 2, pod(2, "x", "").object.clone(), 100);
+        let item = Item::read("n/a", 2, (*pod(2, "x", "").object()).clone(), 100);
         item.count(&objects);
         item.count(&objects);
         watchers.dispatch(&Event::listed(item));
