@@ -150,6 +150,11 @@ fn a_rollout_keeps_enough_pods_available() {
     assert!(held(&verdict(Unavailable::default(), &to(2, 100))));
     assert!(broken(&verdict(Unavailable::default(), &to(1, 100))));
     assert!(held(&verdict(Unavailable::default(), &to(1, 10))), "it may not know yet that they are ready");
+    let mut log = log(&to(1, 10));
+    let last = log.pop_last().expect("the set shrinks").1;
+    log.insert(2_000, last);
+    let busy = judge(&log, &BTreeMap::new(), &mut [Box::new(Unavailable::default())]).remove(0);
+    assert!(held(&busy), "what else the store was busy with makes no controller older");
 }
 
 #[test]

@@ -140,37 +140,41 @@ impl Surge {
 pub struct Unavailable {
     deployments: Specs,
     looked_at: u64,
-    /// Revision at which each pod was last seen ready.
-    ready: BTreeMap<String, i64>,
-    /// Revision since when each pod has been ready without a break.
-    since: BTreeMap<String, i64>,
+    /// Changes of objects so far. What else is written to the store takes revisions and says nothing of how late a
+    /// controller may be.
+    now: u64,
+    /// When each pod was last seen ready.
+    ready: BTreeMap<String, u64>,
+    /// Since when each pod has been ready without a break.
+    since: BTreeMap<String, u64>,
 }
 
 /// What a deployment wrote on a set as the size it was scaling to.
 const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
-/// Revisions after which a controller must have seen that a pod is no longer ready.
-const RECENT: i64 = 50;
-/// And that one has become ready: the swarm has shown a status that told so 40 revisions late.
-const NEWS: i64 = 60;
+/// Changes after which a controller must have seen that a pod is no longer ready.
+const RECENT: u64 = 50;
+/// And that one has become ready: the swarm has shown a status that told so 40 changes late.
+const NEWS: u64 = 60;
 
 impl Look for Unavailable {
     fn step(&mut self, step: &Step<'_>) -> Result<(), Vec<String>> {
+        self.now += 1;
         match (step.resource, step.new) {
             ("deployments", Some(new)) => self.deployments.take(new),
             ("pods", Some(new)) => {
                 let was_ready = step.old.is_some_and(crate::run::settle::is_ready);
                 let is_ready = crate::run::settle::is_ready(new);
                 if was_ready || is_ready {
-                    self.ready.insert(step.key.to_string(), step.revision);
+                    self.ready.insert(step.key.to_string(), self.now);
                 }
                 if !is_ready {
                     self.since.remove(step.key);
                 } else if !was_ready {
-                    self.since.insert(step.key.to_string(), step.revision);
+                    self.since.insert(step.key.to_string(), self.now);
                 }
             }
             ("pods", None) => {
-                self.ready.insert(step.key.to_string(), step.revision);
+                self.ready.insert(step.key.to_string(), self.now);
             }
             ("replicasets", Some(new)) => return self.asked(step, new),
             _ => {}
@@ -206,8 +210,8 @@ impl Unavailable {
                 .map(|(key, set)| ready(set, counts).min(size(key, set)))
                 .sum()
         };
-        let lately = |key: &str| self.ready.get(key).is_some_and(|seen| step.revision - seen < RECENT);
-        let long = |key: &str| self.since.get(key).is_some_and(|since| step.revision - since >= NEWS);
+        let lately = |key: &str| self.ready.get(key).is_some_and(|seen| self.now - seen < RECENT);
+        let long = |key: &str| self.since.get(key).is_some_and(|since| self.now - since >= NEWS);
         // Taking away pods that are not ready makes nothing worse, seen by any eyes: a controller behind a bad
         // link may not know yet that a pod has become ready, nor that another no longer is.
         let before = sum(&|key, _| long(key), &|_, set| number(set, &["spec", "replicas"]));

@@ -194,17 +194,23 @@ pub struct Merge {
 #[derive(clap::Args)]
 pub struct Same {
     /// A scenario; without it, the swarm
-    #[arg(default_value = "swarm")]
+    #[arg(default_value = "swarm", conflicts_with = "results")]
     pub scenario: String,
-    /// Seeds from A to B, both included
-    #[arg(long, value_name = "A..B", value_parser = range, default_value = "1..10")]
-    pub seeds: RangeInclusive<u64>,
+    /// Seeds from A to B, both included; without it, 1..10, or all that the file of `--results` holds
+    #[arg(long, value_name = "A..B", value_parser = range)]
+    pub seeds: Option<RangeInclusive<u64>>,
+    /// Runs each run of this file of `cargo tank sweep --results` once more, and compares with the digest in it
+    #[arg(long, value_name = "FILE")]
+    pub results: Option<PathBuf>,
     /// Another build of the tank to compare with
     #[arg(long, value_name = "FILE")]
     pub with: Option<PathBuf>,
     /// Plants a bug of the museum
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with = "results")]
     pub bug: Option<String>,
+    /// Processes at once; without it, one a core
+    #[arg(long, short)]
+    pub jobs: Option<usize>,
 }
 
 #[derive(clap::Args)]

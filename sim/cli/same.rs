@@ -1,38 +1,133 @@
-//! Determinism itself: every seed in two processes; on a difference, the first event that differs.
+//! Determinism itself: every seed in two processes, or once more than a sweep wrote down; on a difference, the first
+//! event that differs.
 
-use super::{DIFFERENT, args::Run, args::Same, child, load};
+use super::{
+    DIFFERENT,
+    args::{Run, Same},
+    child, load, results, sweep,
+};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Events between two checkpoints.
 const EVERY: u64 = 1_000;
 
+/// A run, and its digest if another process wrote it down already.
+struct Double {
+    run: Run,
+    known: Option<String>,
+}
+
+/// What two processes made of one run.
+struct Pair {
+    run: Run,
+    digests: [String; 2],
+    events: u64,
+}
+
 pub fn same(asked: &Same) -> Result<i32, String> {
-    load::find(&asked.scenario)?;
-    asked.bug.as_deref().map_or(Ok(()), super::museum::known)?;
+    let (doubles, without) = doubles(asked)?;
     let other = asked.with.clone().unwrap_or_else(child::this_build);
-    let mut events = 0;
-    for seed in asked.seeds.clone() {
-        let (scenario, bug) = (asked.scenario.clone(), asked.bug.clone());
-        let run = Run { scenario, bug, seed: Some(seed), no_twin: true, ..Run::default() };
-        let (one, two) = (child::outcome(&run)?, child::outcome_of(&other, &run)?);
-        if one.digest != two.digest {
-            println!("seed {seed}: {} and {}", one.digest, two.digest);
-            match first_difference(&run, &other)? {
-                Some(difference) => println!("{difference}"),
-                None => println!("two more runs were equal: the difference comes and goes"),
+    let (mut pairs, mut events) = (0, 0);
+    let mut wrong: Option<Result<Pair, String>> = None;
+    let jobs = asked.jobs.unwrap_or_else(sweep::cores);
+    sweep::each(
+        jobs,
+        doubles.into_iter(),
+        |double| double.pair(&other),
+        |pair| {
+            match pair {
+                Ok(pair) if pair.digests[0] == pair.digests[1] => {
+                    (pairs, events) = (pairs + 1, events + pair.events)
+                }
+                bad => wrong = wrong.take().or(Some(bad)),
             }
-            let bug = asked.bug.as_ref().map_or(String::new(), |bug| format!(" --bug {bug}"));
-            println!("again: cargo tank same {} --seeds {seed}{bug}", asked.scenario);
-            return Ok(DIFFERENT);
-        }
-        events += one.events;
+            wrong.is_some()
+        },
+    );
+    if let Some(wrong) = wrong {
+        return explained(&wrong?, &other);
     }
-    let (first, last) = (asked.seeds.start(), asked.seeds.end());
-    println!("{} seeds, each in two processes: no difference in {events} events", last - first + 1);
-    println!("again: cargo tank same {} --seeds {first}..{last}", asked.scenario);
+    if without > 0 {
+        println!("{without} runs of the file ended without a digest and were left out");
+    }
+    println!("{pairs} runs, each in two processes: no difference in {events} events");
+    println!("again: {}", again(asked));
     Ok(0)
+}
+
+/// What is to be compared, and how many runs of the file cannot be.
+fn doubles(asked: &Same) -> Result<(Vec<Double>, usize), String> {
+    let run = |scenario: &str, seed: u64, bug: &Option<String>| Run {
+        scenario: scenario.to_string(),
+        bug: bug.clone(),
+        seed: Some(seed),
+        no_twin: true,
+        ..Run::default()
+    };
+    let Some(file) = &asked.results else {
+        load::find(&asked.scenario)?;
+        asked.bug.as_deref().map_or(Ok(()), super::museum::known)?;
+        let seeds = asked.seeds.clone().unwrap_or(1..=10);
+        let doubles = seeds.map(|seed| Double { run: run(&asked.scenario, seed, &asked.bug), known: None });
+        return Ok((doubles.collect(), 0));
+    };
+    let mut ran = results::read(file)?.0.runs;
+    ran.retain(|ran| asked.seeds.as_ref().is_none_or(|seeds| seeds.contains(&ran.seed)));
+    let scenarios: BTreeSet<&String> = ran.iter().map(|ran| &ran.scenario).collect();
+    scenarios.into_iter().try_for_each(|scenario| load::find(scenario).map(drop))?;
+    let all = ran.len();
+    let doubles: Vec<Double> = ran
+        .into_iter()
+        .filter_map(|ran| {
+            let known = Some(ran.outcome.ok()?.digest);
+            Some(Double { run: run(&ran.scenario, ran.seed, &ran.bug), known })
+        })
+        .collect();
+    if doubles.is_empty() {
+        return Err(format!(
+            "{}: none of {all} runs with such seeds has a digest to compare with",
+            file.display()
+        ));
+    }
+    let without = all - doubles.len();
+    Ok((doubles, without))
+}
+
+impl Double {
+    fn pair(self, other: &Path) -> Result<Pair, String> {
+        let one = self.known.map_or_else(|| child::outcome(&self.run).map(|one| one.digest), Ok)?;
+        let two = child::outcome_of(other, &self.run)?;
+        Ok(Pair { run: self.run, digests: [one, two.digest], events: two.events })
+    }
+}
+
+/// Two digests that differ: where, and how to see it again.
+fn explained(pair: &Pair, other: &Path) -> Result<i32, String> {
+    let Run { scenario, bug, .. } = &pair.run;
+    let seed = pair.run.seed.unwrap_or(0);
+    println!("{scenario} seed {seed}: {} and {}", pair.digests[0], pair.digests[1]);
+    match first_difference(&pair.run, other)? {
+        Some(difference) => println!("{difference}"),
+        None => println!(
+            "two more runs were equal: the difference comes and goes, or the first digest is of another build"
+        ),
+    }
+    let bug = bug.as_ref().map_or(String::new(), |bug| format!(" --bug {bug}"));
+    println!("again: cargo tank same {scenario} --seeds {seed}{bug}");
+    Ok(DIFFERENT)
+}
+
+fn again(asked: &Same) -> String {
+    let seeds = asked.seeds.as_ref().map(|seeds| format!(" --seeds {}..{}", seeds.start(), seeds.end()));
+    match &asked.results {
+        Some(file) => format!("cargo tank same --results {}{}", file.display(), seeds.unwrap_or_default()),
+        None => {
+            format!("cargo tank same {}{}", asked.scenario, seeds.unwrap_or_else(|| " --seeds 1..10".into()))
+        }
+    }
 }
 
 /// The first event that differs, in both runs, and what its process had done before.

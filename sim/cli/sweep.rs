@@ -22,22 +22,35 @@ const TWINS: u64 = 10;
 const SWARMS: [&str; 7] =
     ["swarm", "kv-swarm", "elections-swarm", "views-swarm", "processes-swarm", "disks-swarm", "nodes-swarm"];
 
-/// Runs jobs in child processes, `jobs` at once, until `stop` says so after a result.
+/// Runs jobs in child processes, `jobs` at once, until `done` says so after a result.
+pub fn pool(jobs: usize, work: impl Iterator<Item = Run> + Send, done: impl FnMut(Ran) -> bool) {
+    let ran = |run: Run| {
+        let outcome = child::outcome(&run);
+        let Run { scenario, seed, bug, .. } = run;
+        Ran { scenario, seed: seed.unwrap_or(0), bug, outcome }
+    };
+    each(jobs, work, ran, done);
+}
+
+/// Does `task` for all work, on `jobs` threads, until `done` says so after a result.
 #[allow(clippy::disallowed_methods)] // threads that wait for child processes, outside of any simulation
-pub fn pool(jobs: usize, work: impl Iterator<Item = Run> + Send, mut done: impl FnMut(Ran) -> bool) {
+pub fn each<W, T: Send>(
+    jobs: usize,
+    work: impl Iterator<Item = W> + Send,
+    task: impl Fn(W) -> T + Sync,
+    mut done: impl FnMut(T) -> bool,
+) {
     let work = Mutex::new(work);
     let stopped = std::sync::atomic::AtomicBool::new(false);
-    let (tell, told) = mpsc::channel::<Ran>();
+    let (tell, told) = mpsc::channel::<T>();
     std::thread::scope(|scope| {
         for _ in 0..jobs.max(1) {
-            let (tell, work, stopped) = (tell.clone(), &work, &stopped);
+            let (tell, work, stopped, task) = (tell.clone(), &work, &stopped, &task);
             scope.spawn(move || {
                 while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
                     let next = work.lock().map(|mut work| work.next()).unwrap_or(None);
-                    let Some(run) = next else { return };
-                    let outcome = child::outcome(&run);
-                    let Run { scenario, seed, bug, .. } = run;
-                    if tell.send(Ran { scenario, seed: seed.unwrap_or(0), bug, outcome }).is_err() {
+                    let Some(next) = next else { return };
+                    if tell.send(task(next)).is_err() {
                         return;
                     }
                 }

@@ -85,27 +85,27 @@ impl Judge {
     }
 
     async fn answers(&self) -> Result<BTreeMap<String, pb::HashKvResponse>, String> {
-        let failed = |status: tonic::Status| status.message().to_string();
-        let revision = self.revision().await.map_err(failed)?;
+        let revision = patiently(|| self.revision()).await?;
         let mut answers = BTreeMap::new();
         for (name, client) in &self.members {
-            let answer =
-                hash(client, revision).await.map_err(|status| format!("{name}: {}", failed(status)))?;
-            answers.insert(name.clone(), answer);
+            let answer = patiently(|| client.hash_kv(pb::HashKvRequest { revision })).await;
+            answers.insert(name.clone(), answer.map_err(|error| format!("{name}: {error}"))?);
         }
         Ok(answers)
     }
 }
 
-/// A member that has not applied the revision yet is given the time to.
-async fn hash(client: &Client, revision: i64) -> Result<pb::HashKvResponse, tonic::Status> {
-    let limit = rt::now() + Duration::from_secs(5);
+/// Asks until there is an answer: the network may lose a packet of any question, and a member may not have applied
+/// the revision yet.
+async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, String>
+where
+    F: Future<Output = Result<T, tonic::Status>>,
+{
+    let limit = rt::now() + Duration::from_secs(10);
     loop {
-        match client.hash_kv(pb::HashKvRequest { revision }).await {
-            Ok(response) => return Ok(response),
-            Err(status) if status.code() != tonic::Code::OutOfRange || rt::now() >= limit => {
-                return Err(status);
-            }
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(status) if rt::now() >= limit => return Err(status.message().to_string()),
             Err(_) => rt::sleep(Duration::from_millis(100)).await,
         }
     }

@@ -5,7 +5,8 @@ use super::settle::is_ready;
 use crate::check::inventory::Inventory;
 use crate::check::job;
 use crate::check::objects::{is_active, is_finished, is_leaving, number, owner, resource_of, text, uid};
-use crate::history::seen::State;
+use crate::history::{Text, seen::State};
+use crate::nemesis::now;
 use crate::plan::Plan;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -35,7 +36,7 @@ impl Wishes {
         if self.said.is_none() {
             self.said = Some(self.say(plan));
         }
-        self.said.clone().flatten()
+        self.said.clone().flatten().or_else(|| overdue(state, plan))
     }
 
     fn say(&self, plan: &Plan) -> Option<String> {
@@ -88,6 +89,17 @@ impl Wishes {
         let mut nodes = self.all.of_resource("nodes").map(|(_, node)| node);
         nodes.find(|node| !is_ready(node)).map(|node| format!("node {} is not ready", name(node)))
     }
+}
+
+/// A node that does not renew its lease will be taken for a silent one before long.
+fn overdue(state: &State, plan: &Plan) -> Option<String> {
+    const PREFIX: &str = "/registry/leases/kube-node-lease/";
+    let due = now().saturating_sub(2 * plan.knobs().node_lease_ms * 1_000_000);
+    let leases = state.live.range(Text::from(PREFIX)..).take_while(|(key, _)| key.starts_with(PREFIX));
+    let mut renewed = leases.filter_map(|(key, (revision, _))| Some((key, *state.times.get(revision)?)));
+    let (key, at) = renewed.find(|(_, at)| *at < due)?;
+    let seconds = (now() - at) as f64 / 1e9;
+    Some(format!("{} has not renewed its lease for {seconds:.1} s", &key[PREFIX.len()..]))
 }
 
 fn deployment(deployment: &Value) -> Option<String> {

@@ -83,26 +83,28 @@ impl User {
         match deed {
             KubeDeed::Apply(manifest) => self.apply(manifest).await,
             KubeDeed::Scale { deployment, replicas } => {
-                self.patch(deployment, &json!({ "spec": { "replicas": replicas } })).await
+                let live = self.client.get(&kinds::deployment::KIND, Some(NAMESPACE), deployment).await?;
+                self.patch(&live, json!({ "spec": { "replicas": replicas } })).await
             }
             KubeDeed::SetImage { deployment, image } => {
                 let live = self.client.get(&kinds::deployment::KIND, Some(NAMESPACE), deployment).await?;
                 let container = live.get_array(&["spec", "template", "spec", "containers"]).first();
                 let name = container.and_then(|c| c["name"].as_str()).unwrap_or("main").to_string();
                 let container = json!({ "name": name, "image": image });
-                self.patch(
-                    deployment,
-                    &json!({ "spec": { "template": { "spec": { "containers": [container] } } } }),
-                )
-                .await
+                let spec = json!({ "template": { "spec": { "containers": [container] } } });
+                self.patch(&live, json!({ "spec": spec })).await
             }
             KubeDeed::Delete { deployment } => self.delete(deployment).await,
         }
     }
 
-    async fn patch(&self, deployment: &str, patch: &Value) -> Result<(), Error> {
-        let body = (PatchType::Strategic, patch);
-        self.client.patch(&kinds::deployment::KIND, Some(NAMESPACE), deployment, "", body).await.map(drop)
+    /// Changes what was read, and nothing newer: an attempt whose answer was lost may arrive late, and must not undo
+    /// the user's next wish.
+    async fn patch(&self, live: &Object, mut patch: Value) -> Result<(), Error> {
+        let kind = kind_of(live).ok_or_else(|| Error::Decode(format!("there is no kind {}", live.kind())))?;
+        patch["metadata"]["resourceVersion"] = live.resource_version().into();
+        let body = (PatchType::Strategic, &patch);
+        self.client.patch(kind, live.namespace(), live.name(), "", body).await.map(drop)
     }
 
     /// Creates, or makes what is there what the manifest says: what the server has added to it stays.
@@ -119,8 +121,8 @@ impl User {
         match self.client.create(kind, &object).await {
             Err(error) if error.is_already_exists() => {
                 base::reached!("tank: what a user applies is there already");
-                let body = (PatchType::Strategic, object.value());
-                self.client.patch(kind, object.namespace(), object.name(), "", body).await.map(drop)
+                let live = self.client.get(kind, object.namespace(), object.name()).await?;
+                self.patch(&live, object.value().clone()).await
             }
             created => created.map(drop),
         }

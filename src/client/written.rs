@@ -1,31 +1,74 @@
 //! What a controller wrote and has not seen in its cache. Pure.
 //!
 //! A plan made from a cache that lacks the controller's own last write repeats or contradicts it. An update is
-//! saved by its resourceVersion, a creation beside it is not. Upstream: KEP-5647, stale controller mitigation.
+//! saved by its resourceVersion, a creation beside it is not. The same holds for a write whose answer was lost. Upstream: KEP-5647, stale controller mitigation.
 
-use crate::cache::version_of;
+use crate::{cache::version_of, key_of};
 use base::reached;
 use objects::Object;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-/// The newest version written, by the key of the object on whose behalf it was.
+/// What was written, by the key of the object on whose behalf it was.
 #[derive(Debug, Default)]
-pub struct Written(BTreeMap<String, u64>);
+pub struct Written {
+    newest: BTreeMap<String, u64>,
+    doubts: BTreeMap<String, Vec<Doubt>>,
+}
+
+/// A write of unknown outcome.
+#[derive(Debug)]
+struct Doubt {
+    /// Of the object that was to be written.
+    object: String,
+    /// The version it was to replace; 0 for a creation.
+    base: u64,
+    /// When the server can no longer carry it out.
+    until: Duration,
+}
 
 impl Written {
     /// `object`: as the server answered it.
     pub fn wrote(&mut self, key: &str, object: &Object) {
-        let newest = self.0.entry(key.to_string()).or_default();
+        let newest = self.newest.entry(key.to_string()).or_default();
         *newest = (*newest).max(version_of(object));
+    }
+
+    /// `object`, as it was sent, may have been written, or may be until then.
+    pub fn doubt(&mut self, key: &str, object: &Object, until: Duration) {
+        let doubt = Doubt { object: key_of(object), base: version_of(object), until };
+        self.doubts.entry(key.to_string()).or_default().push(doubt);
+    }
+
+    /// How long to wait at the most until it is known what became of every write for the key. `version`: that of an
+    /// object in the cache. A newer one than was to be replaced tells: the write is in it, or can never be.
+    pub fn unsure(
+        &mut self,
+        key: &str,
+        now: Duration,
+        version: impl Fn(&str) -> Option<u64>,
+    ) -> Option<Duration> {
+        let open = |doubt: &Doubt| {
+            let told = version(&doubt.object).map_or(doubt.base > 0, |version| version > doubt.base);
+            !told && doubt.until > now
+        };
+        let doubts = self.doubts.get_mut(key)?;
+        doubts.retain(open);
+        let last = doubts.iter().map(|doubt| doubt.until).max();
+        if last.is_none() {
+            self.doubts.remove(key);
+        }
+        let last = last?;
+        reached!("controller: it waits to learn what became of its own write");
+        Some(last - now)
     }
 
     /// True when a cache at this version holds all that was written for the key.
     pub fn is_in(&mut self, key: &str, cache_version: u64) -> bool {
-        if self.0.get(key).is_some_and(|written| *written > cache_version) {
+        if self.newest.get(key).is_some_and(|written| *written > cache_version) {
             reached!("controller: its own write is not in the cache yet");
             return false;
         }
-        self.0.remove(key);
+        self.newest.remove(key);
         true
     }
 }
@@ -34,13 +77,40 @@ impl Written {
 mod tests {
     use super::*;
 
+    fn object(version: &str) -> Object {
+        let mut object = Object::new("v1", "Pod");
+        object.set(&["metadata", "name"], "web");
+        object.set(&["metadata", "resourceVersion"], version);
+        object
+    }
+
+    #[test]
+    fn a_write_without_an_answer_is_waited_for_until_the_cache_or_the_time_tells() {
+        let second = Duration::from_secs;
+        let doubted = |version: &str| {
+            let mut written = Written::default();
+            written.doubt("a", &object(version), second(9));
+            written
+        };
+        assert_eq!(
+            doubted("7").unsure("a", second(2), |_| Some(7)),
+            Some(second(7)),
+            "it is the old one yet"
+        );
+        assert_eq!(doubted("7").unsure("a", second(2), |_| Some(8)), None, "it is written, or never will be");
+        assert_eq!(doubted("7").unsure("a", second(2), |_| None), None, "it is gone");
+        assert_eq!(doubted("7").unsure("a", second(9), |_| Some(7)), None, "the server has given up");
+        assert_eq!(doubted("7").unsure("b", second(2), |_| Some(7)), None, "another key waits for nothing");
+        assert_eq!(doubted("").unsure("a", second(2), |_| None), Some(second(7)), "it may be made yet");
+        assert_eq!(
+            doubted("").unsure("a", second(2), |name| (name == "web").then_some(3)),
+            None,
+            "it is there"
+        );
+    }
+
     #[test]
     fn a_key_waits_for_its_newest_write_only() {
-        let object = |version: &str| {
-            let mut object = Object::new("v1", "Pod");
-            object.set(&["metadata", "resourceVersion"], version);
-            object
-        };
         let mut written = Written::default();
         assert!(written.is_in("a", 0));
         written.wrote("a", &object("12"));

@@ -86,12 +86,8 @@ impl<'a> PodControl<'a> {
         }
     }
 
-    /// A request that got no answer can still be carried out, but not after the server's own deadlines. Upstream
-    /// waits for its full five minutes.
     fn doubt(&self, key: &str) {
-        let knobs = self.context.client.knobs();
-        let longest = ms(knobs.api_timeout_ms) + ms(knobs.request_timeout_ms);
-        lock(&self.expect).doubt(key, rt::now() - self.epoch + longest);
+        lock(&self.expect).doubt(key, rt::now() - self.epoch + self.context.longest_request());
     }
 
     pub async fn delete(&self, key: &str, owner: &Arc<Object>, pods: &[Arc<Object>]) -> Result<(), Error> {

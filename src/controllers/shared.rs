@@ -1,12 +1,13 @@
 //! What every controller has: the client, one informer for each kind, and the loop that works off a queue.
 
-use base::reached;
+use base::{knobs::ms, reached};
 use client::{Client, Delta, Error, Informer, Recorder, WorkQueue, cache::IndexFn, informer::Scope, key_of};
 use objects::{Kind, Object, kinds};
 use std::{
     collections::BTreeMap,
     future::Future,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 type Handler = Box<dyn Fn(&Delta) + Send + Sync>;
@@ -54,6 +55,13 @@ impl Context {
     pub fn start(client: Client) -> Self {
         let recorder = Recorder::new(&client, "controller-manager");
         Context { client, recorder, informers: Mutex::default() }
+    }
+
+    /// How long a request that got no answer can still be carried out: until the server's own deadlines. Upstream
+    /// waits for its full five minutes.
+    pub fn longest_request(&self) -> Duration {
+        let knobs = self.client.knobs();
+        ms(knobs.api_timeout_ms) + ms(knobs.request_timeout_ms)
     }
 
     /// The informer of a kind; `handler` is told of every change from now on, and of what is there already.

@@ -8,12 +8,17 @@ mod rollout;
 mod status;
 
 use crate::shared::{Context, queue_controller, queue_key};
-use base::reached;
-use client::{DeleteOptions, Delta, Error, Informer, PatchType, WorkQueue, Written, key_of};
+use base::{bug, reached};
+use client::{
+    DeleteOptions, Delta, Error, Informer, PatchType, WorkQueue, Written, cache::version_of, key_of,
+};
 use objects::{Object, OwnerRef, kinds};
 use plan::{Plan, selects};
 use serde_json::json;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
 
 struct Controller<'a> {
     context: &'a Context,
@@ -23,6 +28,7 @@ struct Controller<'a> {
     queue: WorkQueue,
     /// Sets, by the deployment they were written for.
     written: Mutex<Written>,
+    epoch: rt::Mono,
 }
 
 pub async fn run(context: &Context) {
@@ -35,8 +41,8 @@ pub async fn run(context: &Context) {
     deployments.synced().await;
     sets.synced().await;
     pods.synced().await;
-    let controller =
-        Controller { context, deployments, sets, pods, queue: queue.clone(), written: Mutex::default() };
+    let (written, epoch) = (Mutex::default(), rt::now());
+    let controller = Controller { context, deployments, sets, pods, queue: queue.clone(), written, epoch };
     context.work(&queue, |key| controller.sync(key)).await;
 }
 
@@ -58,6 +64,10 @@ impl Controller<'_> {
         let seen = self.sets.cache().version();
         if !self.written().is_in(&key, seen) {
             return Ok(()); // the cache wakes us when it has caught up
+        }
+        if let Some(wait) = self.unsure(&key) {
+            self.queue.add_after(&key, wait); // or earlier, when the cache tells
+            return Ok(());
         }
         let Some(deployment) = self.deployments.get(&key) else { return Ok(()) };
         let sets = self.sets_of(&deployment);
@@ -89,6 +99,28 @@ impl Controller<'_> {
 
     fn written(&self) -> MutexGuard<'_, Written> {
         self.written.lock().expect("no one panics while holding it")
+    }
+
+    /// How long to wait at the most until it is known what became of sets that were written for this deployment.
+    fn unsure(&self, key: &str) -> Option<Duration> {
+        let version = |set: &str| self.sets.get(set).map(|set| version_of(&set));
+        self.written().unsure(key, rt::now() - self.epoch, version)
+    }
+
+    /// Passes on what came of writing a set; one that got no answer can still be carried out.
+    fn noted(
+        &self,
+        deployment: &Object,
+        sent: &Object,
+        answer: Result<Object, Error>,
+    ) -> Result<Object, Error> {
+        if answer.as_ref().is_err_and(Error::is_unknown_outcome) && !bug!("C09") {
+            let until = rt::now() - self.epoch + self.context.longest_request();
+            self.written().doubt(&key_of(deployment), sent, until);
+        }
+        let answer = answer?;
+        self.written().wrote(&key_of(deployment), &answer);
+        Ok(answer)
     }
 
     /// The deployment's own sets, and those it may adopt.
@@ -127,9 +159,8 @@ impl Controller<'_> {
     async fn create_set(&self, deployment: &Arc<Object>, plan: &Plan) -> Result<(), Error> {
         let Some(set) = &plan.create else { return Ok(()) };
         let created = self.context.client.create(&kinds::replica_set::KIND, set).await;
-        match created {
-            Ok(created) => {
-                self.written().wrote(&key_of(deployment), &created);
+        match self.noted(deployment, set, created) {
+            Ok(_) => {
                 self.tell_scaled(deployment, set.name(), 0, set.get_i64(&["spec", "replicas"]).unwrap_or(0))
             }
             // Ours, created before an answer was lost; or a collision of hashes: count it, so that the next
@@ -151,6 +182,7 @@ impl Controller<'_> {
         let ours = objects::owner::controller_ref(&there).is_some_and(|owner| owner.uid == deployment.uid());
         if ours && plan::is_new(deployment, &there) {
             reached!("deployment: its new replica set was there already");
+            self.written().wrote(&key_of(deployment), &there);
             return Ok(());
         }
         reached!("deployment: a hash collision");
@@ -167,8 +199,7 @@ impl Controller<'_> {
             // With the resourceVersion of the set that the plan was made from: a conflict means plan anew.
             let updated = self.context.client.update(&kinds::replica_set::KIND, &change.new).await;
             reached!("deployment: scaling lost a race", updated.as_ref().is_err_and(Error::is_conflict));
-            let updated = updated?;
-            self.written().wrote(&key_of(deployment), &updated);
+            self.noted(deployment, &change.new, updated)?;
             if before != after {
                 reached!("deployment: a replica set is scaled to nothing", after == 0);
                 reached!("deployment: a replica set is scaled up again", before == 0);
@@ -205,7 +236,7 @@ impl Controller<'_> {
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) if error.is_conflict() => {
                 reached!("deployment: its status lost a race");
-                self.queue.add_after(&key_of(deployment), std::time::Duration::from_millis(50));
+                self.queue.add_after(&key_of(deployment), Duration::from_millis(50));
                 Ok(())
             }
             answer => answer.map(drop),
