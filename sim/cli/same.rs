@@ -9,10 +9,13 @@ use super::{
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 /// Events between two checkpoints.
 const EVERY: u64 = 1_000;
+/// Seeds when none are asked for.
+const FEW: RangeInclusive<u64> = 1..=10;
 
 /// A run, and its digest if another process wrote it down already.
 struct Double {
@@ -48,7 +51,7 @@ pub fn same(asked: &Same) -> Result<i32, String> {
         },
     );
     if let Some(wrong) = wrong {
-        return explained(&wrong?, &other);
+        return explained(&wrong?, &other, asked.results.is_some());
     }
     if without > 0 {
         println!("{without} runs of the file ended without a digest and were left out");
@@ -60,43 +63,40 @@ pub fn same(asked: &Same) -> Result<i32, String> {
 
 /// What is to be compared, and how many runs of the file cannot be.
 fn doubles(asked: &Same) -> Result<(Vec<Double>, usize), String> {
-    let run = |scenario: &str, seed: u64, bug: &Option<String>| Run {
-        scenario: scenario.to_string(),
-        bug: bug.clone(),
-        seed: Some(seed),
-        no_twin: true,
-        ..Run::default()
-    };
-    let Some(file) = &asked.results else {
-        load::find(&asked.scenario)?;
-        asked.bug.as_deref().map_or(Ok(()), super::museum::known)?;
-        let seeds = asked.seeds.clone().unwrap_or(1..=10);
-        let doubles = seeds.map(|seed| Double { run: run(&asked.scenario, seed, &asked.bug), known: None });
-        return Ok((doubles.collect(), 0));
-    };
+    if let Some(file) = &asked.results {
+        return written_down(file, asked.seeds.as_ref());
+    }
+    load::find(&asked.scenario)?;
+    asked.bug.as_deref().map_or(Ok(()), super::museum::known)?;
+    let double = |seed| Double::of(&asked.scenario, seed, asked.bug.as_ref(), None);
+    Ok((asked.seeds.clone().unwrap_or(FEW).map(double).collect(), 0))
+}
+
+/// Of the runs of a sweep, those with such seeds that ended with a digest; and how many did not.
+fn written_down(file: &Path, seeds: Option<&RangeInclusive<u64>>) -> Result<(Vec<Double>, usize), String> {
     let mut ran = results::read(file)?.0.runs;
-    ran.retain(|ran| asked.seeds.as_ref().is_none_or(|seeds| seeds.contains(&ran.seed)));
+    ran.retain(|ran| seeds.is_none_or(|seeds| seeds.contains(&ran.seed)));
     let scenarios: BTreeSet<&String> = ran.iter().map(|ran| &ran.scenario).collect();
     scenarios.into_iter().try_for_each(|scenario| load::find(scenario).map(drop))?;
-    let all = ran.len();
-    let doubles: Vec<Double> = ran
-        .into_iter()
-        .filter_map(|ran| {
-            let known = Some(ran.outcome.ok()?.digest);
-            Some(Double { run: run(&ran.scenario, ran.seed, &ran.bug), known })
-        })
-        .collect();
+    let double = |ran: &results::Ran| {
+        let known = ran.outcome.as_ref().ok()?.digest.clone();
+        Some(Double::of(&ran.scenario, ran.seed, ran.bug.as_ref(), Some(known)))
+    };
+    let doubles: Vec<Double> = ran.iter().filter_map(double).collect();
     if doubles.is_empty() {
-        return Err(format!(
-            "{}: none of {all} runs with such seeds has a digest to compare with",
-            file.display()
-        ));
+        let (file, all) = (file.display(), ran.len());
+        return Err(format!("{file}: none of {all} runs with such seeds has a digest to compare with"));
     }
-    let without = all - doubles.len();
+    let without = ran.len() - doubles.len();
     Ok((doubles, without))
 }
 
 impl Double {
+    fn of(scenario: &str, seed: u64, bug: Option<&String>, known: Option<String>) -> Self {
+        let (scenario, bug) = (scenario.to_string(), bug.cloned());
+        Double { run: Run { scenario, bug, seed: Some(seed), no_twin: true, ..Run::default() }, known }
+    }
+
     fn pair(self, other: &Path) -> Result<Pair, String> {
         let one = self.known.map_or_else(|| child::outcome(&self.run).map(|one| one.digest), Ok)?;
         let two = child::outcome_of(other, &self.run)?;
@@ -105,15 +105,14 @@ impl Double {
 }
 
 /// Two digests that differ: where, and how to see it again.
-fn explained(pair: &Pair, other: &Path) -> Result<i32, String> {
+fn explained(pair: &Pair, other: &Path, written_down: bool) -> Result<i32, String> {
     let Run { scenario, bug, .. } = &pair.run;
     let seed = pair.run.seed.unwrap_or(0);
     println!("{scenario} seed {seed}: {} and {}", pair.digests[0], pair.digests[1]);
     match first_difference(&pair.run, other)? {
         Some(difference) => println!("{difference}"),
-        None => println!(
-            "two more runs were equal: the difference comes and goes, or the first digest is of another build"
-        ),
+        None if written_down => println!("two new runs were equal: is the file of another build?"),
+        None => println!("two more runs were equal: the difference comes and goes"),
     }
     let bug = bug.as_ref().map_or(String::new(), |bug| format!(" --bug {bug}"));
     println!("again: cargo tank same {scenario} --seeds {seed}{bug}");
@@ -121,11 +120,14 @@ fn explained(pair: &Pair, other: &Path) -> Result<i32, String> {
 }
 
 fn again(asked: &Same) -> String {
-    let seeds = asked.seeds.as_ref().map(|seeds| format!(" --seeds {}..{}", seeds.start(), seeds.end()));
-    match &asked.results {
-        Some(file) => format!("cargo tank same --results {}{}", file.display(), seeds.unwrap_or_default()),
-        None => {
-            format!("cargo tank same {}{}", asked.scenario, seeds.unwrap_or_else(|| " --seeds 1..10".into()))
+    let seeds = |seeds: &RangeInclusive<u64>| format!(" --seeds {}..{}", seeds.start(), seeds.end());
+    match (&asked.results, &asked.seeds) {
+        (Some(file), some) => {
+            let seeds = some.as_ref().map(seeds).unwrap_or_default();
+            format!("cargo tank same --results {}{seeds}", file.display())
+        }
+        (None, some) => {
+            format!("cargo tank same {}{}", asked.scenario, seeds(some.as_ref().unwrap_or(&FEW)))
         }
     }
 }

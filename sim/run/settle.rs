@@ -95,8 +95,8 @@ impl Judge {
     }
 }
 
-/// Asks until there is an answer: the network may lose a packet of any question, and a member may not have applied
-/// the revision yet.
+/// Asks until there is an answer, for ten seconds: a member may not have applied the revision yet, and a network
+/// that loses packets may take one of a question and then one of the new connection's, which costs three.
 async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, String>
 where
     F: Future<Output = Result<T, tonic::Status>>,

@@ -5,7 +5,7 @@ use super::settle::is_ready;
 use crate::check::inventory::Inventory;
 use crate::check::job;
 use crate::check::objects::{is_active, is_finished, is_leaving, number, owner, resource_of, text, uid};
-use crate::history::{Text, seen::State};
+use crate::history::{Nanos, Text, seen::State};
 use crate::nemesis::now;
 use crate::plan::Plan;
 use serde_json::Value;
@@ -36,7 +36,7 @@ impl Wishes {
         if self.said.is_none() {
             self.said = Some(self.say(plan));
         }
-        self.said.clone().flatten().or_else(|| overdue(state, plan))
+        self.said.clone().flatten().or_else(|| overdue(state, now(), plan.knobs().node_lease_ms))
     }
 
     fn say(&self, plan: &Plan) -> Option<String> {
@@ -91,14 +91,15 @@ impl Wishes {
     }
 }
 
-/// A node that does not renew its lease will be taken for a silent one before long.
-fn overdue(state: &State, plan: &Plan) -> Option<String> {
+/// A node that does not renew its lease will be taken for a silent one before long. `every`: how often it should, in
+/// milliseconds.
+fn overdue(state: &State, now: Nanos, every: u64) -> Option<String> {
     const PREFIX: &str = "/registry/leases/kube-node-lease/";
-    let due = now().saturating_sub(2 * plan.knobs().node_lease_ms * 1_000_000);
+    let due = now.saturating_sub(2 * every * 1_000_000);
     let leases = state.live.range(Text::from(PREFIX)..).take_while(|(key, _)| key.starts_with(PREFIX));
     let mut renewed = leases.filter_map(|(key, (revision, _))| Some((key, *state.times.get(revision)?)));
     let (key, at) = renewed.find(|(_, at)| *at < due)?;
-    let seconds = (now() - at) as f64 / 1e9;
+    let seconds = (now - at) as f64 / 1e9;
     Some(format!("{} has not renewed its lease for {seconds:.1} s", &key[PREFIX.len()..]))
 }
 
@@ -131,4 +132,25 @@ fn pod(pod: &Value) -> Option<String> {
     }
     let phase = pod["status"]["phase"].as_str().unwrap_or("unknown");
     (!is_ready(pod)).then(|| format!("pod {name} is not ready ({phase})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::seen::Seen;
+
+    #[test]
+    fn a_node_that_is_overdue_with_its_lease_keeps_the_cluster_from_rest() {
+        const SECOND: Nanos = 1_000_000_000;
+        let seen = Seen::new(1);
+        let mut state = seen.lock();
+        for (revision, node) in [(7, "node-1"), (9, "node-2")] {
+            let key = format!("/registry/leases/kube-node-lease/{node}");
+            state.live.insert(Text::from(key.as_str()), (revision, Text::from("{}")));
+            state.times.insert(revision, revision as Nanos * SECOND);
+        }
+        assert_eq!(overdue(&state, 9 * SECOND, 1_000), None);
+        let said = overdue(&state, 10 * SECOND, 1_000);
+        assert_eq!(said.as_deref(), Some("node-1 has not renewed its lease for 3.0 s"));
+    }
 }

@@ -1,7 +1,8 @@
 //! What a controller wrote and has not seen in its cache. Pure.
 //!
 //! A plan made from a cache that lacks the controller's own last write repeats or contradicts it. An update is
-//! saved by its resourceVersion, a creation beside it is not. The same holds for a write whose answer was lost. Upstream: KEP-5647, stale controller mitigation.
+//! saved by its resourceVersion, a creation beside it is not. The same holds for a write whose answer was lost.
+//! Upstream: KEP-5647, stale controller mitigation; it knows no doubt.
 
 use crate::{cache::version_of, key_of};
 use base::reached;
