@@ -34,23 +34,25 @@ pub fn same(asked: &Same) -> Result<i32, String> {
     let (doubles, without) = doubles(asked)?;
     let other = asked.with.clone().unwrap_or_else(child::this_build);
     let (mut pairs, mut events) = (0, 0);
-    let mut wrong: Option<Result<Pair, String>> = None;
+    // Several may differ before all stop: told is the first in order, not the first to end.
+    let mut wrong: Option<(usize, Result<Pair, String>)> = None;
     let jobs = asked.jobs.unwrap_or_else(sweep::cores);
     sweep::each(
         jobs,
-        doubles.into_iter(),
-        |double| double.pair(&other),
-        |pair| {
+        doubles.into_iter().enumerate(),
+        |(number, double)| (number, double.pair(&other)),
+        |(number, pair)| {
             match pair {
                 Ok(pair) if pair.digests[0] == pair.digests[1] => {
                     (pairs, events) = (pairs + 1, events + pair.events)
                 }
-                bad => wrong = wrong.take().or(Some(bad)),
+                bad if wrong.as_ref().is_none_or(|(first, _)| number < *first) => wrong = Some((number, bad)),
+                _ => {}
             }
             wrong.is_some()
         },
     );
-    if let Some(wrong) = wrong {
+    if let Some((_, wrong)) = wrong {
         return explained(&wrong?, &other, asked.results.is_some());
     }
     if without > 0 {
