@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 const NAMESPACE: &str = "default";
-/// Pause before a wish is repeated.
+/// Pause before a wish is repeated, and before one is repeated that only met a newer object (client-go's
+/// `retry.DefaultRetry`: 10 ms).
 const AGAIN: Duration = Duration::from_millis(500);
+const AT_ONCE: Duration = Duration::from_millis(10);
 
 pub async fn run(plan: KubeClient, ground: Ground) -> Result<(), String> {
     let user = User::new(&plan.name, &ground);
@@ -61,7 +63,7 @@ impl User {
         loop {
             let call = now();
             let granted = self.attempt(deed).await;
-            let again = granted.as_ref().is_err_and(may_repeat);
+            let again = granted.as_ref().err().and_then(pause_before_another);
             let outcome = granted.map_err(|error| error.to_string());
             let (client, what) = (self.name.clone(), say(deed));
             self.ground.seen.lock().history.kube.push(KubeOperation {
@@ -71,11 +73,9 @@ impl User {
                 what,
                 outcome,
             });
-            if !again {
-                return;
-            }
+            let Some(pause) = again else { return };
             base::reached!("tank: a user repeats a wish");
-            rt::sleep(AGAIN).await;
+            rt::sleep(pause).await;
         }
     }
 
@@ -158,13 +158,15 @@ fn kind_of(object: &Object) -> Option<&'static Kind> {
     kinds::KINDS.iter().copied().find(|kind| kind.kind == object.kind())
 }
 
-/// Conflicts and everything a server or a connection can fail by; what is wrong with the wish itself stays wrong.
-fn may_repeat(error: &Error) -> bool {
+/// Conflicts and everything a server or a connection can fail by are repeated; what is wrong with the wish itself
+/// stays wrong.
+fn pause_before_another(error: &Error) -> Option<Duration> {
     match error {
-        Error::Status { code, .. } => matches!(code, 404 | 409 | 429) || *code >= 500,
-        Error::Decode(text) => !text.starts_with("there is no kind"),
-        Error::NotSent(_) | Error::Unknown(_) => true,
-        Error::Fenced { .. } => false,
+        Error::Status { code: 409, .. } => Some(AT_ONCE),
+        Error::Status { code, .. } => (matches!(code, 404 | 429) || *code >= 500).then_some(AGAIN),
+        Error::Decode(text) => (!text.starts_with("there is no kind")).then_some(AGAIN),
+        Error::NotSent(_) | Error::Unknown(_) => Some(AGAIN),
+        Error::Fenced { .. } => None,
     }
 }
 

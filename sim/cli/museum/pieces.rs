@@ -32,6 +32,7 @@ const KV: &[&str] = &["kv-swarm", "elections-swarm"];
 const DISKS: &[&str] = &["disks-swarm"];
 const STORE: &[&str] = &["kv-swarm"];
 const BOTH: &[&str] = &["swarm"];
+const VIEWS: &[&str] = &["views-swarm"];
 const NODES: &[&str] = &["nodes-swarm"];
 const JOBS: &[&str] = &["indexed-job-under-crashes"];
 const COUNTED: &[&str] = &["a Job counts each pod once"];
@@ -77,12 +78,12 @@ pub const PIECES: &[Piece] = &[
     piece(
         "C01",
         "pods are created again before the first are seen",
-        BOTH,
+        VIEWS,
         &["surge", "no hot loop", "settles"],
     ),
     piece("P01", "a rollout trusts a count from before a set was scaled", BOTH, &["unavailable"]),
     piece("P03", "a rollout forgets that new pods may not be ready yet", BOTH, &["unavailable"]),
-    piece("I07", "a namesake seen after a gap is taken for the one before", BOTH, &["settles", "owners"]),
+    piece("I07", "a namesake seen after a gap is taken for the one before", VIEWS, &["settles", "owners"]),
     piece(
         "E01",
         "a manager that lost its lock goes on writing",
