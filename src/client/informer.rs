@@ -9,7 +9,10 @@ use crate::{
 use base::{Note, knobs::ms, reached};
 use objects::{Object, kinds::Kind};
 use std::{
-    sync::{Arc, Mutex, MutexGuard, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -38,6 +41,8 @@ impl Scope {
 struct Shared {
     cache: Mutex<Cache>,
     synced: rt::sync::Signal,
+    /// The server has said something since it was last reached.
+    hears: AtomicBool,
     handlers: Vec<Handler>,
     /// What the cache holds.
     held: rt::memory::Gauge,
@@ -68,7 +73,7 @@ impl Informer {
     ) -> Self {
         let cache = Mutex::new(Cache::new(indexes));
         let (synced, held) = (rt::sync::Signal::new(), rt::memory::Gauge::new("informers"));
-        let shared = Arc::new(Shared { cache, synced, handlers, held });
+        let shared = Arc::new(Shared { cache, synced, hears: AtomicBool::new(false), handlers, held });
         let task = rt::spawn(follow(client.clone(), scope, shared.clone()));
         Informer { shared, _task: Arc::new(Task(task)) }
     }
@@ -82,6 +87,13 @@ impl Informer {
 
     pub fn is_synced(&self) -> bool {
         self.shared.synced.version() > 0
+    }
+
+    /// False from the end of a watch until the next one has said something. Kinds are watched one by one: when a
+    /// server comes back the cache of one may stay behind the cache of another for as long as a pause between tries,
+    /// or, where nothing happens, until the first bookmark.
+    pub fn is_following(&self) -> bool {
+        self.shared.hears.load(Relaxed)
     }
 
     /// The cache, locked: hold it for as short as a plan takes, never across an await.
@@ -127,7 +139,11 @@ async fn follow(client: Client, scope: Scope, shared: Arc<Shared>) {
     let mut wait = least;
     loop {
         let began = rt::now();
-        match follower.step().await {
+        let step = follower.reflect.next();
+        let listed = matches!(step, Step::List { .. });
+        let done = follower.step(step).await;
+        follower.shared.hears.store(listed && done.is_ok(), Relaxed);
+        match done {
             Ok(()) => wait = least,
             Err(error) => {
                 let outcome = if error.is_expired() { Outcome::Expired } else { Outcome::Failed };
@@ -158,8 +174,8 @@ struct Follower {
 
 impl Follower {
     /// One list, or one watch from its begin to its end.
-    async fn step(&mut self) -> Result<(), Error> {
-        match self.reflect.next() {
+    async fn step(&mut self, step: Step) -> Result<(), Error> {
+        match step {
             Step::List { version } => self.list(version).await,
             Step::Watch { version } => self.watch(version).await,
         }
@@ -213,6 +229,7 @@ impl Follower {
                     vec![]
                 }
             };
+            self.shared.hears.store(true, Relaxed);
             self.tell(&deltas);
         }
         reached!("informer: a watch ended and is resumed");

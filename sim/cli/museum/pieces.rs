@@ -156,6 +156,7 @@ const ELSEWHERE: &[&str] = &[
     "G01",
     "G03",
     "K01",
+    "P04",
     "R03-and",
     "R16",
     "R20",

@@ -10,7 +10,8 @@ mod status;
 use crate::shared::{Context, queue_controller, queue_key};
 use base::{bug, reached};
 use client::{
-    DeleteOptions, Delta, Error, Informer, PatchType, WorkQueue, Written, cache::version_of, key_of,
+    DeleteOptions, Delta, Error, Informer, ListOptions, PatchType, WorkQueue, Written, cache::version_of,
+    key_of,
 };
 use objects::{Object, OwnerRef, kinds};
 use plan::{Plan, selects};
@@ -78,8 +79,7 @@ impl Controller<'_> {
         if self.adopt(&deployment, &sets).await? {
             return Ok(()); // the adopted sets come back through the cache
         }
-        let old_pods = self.old_pods_left(&sets, &deployment);
-        let plan = plan::plan(&deployment, &sets, old_pods, rt::wall().0);
+        let plan = self.plan(&deployment, &sets).await?;
         self.create_set(&deployment, &plan).await?;
         self.scale(&deployment, &plan).await?;
         for set in &plan.drop {
@@ -95,6 +95,22 @@ impl Controller<'_> {
             self.queue.add_after(&key, delay);
         }
         self.report(&deployment, &plan).await
+    }
+
+    /// What there is to do. Sets tell how many of their pods are available, and can be wrong for as long as nobody
+    /// here sees pods: then the server is asked, before any are sent away. Upstream trusts the sets.
+    async fn plan(&self, deployment: &Object, sets: &[Arc<Object>]) -> Result<Plan, Error> {
+        let old_pods = self.old_pods_left(sets, deployment);
+        let plan = plan::plan(deployment, sets, old_pods, rt::wall().0);
+        if !plan.counts || self.pods.is_following() || bug!("P04") {
+            return Ok(plan);
+        }
+        reached!("deployment: pods are asked for because nothing is heard of them");
+        let all = ListOptions::default();
+        let list = self.context.client.list(&kinds::pod::KIND, deployment.namespace(), &all).await?;
+        let (pods, now): (Vec<_>, _) = (list.items.into_iter().map(Arc::new).collect(), rt::wall().0);
+        let sets: Vec<_> = sets.iter().map(|set| Arc::new(plan::recounted(set, &pods, now))).collect();
+        Ok(plan::plan(deployment, &sets, old_pods, now))
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {

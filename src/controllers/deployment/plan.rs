@@ -28,6 +28,8 @@ pub struct Plan {
     pub revision: Option<String>,
     pub status: Value,
     pub look_again: Option<Duration>,
+    /// It takes pods away because enough others are counted as available.
+    pub counts: bool,
 }
 
 pub fn selects(deployment: &Object, object: &Object) -> bool {
@@ -69,6 +71,15 @@ pub fn replicas(object: &Object) -> i64 {
 
 pub fn available(set: &Object) -> i64 {
     set.get_i64(&["status", "availableReplicas"]).unwrap_or(0)
+}
+
+/// The set with what these pods say of how many are available. They are all of its namespace that it may control.
+pub fn recounted(set: &Object, pods: &[Arc<Object>], now: u64) -> Object {
+    let mut set = set.clone();
+    let counted = crate::replicaset::plan::plan(&set, pods, now).status(&set);
+    let available = counted.get("availableReplicas").cloned().unwrap_or_else(|| json!(0));
+    set.set(&["status", "availableReplicas"], available);
+    set
 }
 
 /// True when the status was counted for the size the set has now. The ReplicaSet controller counts without the
@@ -142,6 +153,7 @@ pub fn plan(deployment: &Object, all: &[Arc<Object>], old_pods: bool, now: u64) 
         (false, true) => rollout::recreated(deployment, &sets, old_pods),
         (false, false) => rollout::rolled(deployment, &sets),
     };
+    plan.counts = !recreates && sets.old.iter().any(|set| targets.old(set) < replicas(set));
     if sets.new.is_none() && !paused {
         let count = targets.new;
         plan.create = count.map(|count| new_set(deployment, count, revision));

@@ -4,7 +4,7 @@
 //! (expectations), creates in batches that double while they succeed (slow start), and picks whom to delete by
 //! upstream's ranking.
 
-mod plan;
+pub(crate) mod plan;
 
 use crate::{
     pod_control::PodControl,
