@@ -88,6 +88,13 @@ fn finalizers_and_owners_are_honoured() {
         Finalizers::default(),
         &[("pods/d/a", with(json!(["wait"]))), ("pods/d/a", None)]
     )));
+    let freed = |revision| {
+        let note = Note::LastFinalizer { object: "pods/d/a".into(), revision };
+        let look = Finalizers::freeing(&[(0, "apiserver-1".into(), note)]);
+        verdict(look, &[("pods/d/a", with(json!(["wait"]))), ("pods/d/a", None)])
+    };
+    assert!(held(&freed(2)), "an update took the last of them");
+    assert!(broken(&freed(1)), "that was another object of the name");
     let owner = ("deployments/d/web", Some(json!({ "metadata": { "uid": "dep", "name": "web" } })));
     let set = ("replicasets/d/web-1", set(3, 1, 1));
     let killed = [owner.clone(), set.clone(), ("replicasets/d/web-1", None)];

@@ -3,8 +3,9 @@
 
 use super::{Verdict, inventory::Inventory};
 use crate::history::{Event, Nanos, seconds};
+use base::Note;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One write of one object.
 pub struct Step<'a> {
@@ -166,16 +167,38 @@ impl Look for Phases {
     }
 }
 
-/// An object goes only when its finalizers are empty.
+/// An object goes only when its finalizers are empty, or when an update takes the last of them.
 #[derive(Default)]
-pub struct Finalizers(u64);
+pub struct Finalizers {
+    looked_at: u64,
+    /// By key, the revision each object was last written at.
+    written: BTreeMap<String, i64>,
+    /// Objects that an update freed, by key and the revision it was made from.
+    freed: BTreeSet<(String, i64)>,
+}
+
+impl Finalizers {
+    pub fn freeing(notes: &[(Nanos, String, Note)]) -> Self {
+        let freed = notes.iter().filter_map(|(_, _, note)| match note {
+            Note::LastFinalizer { object, revision } => Some((format!("/registry/{object}"), *revision)),
+            _ => None,
+        });
+        Finalizers { freed: freed.collect(), ..Finalizers::default() }
+    }
+}
 
 impl Look for Finalizers {
     fn step(&mut self, step: &Step<'_>) -> Result<(), Vec<String>> {
-        let (Some(old), None) = (step.old, step.new) else { return Ok(()) };
-        self.0 += 1;
+        if step.new.is_some() {
+            self.written.insert(step.key.to_string(), step.revision);
+            return Ok(());
+        }
+        let (Some(old), Some(written)) = (step.old, self.written.remove(step.key)) else { return Ok(()) };
+        self.looked_at += 1;
         let left = old["metadata"]["finalizers"].as_array().map_or(0, Vec::len);
-        if left == 0 {
+        let freed = self.freed.contains(&(step.key.to_string(), written));
+        if left == 0 || freed {
+            base::reached!("tank: an object went with its last finalizer", freed && left > 0);
             Ok(())
         } else {
             Err(vec![format!("removed with finalizers {}", old["metadata"]["finalizers"])])
@@ -183,7 +206,7 @@ impl Look for Finalizers {
     }
 
     fn looked_at(&self) -> (u64, &'static str) {
-        (self.0, "removals")
+        (self.looked_at, "removals")
     }
 }
 

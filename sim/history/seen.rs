@@ -141,6 +141,7 @@ impl Seen {
                 | Note::Elected { .. }
                 | Note::FencedWrite { .. }
                 | Note::Evicting { .. }
+                | Note::LastFinalizer { .. }
                 | Note::Container { .. }
                 | Note::Cache { .. }
                 | Note::Leader { .. }

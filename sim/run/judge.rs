@@ -136,7 +136,7 @@ fn objects_of(
     let mut looks: Vec<Box<dyn objects::Look>> = vec![
         Box::new(objects::BoundOnce::default()),
         Box::new(objects::Phases::default()),
-        Box::new(objects::Finalizers::default()),
+        Box::new(objects::Finalizers::freeing(&state.history.notes)),
         Box::new(owners),
         Box::new(objects::Capacity::default()),
         Box::new(surge),

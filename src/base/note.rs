@@ -44,6 +44,9 @@ pub enum Note {
     Cache { process: String, resource: String, revision: i64, objects: u64, hash: u64 },
     /// A worker of a queue has dealt with a key; one that `failed` comes again. `waiting`: the keys still there.
     Worked { queue: String, key: String, failed: bool, waiting: u64 },
+    /// An update takes the last finalizer from an object that is being deleted: as it was written at this revision it
+    /// goes, and is not written without it before. `object`: its key below `/registry/`.
+    LastFinalizer { object: String, revision: i64 },
     /// The pods of a node that fell silent are about to be evicted; `silent` of `nodes` nodes are, as far as the
     /// controller knows.
     Evicting { node: String, silent: u64, nodes: u64 },

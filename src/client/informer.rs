@@ -9,10 +9,7 @@ use crate::{
 use base::{Note, knobs::ms, reached};
 use objects::{Object, kinds::Kind};
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, Weak,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, Weak},
     time::Duration,
 };
 
@@ -41,11 +38,18 @@ impl Scope {
 struct Shared {
     cache: Mutex<Cache>,
     synced: rt::sync::Signal,
-    /// The server has said something since it was last reached.
-    hears: AtomicBool,
+    /// When the server first said something after it was last reached; None before.
+    heard: Mutex<Option<rt::Mono>>,
     handlers: Vec<Handler>,
     /// What the cache holds.
     held: rt::memory::Gauge,
+}
+
+impl Shared {
+    fn hears(&self, something: bool) {
+        let mut heard = self.heard.lock().expect("no one panics while holding it");
+        *heard = something.then(|| heard.unwrap_or_else(rt::now));
+    }
 }
 
 /// A running informer; it stops when the last clone is dropped.
@@ -73,7 +77,7 @@ impl Informer {
     ) -> Self {
         let cache = Mutex::new(Cache::new(indexes));
         let (synced, held) = (rt::sync::Signal::new(), rt::memory::Gauge::new("informers"));
-        let shared = Arc::new(Shared { cache, synced, hears: AtomicBool::new(false), handlers, held });
+        let shared = Arc::new(Shared { cache, synced, heard: Mutex::default(), handlers, held });
         let task = rt::spawn(follow(client.clone(), scope, shared.clone()));
         Informer { shared, _task: Arc::new(Task(task)) }
     }
@@ -89,11 +93,12 @@ impl Informer {
         self.shared.synced.version() > 0
     }
 
-    /// False from the end of a watch until the next one has said something. Kinds are watched one by one: when a
-    /// server comes back the cache of one may stay behind the cache of another for as long as a pause between tries,
-    /// or, where nothing happens, until the first bookmark.
-    pub fn is_following(&self) -> bool {
-        self.shared.hears.load(Relaxed)
+    /// How long the server has been heard without a break. Kinds are watched one by one: when a server comes back the
+    /// cache of one kind may stay behind that of another for as long as a pause between tries, and until what was
+    /// missed has come, event by event.
+    pub fn heard_for(&self) -> Duration {
+        let since = *self.shared.heard.lock().expect("no one panics while holding it");
+        since.map_or(Duration::ZERO, |since| rt::now() - since)
     }
 
     /// The cache, locked: hold it for as short as a plan takes, never across an await.
@@ -142,7 +147,7 @@ async fn follow(client: Client, scope: Scope, shared: Arc<Shared>) {
         let step = follower.reflect.next();
         let listed = matches!(step, Step::List { .. });
         let done = follower.step(step).await;
-        follower.shared.hears.store(listed && done.is_ok(), Relaxed);
+        follower.shared.hears(listed && done.is_ok());
         match done {
             Ok(()) => wait = least,
             Err(error) => {
@@ -229,7 +234,7 @@ impl Follower {
                     vec![]
                 }
             };
-            self.shared.hears.store(true, Relaxed);
+            self.shared.hears(true);
             self.tell(&deltas);
         }
         reached!("informer: a watch ended and is resumed");

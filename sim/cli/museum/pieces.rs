@@ -156,6 +156,7 @@ const ELSEWHERE: &[&str] = &[
     "G01",
     "G03",
     "K01",
+    "N02",
     "P04",
     "R03-and",
     "R16",
@@ -164,6 +165,7 @@ const ELSEWHERE: &[&str] = &[
     "R25",
     "R27",
     "S22",
+    "T07-http",
     "UNORDERED",
 ];
 

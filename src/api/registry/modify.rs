@@ -7,7 +7,7 @@ use crate::{
     cache::item::Item, refusal::Refusal, registry::graceful, request::Target, server::Server,
     storage::Written,
 };
-use base::reached;
+use base::{Note, reached};
 use objects::{FieldError, Kind, Object, status::Status};
 use std::sync::Arc;
 
@@ -62,6 +62,12 @@ pub async fn modify(
         }
         let ends = graceful::ends_with_update(kind, &new, &old);
         reached!("api: an object went with its last finalizer", ends);
+        if ends {
+            rt::note(Note::LastFinalizer {
+                object: format!("{}/{key}", kind.plural),
+                revision: current.revision,
+            });
+        }
         let written = match ends {
             true => server.storage.delete(kind, &key, current.revision).await?,
             false => server.storage.put(kind, &key, current.revision, &new).await?,

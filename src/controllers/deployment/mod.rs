@@ -21,6 +21,9 @@ use std::{
     time::Duration,
 };
 
+/// A watch has told all that was missed before it when it has been open for this long.
+const CAUGHT_UP: Duration = Duration::from_secs(5);
+
 struct Controller<'a> {
     context: &'a Context,
     deployments: Informer,
@@ -97,20 +100,37 @@ impl Controller<'_> {
         self.report(&deployment, &plan).await
     }
 
-    /// What there is to do. Sets tell how many of their pods are available, and can be wrong for as long as nobody
-    /// here sees pods: then the server is asked, before any are sent away. Upstream trusts the sets.
+    /// What there is to do. Sets tell how many of their pods are available, and are wrong for as long as nobody here
+    /// sees the pods, or has counted them: before any are sent away they are counted here. Upstream trusts the sets.
     async fn plan(&self, deployment: &Object, sets: &[Arc<Object>]) -> Result<Plan, Error> {
         let old_pods = self.old_pods_left(sets, deployment);
         let plan = plan::plan(deployment, sets, old_pods, rt::wall().0);
-        if !plan.counts || self.pods.is_following() || bug!("P04") {
+        if !plan.counts || bug!("P04") || bug!("P01") {
             return Ok(plan);
         }
-        reached!("deployment: pods are asked for because nothing is heard of them");
-        let all = ListOptions::default();
-        let list = self.context.client.list(&kinds::pod::KIND, deployment.namespace(), &all).await?;
-        let (pods, now): (Vec<_>, _) = (list.items.into_iter().map(Arc::new).collect(), rt::wall().0);
+        let pods = self.pods_of(deployment, sets).await?;
+        let now = rt::wall().0;
         let sets: Vec<_> = sets.iter().map(|set| Arc::new(plan::recounted(set, &pods, now))).collect();
         Ok(plan::plan(deployment, &sets, old_pods, now))
+    }
+
+    /// The pods of these sets, from the cache unless that may be older than what the plan is made for.
+    async fn pods_of(&self, deployment: &Object, sets: &[Arc<Object>]) -> Result<Vec<Arc<Object>>, Error> {
+        if self.sees_pods(deployment, sets) {
+            let cache = self.pods.cache();
+            return Ok(sets.iter().flat_map(|set| cache.by_index("controller", set.uid())).collect());
+        }
+        reached!("deployment: pods are asked for because its view of them may be old");
+        let all = ListOptions::default();
+        let list = self.context.client.list(&kinds::pod::KIND, deployment.namespace(), &all).await?;
+        Ok(list.items.into_iter().map(Arc::new).collect())
+    }
+
+    /// True when the pods are seen as late as what the plan is made for, or as they happen: versions of all objects
+    /// are revisions of one store, but where no pod changes that of its cache stays behind.
+    fn sees_pods(&self, deployment: &Object, sets: &[Arc<Object>]) -> bool {
+        let newest = sets.iter().map(|set| version_of(set)).fold(version_of(deployment), u64::max);
+        self.pods.cache().version() >= newest || self.pods.heard_for() >= CAUGHT_UP
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {

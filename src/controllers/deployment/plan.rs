@@ -1,8 +1,13 @@
 //! What a Deployment needs, from the deployment and its replica sets. Pure.
 
 use super::{rollout, status};
+use crate::replicaset;
 use base::reached;
-use objects::{Object, OwnerRef, owner::pod_template_hash, selector::LabelSelector};
+use objects::{
+    Object, OwnerRef,
+    owner::{self, pod_template_hash},
+    selector::LabelSelector,
+};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
@@ -73,11 +78,17 @@ pub fn available(set: &Object) -> i64 {
     set.get_i64(&["status", "availableReplicas"]).unwrap_or(0)
 }
 
-/// The set with what these pods say of how many are available. They are all of its namespace that it may control.
+/// The set, with what its own among these pods say of how many are available.
 pub fn recounted(set: &Object, pods: &[Arc<Object>], now: u64) -> Object {
+    let own: Vec<_> =
+        pods.iter().filter(|pod| owner::controller_uid(pod) == Some(set.uid())).cloned().collect();
+    let counted = replicaset::plan::plan(set, &own, now).status(set);
+    let available = counted.get("availableReplicas").and_then(Value::as_i64).unwrap_or(0);
+    reached!(
+        "deployment: a set does not tell yet which pods are available",
+        available != self::available(set)
+    );
     let mut set = set.clone();
-    let counted = crate::replicaset::plan::plan(&set, pods, now).status(&set);
-    let available = counted.get("availableReplicas").cloned().unwrap_or_else(|| json!(0));
     set.set(&["status", "availableReplicas"], available);
     set
 }

@@ -2,12 +2,14 @@
 //! once, nothing is evicted: then it is rather we who cannot hear.
 //!
 //! Upstream: pkg/controller/nodelifecycle and tainteviction. Silence is measured by our own monotonic clock
-//! from when a change of the node's Lease or status was last *seen*: clocks of machines are not compared.
+//! from when a change of the node's Lease or status was last *seen*: clocks of machines are not compared. While we
+//! hear nothing of leases nobody is judged; upstream goes on, and takes all nodes for silent when its watch of leases
+//! comes back later than its connection.
 
 mod plan;
 
 use crate::shared::Context;
-use base::{Note, knobs::ms, reached};
+use base::{Note, bug, knobs::ms, reached};
 use client::{Client, DeleteOptions, Error, PatchType};
 use objects::{Object, kinds};
 use plan::{Action, Monitor};
@@ -25,8 +27,14 @@ pub async fn run(context: &Context) {
     pods.synced().await;
     let knobs = context.client.knobs().clone();
     let mut monitor = Monitor::new(&knobs);
-    let epoch = rt::now();
+    let (epoch, every) = (rt::now(), ms(knobs.node_monitor_ms));
     loop {
+        // The locks of managers and schedulers are leases as well: a watch that works has something to say.
+        if leases.heard_for() < every && !bug!("N02") {
+            reached!("nodelifecycle: nobody is judged while nothing is heard of leases");
+            rt::sleep(every).await;
+            continue;
+        }
         let now = rt::now() - epoch;
         let all: Vec<Arc<Object>> = nodes.cache().iter().cloned().collect();
         for node in &all {
@@ -43,7 +51,7 @@ pub async fn run(context: &Context) {
             reached!("nodelifecycle: what it did lost a race", done.as_ref().is_err_and(Error::is_conflict));
             reached!("nodelifecycle: what it did failed and is planned again", done.is_err());
         }
-        rt::sleep(ms(knobs.node_monitor_ms)).await;
+        rt::sleep(every).await;
     }
 }
 

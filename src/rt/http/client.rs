@@ -1,12 +1,15 @@
 //! The HTTP client.
-//! Promise: a request is sent again only if the first sending cannot have been executed, or if executing it
-//! twice is the same as once (GET and its kin); dropping the future of a request cancels it.
+//! Promise: a request is sent again only if the first sending cannot have been executed, or if it changes nothing
+//! (GET and its kin). A PUT is idempotent to RFC 9110, but its answer is not: one with a resourceVersion that was
+//! executed is refused as a conflict when it comes again, and the caller takes its own write for somebody else's.
+//! Dropping the future of a request cancels it.
 
 use super::{
     Body, Error,
     body::Lease,
     pool::{self, Pool},
 };
+use base::bug;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header, uri};
 use http_body_util::Full;
@@ -66,7 +69,7 @@ impl Client {
         addr: SocketAddr,
         mut request: Request<Full<Bytes>>,
     ) -> Result<Response<Body>, Error> {
-        let again = request.method().is_idempotent().then(|| request.clone());
+        let again = may_be_repeated(&request).then(|| request.clone());
         let mut used = self.pool.take(addr).await;
         loop {
             let fresh = used.is_none();
@@ -97,7 +100,7 @@ impl Client {
         addr: SocketAddr,
         mut request: Request<Full<Bytes>>,
     ) -> Result<Response<Body>, Error> {
-        let again = request.method().is_idempotent().then(|| request.clone());
+        let again = may_be_repeated(&request).then(|| request.clone());
         loop {
             let (mut sender, fresh) = self.pool.shared(addr, &self.options).await?;
             let mut error = match sender.try_send_request(request).await {
@@ -118,6 +121,10 @@ impl Client {
             };
         }
     }
+}
+
+fn may_be_repeated<B>(request: &Request<B>) -> bool {
+    request.method().is_safe() || (bug!("T07-http") && request.method().is_idempotent())
 }
 
 /// Drops the idle connections of a server that left a request without an answer, also when the caller's

@@ -210,9 +210,11 @@ async fn swallow(listener: TcpListener) -> usize {
 }
 
 #[test]
-fn only_what_may_be_repeated_is_sent_again() {
+fn only_what_changes_nothing_is_sent_again() {
     rt::testing::run(6, || async {
-        for (method, requests) in [("PUT", 3), ("GET", 3), ("POST", 2), ("PATCH", 2)] {
+        for (method, requests) in
+            [("GET", 3), ("HEAD", 3), ("PUT", 2), ("DELETE", 2), ("POST", 2), ("PATCH", 2)]
+        {
             let listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
             let addr = listener.local_addr().unwrap();
             let server = rt::spawn(swallow(listener));
