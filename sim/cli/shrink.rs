@@ -125,8 +125,9 @@ impl Trial for Children {
         self.jobs
     }
 
-    fn out_of_time(&self) -> bool {
-        wall() >= self.until
+    fn spent(&self) -> f64 {
+        let whole = self.until - self.began;
+        self.began.elapsed().as_secs_f64() / whole.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 }
 

@@ -6,9 +6,11 @@
 //! |---|---|
 //! | `operations` | fewer operations of a client, at the times they had |
 //! | `steps` | every way to make a plan smaller or plainer |
+//! | `windows` | a few harms alone, in a short run |
 
 mod operations;
 mod steps;
+mod windows;
 
 use crate::plan::Plan;
 use operations::Of;
@@ -25,7 +27,12 @@ pub trait Trial {
     /// How many plans are best asked about at once.
     fn at_once(&self) -> usize;
 
-    fn out_of_time(&self) -> bool;
+    /// The share of the time that has gone by.
+    fn spent(&self) -> f64;
+
+    fn out_of_time(&self) -> bool {
+        self.spent() >= 1.0
+    }
 }
 
 /// How large a plan is, in what a reader has to hold in his head.
@@ -66,6 +73,7 @@ const DRASTIC_VARIATIONS: u64 = 24;
 /// The smallest plan found until nothing helps any more, or time is up.
 pub fn shrink(plan: Plan, trial: &mut dyn Trial) -> Plan {
     let mut work = Work { plan, trial, variations: 1 };
+    windows::few(&mut work);
     if !steps::drastic(&mut work) {
         work.variations = DRASTIC_VARIATIONS;
         steps::drastic(&mut work);

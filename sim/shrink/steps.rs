@@ -1,8 +1,8 @@
 //! Every way to make a plan smaller or plainer, the largest cuts first.
 
 use super::{Size, Work, operations::Of};
-use crate::plan::{Blow, Plan, PlannedHarm};
-use crate::scenario::{Role, Way, disks};
+use crate::plan::{Aim, Blow, Plan, PlannedHarm};
+use crate::scenario::{Process, Role, Way, disks};
 use std::collections::BTreeMap;
 
 pub fn all(work: &mut Work<'_>) {
@@ -76,7 +76,8 @@ fn time(work: &mut Work<'_>) {
     work.offer(parts.map(|(n, of)| ending(&work.plan, heal / of * n)).to_vec());
 }
 
-fn ending(plan: &Plan, heal: u64) -> Plan {
+/// The plan up to `heal`, in microseconds.
+pub fn ending(plan: &Plan, heal: u64) -> Plan {
     let mut plan = Plan { heal, ..plan.clone() };
     plan.harms.retain(|harm| harm.at < heal);
     plan.deeds.retain(|deed| deed.at < heal);
@@ -143,6 +144,7 @@ fn of_size(plan: &Plan, role: Role, count: u64) -> Plan {
         Role::Scheduler => plan.cluster.schedulers = count,
         Role::Node => plan.cluster.nodes = count,
     }
+    plan.harms.iter_mut().for_each(|harm| aim_lower(harm, role, count));
     if plan.cluster.apiservers == 0 {
         plan.crowds.retain(|crowd| !crowd.of_api);
         // nobody is left to ask, and who asks the API for its work has nothing to do
@@ -161,6 +163,21 @@ fn of_size(plan: &Plan, role: Role, count: u64) -> Plan {
         |harm: &PlannedHarm| matches!(&harm.blow, Blow::Disk(disk) if disk.destroys() && !survivable);
     plan.harms.retain(|harm| !harm.hits_nobody() && !too_much(harm));
     plan
+}
+
+/// A harm of a process that is no more hits another of its kind; but for those that destroy what is stored: which
+/// copies may go was decided for the plan as a whole.
+fn aim_lower(harm: &mut PlannedHarm, role: Role, count: u64) {
+    if count == 0 || matches!(&harm.blow, Blow::Disk(disk) if disk.destroys()) {
+        return;
+    }
+    for n in 0..harm.of.len() {
+        let Aim::Process(process) = &harm.of[n] else { continue };
+        let lower = Aim::Process(Process { role, number: (process.number - 1) % count + 1 });
+        if process.role == role && process.number > count && !harm.of.contains(&lower) {
+            harm.of[n] = lower;
+        }
+    }
 }
 
 fn knobs(work: &mut Work<'_>) {

@@ -40,8 +40,8 @@ impl<F: FnMut(&Plan) -> bool> Trial for Rule<F> {
         2
     }
 
-    fn out_of_time(&self) -> bool {
-        self.asked >= self.most
+    fn spent(&self) -> f64 {
+        self.asked as f64 / self.most as f64
     }
 }
 
@@ -100,6 +100,25 @@ fn a_failure_that_hangs_on_chance_gets_other_seeds() {
     }
     let small = shrink(from, &mut Rule { breaks: needs, asked: 0, most: usize::MAX });
     assert_eq!(small.harms.len(), 1);
+}
+
+#[test]
+fn one_harm_of_many_is_tried_alone_in_a_short_run() {
+    // hangs on chance, the less likely the more there is: no cut by halves would get through
+    let needs = |plan: &Plan| {
+        let luck = plan.harms.iter().map(|harm| harm.at / 25_000).sum::<u64>() + plan.seed;
+        crashes(plan) >= 1 && luck.is_multiple_of(3 + plan.harms.len() as u64)
+    };
+    let mut from = drawn();
+    while !needs(&from) {
+        from.seed += 1;
+    }
+    let many = from.harms.len();
+    let mut rule = Rule { breaks: needs, asked: 0, most: 100 * many };
+    let mut work = Work { plan: from, trial: &mut rule, variations: 1 };
+    assert!(many > 20 && windows::few(&mut work));
+    assert_eq!(work.plan.harms.len(), 1);
+    assert!(work.plan.heal < 15_000_000, "it lasts {} us", work.plan.heal);
 }
 
 #[test]
