@@ -71,7 +71,7 @@ pub fn smallest(plan: &Plan, promise: &str, bug: Option<&str>, limits: &Limits) 
         promise: promise.to_string(),
         bug: bug.map(str::to_string),
         jobs: limits.jobs.max(1),
-        until: wall() + limits.budget,
+        budget: limits.budget,
         began: wall(),
         tries: 0,
         bar: bar(),
@@ -87,7 +87,7 @@ struct Children {
     promise: String,
     bug: Option<String>,
     jobs: usize,
-    until: Instant,
+    budget: Duration,
     began: Instant,
     tries: usize,
     bar: ProgressBar,
@@ -126,8 +126,7 @@ impl Trial for Children {
     }
 
     fn spent(&self) -> f64 {
-        let whole = self.until - self.began;
-        self.began.elapsed().as_secs_f64() / whole.as_secs_f64().max(f64::MIN_POSITIVE)
+        self.began.elapsed().as_secs_f64() / self.budget.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 }
 

@@ -104,7 +104,7 @@ fn a_failure_that_hangs_on_chance_gets_other_seeds() {
 
 #[test]
 fn one_harm_of_many_is_tried_alone_in_a_short_run() {
-    // hangs on chance, the less likely the more there is: no cut by halves would get through
+    // hangs on chance, and is the less likely the more harms there are
     let needs = |plan: &Plan| {
         let luck = plan.harms.iter().map(|harm| harm.at / 25_000).sum::<u64>() + plan.seed;
         crashes(plan) >= 1 && luck.is_multiple_of(3 + plan.harms.len() as u64)

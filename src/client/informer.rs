@@ -38,7 +38,7 @@ impl Scope {
 struct Shared {
     cache: Mutex<Cache>,
     synced: rt::sync::Signal,
-    /// When the server first said something after it was last reached; None before.
+    /// When the server first said something after the last failure; None before.
     heard: Mutex<Option<rt::Mono>>,
     handlers: Vec<Handler>,
     /// What the cache holds.
@@ -93,9 +93,9 @@ impl Informer {
         self.shared.synced.version() > 0
     }
 
-    /// How long the server has been heard without a break. Kinds are watched one by one: when a server comes back the
-    /// cache of one kind may stay behind that of another for as long as a pause between tries, and until what was
-    /// missed has come, event by event.
+    /// How long the server has been heard without a failure; a watch whose time is up is none. Kinds are watched one by
+    /// one: when a server comes back the cache of one kind may stay behind that of another for as long as a pause
+    /// between tries, and until what was missed has come, event by event.
     pub fn heard_for(&self) -> Duration {
         let since = *self.shared.heard.lock().expect("no one panics while holding it");
         since.map_or(Duration::ZERO, |since| rt::now() - since)
@@ -144,13 +144,10 @@ async fn follow(client: Client, scope: Scope, shared: Arc<Shared>) {
     let mut wait = least;
     loop {
         let began = rt::now();
-        let step = follower.reflect.next();
-        let listed = matches!(step, Step::List { .. });
-        let done = follower.step(step).await;
-        follower.shared.hears(listed && done.is_ok());
-        match done {
+        match follower.step().await {
             Ok(()) => wait = least,
             Err(error) => {
+                follower.shared.hears(false);
                 let outcome = if error.is_expired() { Outcome::Expired } else { Outcome::Failed };
                 reached!("informer: a list or a watch failed", !error.is_expired());
                 follower.reflect.failed(outcome);
@@ -179,8 +176,8 @@ struct Follower {
 
 impl Follower {
     /// One list, or one watch from its begin to its end.
-    async fn step(&mut self, step: Step) -> Result<(), Error> {
-        match step {
+    async fn step(&mut self) -> Result<(), Error> {
+        match self.reflect.next() {
             Step::List { version } => self.list(version).await,
             Step::Watch { version } => self.watch(version).await,
         }
@@ -200,6 +197,7 @@ impl Follower {
         let list = self.client.list(self.scope.kind, self.scope.namespace.as_deref(), &options).await?;
         let version = list.resource_version.parse().unwrap_or(0);
         let deltas = lock(&self.shared.cache).replace(list.items, version);
+        self.shared.hears(true);
         self.tell(&deltas);
         self.reflect.listed(&list.resource_version);
         if self.shared.synced.version() == 0 {

@@ -145,7 +145,8 @@ pub const PIECES: &[Piece] = &[
     piece("J02", "a Job's pods are made again before the first are seen", JOBS, &["parallelism"]),
 ];
 
-/// Planted too, but not hunted: tests of their crates find them, or, UNORDERED, the test of `same`.
+/// Planted too, but not hunted: tests of their crates find them, or a scenario in `scenarios/bugs/`, or, UNORDERED, the
+/// test of `same`.
 const ELSEWHERE: &[&str] = &[
     "A02",
     "A07",

@@ -63,6 +63,7 @@ pub async fn modify(
         let ends = graceful::ends_with_update(kind, &new, &old);
         reached!("api: an object went with its last finalizer", ends);
         if ends {
+            // before it is done: who dies in between may have done it
             rt::note(Note::LastFinalizer {
                 object: format!("{}/{key}", kind.plural),
                 revision: current.revision,

@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-/// A watch has told all that was missed before it when it has been open for this long.
+/// A watch has told all that was missed before it when it has been heard for this long.
 const CAUGHT_UP: Duration = Duration::from_secs(5);
 
 struct Controller<'a> {
@@ -105,6 +105,7 @@ impl Controller<'_> {
     async fn plan(&self, deployment: &Object, sets: &[Arc<Object>]) -> Result<Plan, Error> {
         let old_pods = self.old_pods_left(sets, deployment);
         let plan = plan::plan(deployment, sets, old_pods, rt::wall().0);
+        // P01 is trust in what a set tells, too
         if !plan.counts || bug!("P04") || bug!("P01") {
             return Ok(plan);
         }

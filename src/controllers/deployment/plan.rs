@@ -3,11 +3,7 @@
 use super::{rollout, status};
 use crate::replicaset;
 use base::reached;
-use objects::{
-    Object, OwnerRef,
-    owner::{self, pod_template_hash},
-    selector::LabelSelector,
-};
+use objects::{Object, OwnerRef, owner::pod_template_hash, selector::LabelSelector};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
@@ -80,10 +76,7 @@ pub fn available(set: &Object) -> i64 {
 
 /// The set, with what its own among these pods say of how many are available.
 pub fn recounted(set: &Object, pods: &[Arc<Object>], now: u64) -> Object {
-    let own: Vec<_> =
-        pods.iter().filter(|pod| owner::controller_uid(pod) == Some(set.uid())).cloned().collect();
-    let counted = replicaset::plan::plan(set, &own, now).status(set);
-    let available = counted.get("availableReplicas").and_then(Value::as_i64).unwrap_or(0);
+    let available = replicaset::plan::available(set, pods, now);
     reached!(
         "deployment: a set does not tell yet which pods are available",
         available != self::available(set)
@@ -314,6 +307,35 @@ mod tests {
         unseen.set(&["metadata", "generation"], 2);
         let all = [Arc::new(unseen), set("v4", 4, 2)];
         assert_eq!(dropped(&plan(&deployment("v4", 0), &all, true, 0)), [""; 0], "nor one not counted yet");
+    }
+
+    /// Two sets say that none of their pods is available; of the first that is no longer true.
+    #[test]
+    fn pods_that_are_available_stay_whatever_their_set_tells() {
+        let told = |image, revision, count, available: i64| {
+            let mut set = (*set(image, revision, count)).clone();
+            set.set(&["status", "availableReplicas"], available);
+            Arc::new(set)
+        };
+        let sets = [told("v1", 1, 2, 0), told("v2", 2, 1, 0), told("v3", 3, 0, 0)];
+        let sizes = |plan: &Plan| {
+            let of = |set: &Arc<Object>| {
+                let update = plan.updates.iter().find(|update| update.old.uid() == set.uid());
+                replicas(update.map_or(set, |update| &update.new))
+            };
+            sets.iter().map(of).collect::<Vec<_>>()
+        };
+        let believed = plan(&deployment("v3", 10), &sets, true, 0);
+        assert!(believed.counts);
+        assert_eq!(sizes(&believed), [1, 1, 0]);
+        let mut pod = crate::pods::pod_of(&sets[0]);
+        let ready =
+            json!([{ "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:09Z" }]);
+        pod.set(&["status", "conditions"], ready);
+        let pods = [Arc::new(pod.clone()), Arc::new(pod)];
+        let counted = sets.each_ref().map(|set| Arc::new(recounted(set, &pods, 0)));
+        assert_eq!(counted.each_ref().map(|set| available(set)), [2, 0, 0]);
+        assert_eq!(sizes(&plan(&deployment("v3", 10), &counted, true, 0)), [2, 0, 0]);
     }
 
     #[test]

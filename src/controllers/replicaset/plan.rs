@@ -70,6 +70,17 @@ pub fn plan(set: &Object, pods: &[Arc<Object>], now: u64) -> Plan {
     plan
 }
 
+/// How many of these pods the set has and are available.
+pub fn available(set: &Object, pods: &[Arc<Object>], now: u64) -> i64 {
+    let selector = selector(set);
+    let selects = |pod: &Object| selector.as_ref().is_some_and(|selector| selector.matches(pod));
+    let own =
+        |pod: &&Arc<Object>| owner::controller_uid(pod) == Some(set.uid()) && selects(pod) && is_active(pod);
+    let mut plan = Plan::default();
+    plan.count(set, &pods.iter().filter(own).cloned().collect::<Vec<_>>(), now);
+    plan.available
+}
+
 impl Plan {
     /// Takes the counts, and no more, of a later plan.
     pub fn recount(&mut self, later: Plan) {
@@ -238,5 +249,8 @@ mod tests {
         assert_eq!((&status["readyReplicas"], &status["availableReplicas"]), (&json!(2), &json!(1)));
         assert_eq!(early.look_again, Some(Duration::from_secs(5)));
         assert_eq!(plan(&set, &pods, now + 5_000_000_000).status(&set)["availableReplicas"], 2);
+        assert_eq!([now, now + 5_000_000_000].map(|now| available(&set, &pods, now)), [1, 2]);
+        set.set(&["metadata", "uid"], "another");
+        assert_eq!(available(&set, &pods, now), 0, "they are not its own");
     }
 }

@@ -155,3 +155,31 @@ fn a_version_that_is_gone_means_a_new_list() {
         futures::join!(writes, follows);
     });
 }
+
+/// What a controller must know before it takes silence for an answer.
+#[test]
+fn a_server_is_heard_from_the_first_word_after_a_failure() {
+    let knobs = Knobs { watch_timeout_ms: 1_000, ..Knobs::default() };
+    World::run(8, move |world| async move {
+        stack::start(&world, 1, 1, &knobs);
+        stack::process(&world, "follower", move || async move {
+            ready(1, &knobs).await;
+            let api = client(1, "follower", &knobs);
+            let (informer, _) = follow(&api);
+            informer.synced().await;
+            rt::sleep(ms(5_000)).await;
+            assert!(informer.heard_for() >= ms(4_500), "watches whose time was up are no failures");
+            world::process::kill(&stack::server(1), Death::Process);
+            rt::sleep(ms(10_000)).await;
+            assert_eq!(informer.heard_for(), ms(0));
+            world::process::restart(&stack::server(1));
+            ready(1, &knobs).await;
+            let began = rt::now();
+            while informer.heard_for() == ms(0) {
+                rt::sleep(ms(10)).await;
+            }
+            assert!(informer.heard_for() <= rt::now() - began, "not from before the failure");
+        })
+        .await;
+    });
+}
