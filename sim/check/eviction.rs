@@ -12,15 +12,19 @@ pub struct Limits {
     pub per_1000s: u64,
     /// The share of silent nodes, in percent, at which it stops.
     pub stop_percent: u64,
+    /// How long a node may be silent, in nanoseconds: the least that managers may have been told.
+    pub grace: Nanos,
 }
 
 /// Nothing is evicted when no node is heard of, or when more than two and too large a share of them are silent; and a
 /// manager begins with no more nodes in a time than the rate allows, from when it became active. How many nodes are
-/// silent is what the manager itself believes: what it has not heard of yet it cannot act upon.
+/// silent is what the manager itself believes: what it has not heard of yet it cannot act upon. And once it hears again
+/// after all were silent, each node has its whole grace again.
 pub fn gradual(notes: &[(Nanos, String, Note)], limits: &Limits) -> Verdict {
     let pause = 1_000_000_000_000 / limits.per_1000s.max(1);
     // when each manager last began with a node, and with which
     let mut last: BTreeMap<&str, (Nanos, &str)> = BTreeMap::new();
+    let mut heard_again: BTreeMap<&str, Nanos> = BTreeMap::new();
     let mut count = 0;
     for (at, process, note) in notes {
         let (node, silent, nodes) = match note {
@@ -28,6 +32,11 @@ pub fn gradual(notes: &[(Nanos, String, Note)], limits: &Limits) -> Verdict {
             Note::Elected { .. } => {
                 // who becomes active remembers nothing of an earlier time
                 last.remove(process.as_str());
+                heard_again.remove(process.as_str());
+                continue;
+            }
+            Note::HeardAgain => {
+                heard_again.insert(process, *at);
                 continue;
             }
             _ => continue,
@@ -38,6 +47,15 @@ pub fn gradual(notes: &[(Nanos, String, Note)], limits: &Limits) -> Verdict {
             let text = format!(
                 "{process} evicts the pods of {node} at {}, when {silent} of {nodes} nodes are silent",
                 seconds(*at)
+            );
+            return Verdict::Broken(vec![text]);
+        }
+        if let Some(again) = heard_again.get(process.as_str()).filter(|again| *at - **again < limits.grace) {
+            let text = format!(
+                "{process} evicts the pods of {node} at {}, when it hears of nodes again only since {}: each has {} to be heard",
+                seconds(*at),
+                seconds(*again),
+                seconds(limits.grace)
             );
             return Verdict::Broken(vec![text]);
         }
@@ -70,7 +88,7 @@ mod tests {
     }
 
     fn judge(notes: &[(Nanos, String, Note)]) -> Verdict {
-        gradual(notes, &Limits { per_1000s: 100, stop_percent: 55 })
+        gradual(notes, &Limits { per_1000s: 100, stop_percent: 55, grace: 50 * SECOND })
     }
 
     #[test]
@@ -86,6 +104,21 @@ mod tests {
         assert!(!held(&[(60, "node-1", 3, 5)]), "sixty in a hundred are too many");
         assert!(!held(&[(60, "node-1", 2, 9), (69, "node-2", 2, 9)]), "the rate is one in ten seconds");
         assert!(held(&[(60, "node-1", 2, 9), (69, "node-1", 2, 9)]), "the same node goes on");
+    }
+
+    #[test]
+    fn once_nodes_are_heard_again_each_has_its_grace() {
+        let heard = |at, process: &str| (at * SECOND, process.to_string(), Note::HeardAgain);
+        let evicts = |at| {
+            let note = Note::Evicting { node: "node-1".into(), silent: 1, nodes: 9 };
+            (at * SECOND, "manager-1".to_string(), note)
+        };
+        assert!(matches!(judge(&[heard(60, "manager-1"), evicts(109)]), Verdict::Broken(_)));
+        assert!(matches!(judge(&[heard(60, "manager-1"), evicts(110)]), Verdict::Held(_)));
+        assert!(
+            matches!(judge(&[heard(60, "manager-2"), evicts(109)]), Verdict::Held(_)),
+            "it never lost them"
+        );
     }
 
     #[test]

@@ -4,10 +4,9 @@ use super::{args::Run, args::Shrink, child, load, sweep};
 use crate::check::promise;
 use crate::plan::{self, Plan};
 use crate::run::{Outcome, watchdog::wall};
-use crate::shrink::{self, Size, Trial};
-use crate::story::file;
+use crate::shrink::{self, Look, Size, Trial};
+use crate::story::{file, place};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -115,10 +114,16 @@ impl Trial for Children {
         broke.iter().position(|broke| *broke)
     }
 
-    fn starts(&mut self, plan: &Plan) -> BTreeMap<String, Vec<u64>> {
+    fn look(&mut self, plan: &Plan) -> Look {
         self.tries += 1;
-        let outcome = self.outcome(plan, self.tries * self.jobs, self.bug.as_deref(), true);
-        outcome.map(|outcome| outcome.starts).unwrap_or_default()
+        let run = self.outcome(plan, self.tries * self.jobs, self.bug.as_deref(), true);
+        let Ok(outcome) = run else { return Look::default() };
+        let broken = outcome.broken().find(|finding| finding.promise == self.promise);
+        let evidence = broken.map(|finding| finding.verdict.evidence()).unwrap_or_default();
+        let judged_at_the_end = shrink::COMES_ABOUT.contains(&self.promise.as_str());
+        let times = evidence.iter().filter(|_| !judged_at_the_end).flat_map(|line| place::times(line));
+        let broke = times.filter(|at| at / 1_000 <= plan.heal).max();
+        Look { broke: broke.map(|at| at / 1_000), starts: outcome.starts }
     }
 
     fn at_once(&self) -> usize {

@@ -141,6 +141,7 @@ impl Seen {
                 | Note::Elected { .. }
                 | Note::FencedWrite { .. }
                 | Note::Evicting { .. }
+                | Note::HeardAgain
                 | Note::LastFinalizer { .. }
                 | Note::Container { .. }
                 | Note::Cache { .. }

@@ -105,7 +105,7 @@ fn kv_client(
         let n = ops.len();
         let deed = kv_deed(pick(&kv.mix, stream), &name, n, keys, kv, (&mut *stream, &mut manner));
         let size = if deed.writes() { kv.size.draw(&mut manner) as u64 } else { 0 };
-        ops.push(KvOp { pause, deed, size });
+        ops.push(KvOp { when: When::After(pause), deed, size });
     }
     KvClient { name, from, until, patience, retries, ops }
 }
@@ -178,7 +178,7 @@ fn kube_client(
         at += pause.max(100_000);
         let deployment = &names[stream.gen_range(0..names.len())];
         let deed = kube_deed(deployment, &mut live, kube, (&mut *stream, &mut manner));
-        ops.push(KubeOp { pause, deed });
+        ops.push(KubeOp { when: When::After(pause), deed });
     }
     KubeClient { name, from, until, ops }
 }

@@ -11,13 +11,13 @@ pub use draw::plan;
 pub use vary::vary;
 pub use write::{knob_table, scenario};
 
-pub use crate::scenario::clients::{Crowd, KubeClient, KubeOp, KvClient, KvDeed, KvOp, Watcher};
+pub use crate::scenario::clients::{Crowd, KubeClient, KubeOp, KvClient, KvDeed, KvOp, Watcher, When};
 use crate::scenario::{DiskHarm, Expect, KubeDeed, Process, Role, Way};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
 /// Changes whenever an older plan file can no longer be read.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {

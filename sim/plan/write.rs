@@ -1,7 +1,7 @@
 //! A plan as a scenario file: every draw is written as what it came to. Read again and planned with the same seed
 //! it gives the same plan, but for the line each harm stands in.
 
-use super::{Aim, Blow, Counts, Deliveries, KubeOp, KvDeed, KvOp, Plan, PlannedHarm, Watcher};
+use super::{Aim, Blow, Counts, Deliveries, KubeOp, KvDeed, KvOp, Plan, PlannedHarm, Watcher, When};
 use crate::scenario::{
     DiskHarm, DiskOp, Draw, Expect, KubeDeed, MEMORY, Way, loads::PATIENCE, read::knob_word,
 };
@@ -255,8 +255,15 @@ fn clients(plan: &Plan) -> Vec<String> {
     )
 }
 
+fn when(when: When) -> String {
+    match when {
+        When::After(pause) => format!("after: {}", time(pause)),
+        When::At(at) => format!("at: {}", time(at)),
+    }
+}
+
 fn user_op(op: &KubeOp) -> String {
-    format!("{{ after: {}, {} }}", time(op.pause), kube_deed(&op.deed))
+    format!("{{ {}, {} }}", when(op.when), kube_deed(&op.deed))
 }
 
 fn store_op(op: &KvOp) -> String {
@@ -279,7 +286,7 @@ fn store_op(op: &KvOp) -> String {
         KvDeed::History => "history: all".into(),
     };
     let size = if op.size > 0 { format!(", size: {}", op.size) } else { String::new() };
-    format!("{{ after: {}, {deed}{size} }}", time(op.pause))
+    format!("{{ {}, {deed}{size} }}", when(op.when))
 }
 
 fn watcher(watcher: &Watcher) -> String {

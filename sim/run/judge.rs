@@ -109,17 +109,18 @@ fn histories(plan: &Plan, state: &State, end: &End, verdicts: &mut BTreeMap<&str
 
 /// Knobs of a plan, or those that a harm gives a process, whichever are laxer.
 fn evictions(plan: &Plan) -> eviction::Limits {
-    let most = |name: &str, first: u64| {
+    let told = |name: &str, first: u64, laxer: fn(u64, u64) -> u64| {
         let later = plan.harms.iter().filter_map(|harm| match &harm.blow {
             Blow::RestartWith { knobs } => knobs.get(name).copied(),
             _ => None,
         });
-        later.fold(first, u64::max)
+        later.fold(first, laxer)
     };
     let knobs = plan.knobs();
     eviction::Limits {
-        per_1000s: most("eviction_per_1000s", knobs.eviction_per_1000s),
-        stop_percent: most("eviction_stop_percent", knobs.eviction_stop_percent),
+        per_1000s: told("eviction_per_1000s", knobs.eviction_per_1000s, u64::max),
+        stop_percent: told("eviction_stop_percent", knobs.eviction_stop_percent, u64::max),
+        grace: told("node_grace_ms", knobs.node_grace_ms, u64::min) * 1_000_000,
     }
 }
 

@@ -42,9 +42,10 @@ impl Wishes {
     fn say(&self, plan: &Plan) -> Option<String> {
         let deployments = || self.all.of_resource("deployments").find_map(|(_, object)| deployment(object));
         let pods = || self.all.of_resource("pods").find_map(|(_, object)| pod(object));
+        let homeless = || self.all.of_resource("pods").find_map(|(_, object)| fits_nowhere(object));
         let sets = || self.all.of_resource("replicasets").find_map(|(_, set)| self.set(set));
         let jobs = || job::at_work(&self.all);
-        let all = deployments().or_else(jobs).or_else(pods).or_else(sets);
+        let all = homeless().or_else(deployments).or_else(jobs).or_else(pods).or_else(sets);
         all.or_else(|| self.orphan()).or_else(|| self.nodes(plan))
     }
 
@@ -119,6 +120,17 @@ fn deployment(deployment: &Value) -> Option<String> {
     Some(format!("deployment {name}: {field} is {count}, wanted {wanted}"))
 }
 
+/// The scheduler has said so: whatever else is missing, this may be why.
+fn fits_nowhere(pod: &Value) -> Option<String> {
+    if !text(pod, &["spec", "nodeName"]).is_empty() || is_leaving(pod) {
+        return None;
+    }
+    let mut conditions = pod["status"]["conditions"].as_array()?.iter();
+    let refused = conditions.find(|condition| condition["reason"] == "Unschedulable")?;
+    let why = refused["message"].as_str().unwrap_or("no reason given");
+    Some(format!("pod {} fits on no node: {why}", name(pod)))
+}
+
 fn pod(pod: &Value) -> Option<String> {
     let name = name(pod);
     if is_leaving(pod) {
@@ -138,6 +150,19 @@ fn pod(pod: &Value) -> Option<String> {
 mod tests {
     use super::*;
     use crate::history::seen::Seen;
+    use serde_json::json;
+
+    #[test]
+    fn a_pod_that_fits_nowhere_is_said_to_with_the_schedulers_reason() {
+        let conditions = json!([{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "0/2 nodes are available: 2 Insufficient cpu." }]);
+        let mut pod = json!({ "metadata": { "name": "web-1" }, "status": { "conditions": conditions } });
+        let said = fits_nowhere(&pod);
+        let words = "pod web-1 fits on no node: 0/2 nodes are available: 2 Insufficient cpu.";
+        assert_eq!(said.as_deref(), Some(words));
+        pod["spec"]["nodeName"] = "node-1".into();
+        assert_eq!(fits_nowhere(&pod), None);
+    }
 
     #[test]
     fn a_node_that_is_overdue_with_its_lease_keeps_the_cluster_from_rest() {

@@ -42,10 +42,28 @@ fn patient() -> u64 {
     PATIENCE
 }
 
+/// When an operation of a client begins; never before the answer to the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum When {
+    /// So long after that answer.
+    After(u64),
+    /// At this time of the run, or with that answer if it comes later.
+    At(u64),
+}
+
+impl When {
+    /// When it begins if the one before it had its answer then.
+    pub fn from(self, answered: u64) -> u64 {
+        match self {
+            When::After(pause) => answered + pause,
+            When::At(time) => answered.max(time),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KvOp {
-    /// After the answer to the one before.
-    pub pause: u64,
+    pub when: When,
     pub deed: KvDeed,
     /// Bytes up to which its value is filled.
     #[serde(default)]
@@ -138,7 +156,7 @@ pub struct KubeClient {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KubeOp {
-    pub pause: u64,
+    pub when: When,
     pub deed: KubeDeed,
 }
 
@@ -147,8 +165,8 @@ const KINDS: [&str; 5] = ["store", "watcher", "user", "crowd", "readers"];
 pub const STORE_DEEDS: [&str; 9] =
     ["put", "get", "list", "txn", "transfer", "delete", "lease", "compact", "history"];
 /// What is said beside a deed.
-pub const STORE_WORDS: [&str; 8] =
-    ["value", "values", "size", "serializable", "ttl", "renewals", "revoke", "after"];
+pub const STORE_WORDS: [&str; 9] =
+    ["value", "values", "size", "serializable", "ttl", "renewals", "revoke", "after", "at"];
 
 /// Reads the entries of `clients`.
 pub fn clients(
@@ -202,8 +220,15 @@ fn ops<'a>(table: &Table<'a>) -> Result<&'a [Node], Mistake> {
     table.need("ops")?.list("a list of operations, each beginning with `-`")
 }
 
-fn after(table: &Table<'_>) -> Result<u64, Mistake> {
-    table.get("after").map_or(Ok(0), |node| one(node, time))
+fn when(table: &Table<'_>) -> Result<When, Mistake> {
+    match (table.get("after"), table.get("at")) {
+        (Some(_), Some(at)) => {
+            let message = "an operation begins at a time or some time after the one before, not both";
+            Err(Mistake::new(at.place, message, "`after` or `at`".to_string()))
+        }
+        (None, Some(at)) => one(at, time).map(When::At),
+        (after, None) => after.map_or(Ok(0), |node| one(node, time)).map(When::After),
+    }
 }
 
 fn flag(table: &Table<'_>, key: &str) -> Result<bool, Mistake> {
@@ -220,7 +245,7 @@ fn store_client(table: &Table<'_>, taken: &mut BTreeSet<String>) -> Result<KvCli
     let ops = ops(table)?.iter().map(|node| {
         let table = node.table("an operation", &[&STORE_DEEDS[..], &STORE_WORDS].concat())?;
         let size = table.get("size").map_or(Ok(0), |node| one(node, size))?;
-        Ok(KvOp { pause: after(&table)?, deed: store_deed(&table)?, size })
+        Ok(KvOp { when: when(&table)?, deed: store_deed(&table)?, size })
     });
     Ok(KvClient {
         name: name(table, "store", taken)?,
@@ -306,7 +331,7 @@ fn user(
     include: &dyn Fn(&str) -> Result<String, String>,
 ) -> Result<KubeClient, Mistake> {
     let (from, until) = window(table)?;
-    let keys = [&super::read::DEEDS[..], &["replicas", "image", "after"]].concat();
+    let keys = [&super::read::DEEDS[..], &["replicas", "image", "after", "at"]].concat();
     let ops = ops(table)?.iter().map(|node| {
         let table = node.table("a user's wish", &keys)?;
         let deed = super::read::DEEDS.iter().find_map(|deed| table.get(deed).map(|node| (*deed, node)));
@@ -314,7 +339,7 @@ fn user(
             let expected = format!("one of {}", super::read::DEEDS.join(", "));
             return Err(Mistake::new(table.place, "nothing is wished here", expected));
         };
-        Ok(KubeOp { pause: after(&table)?, deed: kube_deed(deed, node, &table, include)? })
+        Ok(KubeOp { when: when(&table)?, deed: kube_deed(deed, node, &table, include)? })
     });
     Ok(KubeClient {
         name: name(table, "user", taken)?,

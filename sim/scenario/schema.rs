@@ -147,12 +147,12 @@ fn written() -> Vec<Value> {
     let word = json!({ "type": "string" });
     let flag = json!({ "type": "boolean" });
     let words = json!({ "type": "array", "items": word, "minItems": 2, "maxItems": 2 });
-    let mut op = json!({ "after": of("time"), "value": word, "values": words, "size": of("size"), "serializable": flag,
+    let mut op = json!({ "after": of("time"), "at": of("time"), "value": word, "values": words, "size": of("size"), "serializable": flag,
         "ttl": of("time"), "renewals": of("count"), "revoke": flag, "transfer": words, "compact": of("count") });
     for deed in clients::STORE_DEEDS.into_iter().filter(|deed| !["transfer", "compact"].contains(deed)) {
         op[deed] = word.clone();
     }
-    let mut wish = json!({ "after": of("time") });
+    let mut wish = json!({ "after": of("time"), "at": of("time") });
     deeds(&mut wish);
     let windowed = |kind: &str, op: Value| {
         let ops = json!({ "type": "array", "items": table(op, &[]) });

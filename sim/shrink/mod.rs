@@ -4,7 +4,7 @@
 //!
 //! | module | promise |
 //! |---|---|
-//! | `operations` | fewer operations of a client, at the times they had |
+//! | `operations` | operations of a client, at the times they had |
 //! | `steps` | every way to make a plan smaller or plainer |
 //! | `windows` | a few harms alone, in a short run |
 
@@ -13,16 +13,16 @@ mod steps;
 mod windows;
 
 use crate::plan::Plan;
-use operations::Of;
 use std::collections::BTreeMap;
+pub use steps::COMES_ABOUT;
 
 /// Says whether plans still break the promise.
 pub trait Trial {
     /// The first of these, in their order, that still breaks the promise. May answer with None when time is up.
     fn first(&mut self, plans: &[Plan]) -> Option<usize>;
 
-    /// When each operation of each client began when this plan was run, in microseconds; as far as is known.
-    fn starts(&mut self, plan: &Plan) -> BTreeMap<String, Vec<u64>>;
+    /// What is known of a run of this plan.
+    fn look(&mut self, plan: &Plan) -> Look;
 
     /// How many plans are best asked about at once.
     fn at_once(&self) -> usize;
@@ -33,6 +33,15 @@ pub trait Trial {
     fn out_of_time(&self) -> bool {
         self.spent() >= 1.0
     }
+}
+
+/// What a run tells about its plan. Times are microseconds from the start.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// When each operation of each client began, as far as is known.
+    pub starts: BTreeMap<String, Vec<u64>>,
+    /// When the promise broke: the last time that the evidence names.
+    pub broke: Option<u64>,
 }
 
 /// How large a plan is, in what a reader has to hold in his head.
@@ -73,7 +82,9 @@ const DRASTIC_VARIATIONS: u64 = 24;
 /// The smallest plan found until nothing helps any more, or time is up.
 pub fn shrink(plan: Plan, trial: &mut dyn Trial) -> Plan {
     let mut work = Work { plan, trial, variations: 1 };
-    windows::few(&mut work);
+    let look = work.trial.look(&work.plan);
+    steps::tie(&mut work, &look);
+    windows::few(&mut work, &look);
     if !steps::drastic(&mut work) {
         work.variations = DRASTIC_VARIATIONS;
         steps::drastic(&mut work);
@@ -126,33 +137,6 @@ impl Work<'_> {
             }
         }
         None
-    }
-
-    /// Takes away as many operations of one client as can be spared; those that stay begin when they did.
-    fn fewer_operations(&mut self, of: Of) {
-        let mut starts = self.starts(of);
-        let mut size = of.count(&self.plan);
-        while size > 0 {
-            let mut at = 0;
-            while at < of.count(&self.plan) {
-                let places = (0..self.trial.at_once().max(1)).map(|n| at + n * size);
-                let places: Vec<usize> = places.filter(|place| *place < of.count(&self.plan)).collect();
-                let plans = places.iter().map(|place| of.without(&self.plan, *place, place + size, &starts));
-                let plans: Vec<Plan> = plans.collect();
-                match self.first(&plans) {
-                    Some(taken) => (at, starts) = (places[taken], self.starts(of)),
-                    None => at += size * places.len(),
-                }
-            }
-            size = if size == 1 { 0 } else { size.div_ceil(2) };
-        }
-    }
-
-    fn starts(&mut self, of: Of) -> Vec<u64> {
-        if self.trial.out_of_time() {
-            return vec![];
-        }
-        self.trial.starts(&self.plan).remove(of.name(&self.plan)).unwrap_or_default()
     }
 
     /// Takes away as many of the parts as can be spared: all, halves, quarters, and so on to single ones.

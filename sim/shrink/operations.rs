@@ -1,7 +1,8 @@
-//! Fewer operations of a client. Each begins some time after the answer to the one before it; when some are taken
-//! away, the next waits for as long as they took, so that what stays happens when it did.
+//! Fewer operations of a client, and all of them at times of their own: what is taken away, an operation or a harm,
+//! then moves none of those that stay.
 
-use crate::plan::Plan;
+use crate::plan::{Plan, When};
+use std::collections::BTreeMap;
 
 /// Whose operations.
 #[derive(Clone, Copy, Debug)]
@@ -29,50 +30,53 @@ impl Of {
         }
     }
 
-    /// The plan without the operations `from..to`. `starts`: when each began, as far as is known.
-    pub fn without(self, plan: &Plan, from: usize, to: usize, starts: &[u64]) -> Plan {
-        let mut plan = plan.clone();
+    pub fn remove(self, plan: &mut Plan, from: usize, to: usize) {
         match self {
-            Of::Store(n) => cut(&mut plan.kv[n].ops, |op| &mut op.pause, (from, to), starts),
-            Of::User(n) => cut(&mut plan.kube[n].ops, |op| &mut op.pause, (from, to), starts),
+            Of::Store(n) => drop(plan.kv[n].ops.drain(from..to)),
+            Of::User(n) => drop(plan.kube[n].ops.drain(from..to)),
         }
-        plan
+    }
+
+    /// When each begins, as the plan has it.
+    pub fn times(self, plan: &mut Plan) -> Vec<&mut When> {
+        match self {
+            Of::Store(n) => plan.kv[n].ops.iter_mut().map(|op| &mut op.when).collect(),
+            Of::User(n) => plan.kube[n].ops.iter_mut().map(|op| &mut op.when).collect(),
+        }
     }
 }
 
-fn cut<T>(ops: &mut Vec<T>, pause: fn(&mut T) -> &mut u64, (from, to): (usize, usize), starts: &[u64]) {
-    let to = to.min(ops.len());
-    let pauses: u64 = ops[from..to].iter_mut().map(|op| *pause(op)).sum();
-    let first = ops.get_mut(from).map_or(0, |op| *pause(op));
-    ops.drain(from..to);
-    let Some(next) = ops.get_mut(from) else { return };
-    let next = pause(next);
-    *next = match (starts.get(from), starts.get(to)) {
-        (Some(began), Some(begins)) => begins.saturating_sub(*began) + first,
-        _ => *next + pauses,
-    };
+/// The plan with every operation at the time when it began (`starts`, in microseconds); those that never did are
+/// left out.
+pub fn at_their_times(plan: &Plan, starts: &BTreeMap<String, Vec<u64>>) -> Plan {
+    let mut pinned = plan.clone();
+    for of in Of::all(plan) {
+        let began = starts.get(of.name(plan)).map_or(&[][..], Vec::as_slice);
+        for (when, began) in of.times(&mut pinned).into_iter().zip(began) {
+            *when = When::At(*began);
+        }
+        let count = of.count(&pinned);
+        of.remove(&mut pinned, began.len().min(count), count);
+    }
+    pinned
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::plan;
+    use crate::scenario::read;
 
     #[test]
     fn what_stays_begins_when_it_did() {
-        let identity: fn(&mut u64) -> &mut u64 = |pause| pause;
-        // pauses of 10, each operation takes 5: they begin at 110, 125, 140, 155
-        let starts = [110, 125, 140, 155];
-        let mut ops = vec![10, 10, 10, 10];
-        cut(&mut ops, identity, (0, 2), &starts);
-        assert_eq!(ops, [40, 10], "the first begins 40 behind 100");
-        let mut ops = vec![10, 10, 10, 10];
-        cut(&mut ops, identity, (1, 3), &starts);
-        assert_eq!(ops, [10, 40], "an answer at 115, and the last begins at 155");
-        let mut ops = vec![10, 10, 10, 10];
-        cut(&mut ops, identity, (2, 9), &starts);
-        assert_eq!(ops, [10, 10]);
-        let mut ops = vec![10, 10, 10];
-        cut(&mut ops, identity, (0, 2), &[]);
-        assert_eq!(ops, [30], "what is not known is taken for nothing");
+        let text = "name: x\nclients:\n  - store: c\n    from: 1s\n    until: 9s\n    ops:\n      \
+            - { after: 10ms, get: a }\n      - { after: 10ms, get: b }\n      - { after: 10ms, get: c }\n";
+        let drawn = plan(&read::scenario(text, &|_| Err(String::new())).expect("a scenario"), 1);
+        let starts = BTreeMap::from([("c".to_string(), vec![1_010_000, 1_025_000])]);
+        let mut pinned = at_their_times(&drawn, &starts);
+        let of = Of::Store(0);
+        assert_eq!(of.count(&pinned), 2, "the third never began");
+        of.remove(&mut pinned, 0, 1);
+        assert_eq!(of.times(&mut pinned), [&When::At(1_025_000)]);
     }
 }

@@ -1,7 +1,7 @@
 //! Every way to make a plan smaller or plainer, the largest cuts first.
 
-use super::{Size, Work, operations::Of};
-use crate::plan::{Aim, Blow, Plan, PlannedHarm};
+use super::{Look, Size, Work, operations::Of, operations::at_their_times};
+use crate::plan::{Aim, Blow, Plan, PlannedHarm, When};
 use crate::scenario::{Process, Role, Way, disks};
 use std::collections::BTreeMap;
 
@@ -13,6 +13,17 @@ pub fn all(work: &mut Work<'_>) {
     time(work);
     targets(work);
     knobs(work);
+}
+
+/// Changes nothing of what led to the failure: operations are tied to the times at which they began, so that what is
+/// taken away moves none of the others, and what came after the failure is left out.
+pub fn tie(work: &mut Work<'_>, look: &Look) {
+    work.offer(vec![at_their_times(&work.plan, &look.starts)]);
+    if let Some(broke) = look.broke {
+        const AFTER: [u64; 3] = [100_000, 1_000_000, 3_000_000];
+        let ends = AFTER.map(|after| (broke + after).min(work.plan.heal));
+        work.offer(ends.map(|heal| ending(&work.plan, heal)).to_vec());
+    }
 }
 
 /// What makes a plan plainer, but a failure that hangs on a moment harder to hit: last, and once.
@@ -74,6 +85,43 @@ fn time(work: &mut Work<'_>) {
     let heal = work.plan.heal;
     let parts = [(1, 8), (1, 4), (3, 8), (1, 2), (5, 8), (3, 4), (7, 8), (15, 16)];
     work.offer(parts.map(|(n, of)| ending(&work.plan, heal / of * n)).to_vec());
+    let idle = idle(&work.plan);
+    work.offer([idle, idle / 2].map(|by| sooner(&work.plan, by)).to_vec());
+}
+
+/// For how long nothing happens at first, but for what clients need to begin.
+fn idle(plan: &Plan) -> u64 {
+    const READY: u64 = 1_000_000;
+    let clients = plan.kv.iter().map(|client| client.from).chain(plan.kube.iter().map(|client| client.from));
+    let from = clients.chain(plan.watchers.iter().map(|watcher| watcher.from)).min().unwrap_or(READY);
+    let mut firsts: Vec<u64> = plan.harms.iter().map(|harm| harm.at).collect();
+    firsts.extend(plan.deeds.iter().map(|deed| deed.at));
+    for of in Of::all(plan) {
+        match of.times(&mut plan.clone()).first() {
+            Some(When::At(at)) => firsts.push(*at),
+            Some(When::After(_)) => return 0,
+            None => {}
+        }
+    }
+    firsts.into_iter().min().unwrap_or(0).saturating_sub(from + READY)
+}
+
+/// Everything so much earlier, but for clients' first look around.
+fn sooner(plan: &Plan, by: u64) -> Plan {
+    let mut plan = Plan { heal: plan.heal.saturating_sub(by), ..plan.clone() };
+    for harm in &mut plan.harms {
+        (harm.at, harm.until) = (harm.at.saturating_sub(by), harm.until.saturating_sub(by));
+    }
+    plan.deeds.iter_mut().for_each(|deed| deed.at = deed.at.saturating_sub(by));
+    for of in Of::all(&plan) {
+        for when in of.times(&mut plan) {
+            if let When::At(at) = when {
+                *at = at.saturating_sub(by);
+            }
+        }
+    }
+    let heal = plan.heal;
+    ending(&plan, heal)
 }
 
 /// The plan up to `heal`, in microseconds.
@@ -84,20 +132,20 @@ pub fn ending(plan: &Plan, heal: u64) -> Plan {
     plan.harms.iter_mut().for_each(|harm| harm.until = harm.until.min(heal));
     for client in &mut plan.kv {
         client.until = client.until.min(heal);
-        within(&mut client.ops, client.from, client.until, |op| op.pause);
+        within(&mut client.ops, client.from, client.until, |op| op.when);
     }
     for client in &mut plan.kube {
         client.until = client.until.min(heal);
-        within(&mut client.ops, client.from, client.until, |op| op.pause);
+        within(&mut client.ops, client.from, client.until, |op| op.when);
     }
     plan
 }
 
 /// Keeps the operations that can begin before the end.
-fn within<T>(ops: &mut Vec<T>, from: u64, until: u64, pause: fn(&T) -> u64) {
+fn within<T>(ops: &mut Vec<T>, from: u64, until: u64, when: fn(&T) -> When) {
     let mut at = from;
     ops.retain(|op| {
-        at += pause(op);
+        at = when(op).from(at);
         at < until
     });
 }
@@ -114,7 +162,7 @@ fn lists(work: &mut Work<'_>) {
 
 fn operations(work: &mut Work<'_>) {
     for of in Of::all(&work.plan) {
-        work.fewer_operations(of);
+        work.fewer(|plan| of.count(plan), |plan, from, to| of.remove(plan, from, to));
     }
 }
 
@@ -122,7 +170,7 @@ const ROLES: [Role; 5] = [Role::Node, Role::Scheduler, Role::Manager, Role::ApiS
 
 /// What users ask for comes about only where there is one of each role at least: these break without any bug if a
 /// role is gone.
-const COMES_ABOUT: [&str; 3] = ["settles", "as expected", "twin run"];
+pub const COMES_ABOUT: [&str; 3] = ["settles", "as expected", "twin run"];
 
 fn cluster(work: &mut Work<'_>) {
     let asked = !work.plan.kube.is_empty() || !work.plan.deeds.is_empty();
@@ -268,7 +316,7 @@ fn round(work: &mut Work<'_>) {
             work.offer(rounder.map(|blow| with(&work.plan, n, harm(blow))).to_vec());
         }
     }
-    work.offer(units.map(|unit| with_round_pauses(&work.plan, unit)).to_vec());
+    work.offer(units.map(|unit| with_round_operations(&work.plan, unit)).to_vec());
     let knobs = |unit: u64| -> BTreeMap<String, u64> {
         work.plan.knobs.iter().map(|(name, value)| (name.clone(), to_unit(*value, unit).max(1))).collect()
     };
@@ -288,7 +336,7 @@ fn rounded_harm(harm: &PlannedHarm, unit: u64, heal: u64) -> PlannedHarm {
 }
 
 fn rounded(plan: &Plan, unit: u64) -> Plan {
-    let mut plan = with_round_pauses(plan, unit);
+    let mut plan = with_round_operations(plan, unit);
     plan.heal = to_unit(plan.heal, unit);
     let heal = plan.heal;
     plan.harms.iter_mut().for_each(|harm| *harm = rounded_harm(harm, unit, heal));
@@ -303,15 +351,21 @@ fn rounded(plan: &Plan, unit: u64) -> Plan {
     plan
 }
 
-fn with_round_pauses(plan: &Plan, unit: u64) -> Plan {
+fn with_round_operations(plan: &Plan, unit: u64) -> Plan {
     let mut plan = plan.clone();
     for client in &mut plan.kv {
         (client.from, client.until) = (to_unit(client.from, unit), to_unit(client.until, unit));
-        client.ops.iter_mut().for_each(|op| op.pause = to_unit(op.pause, unit));
     }
     for client in &mut plan.kube {
         (client.from, client.until) = (to_unit(client.from, unit), to_unit(client.until, unit));
-        client.ops.iter_mut().for_each(|op| op.pause = to_unit(op.pause, unit));
+    }
+    for of in Of::all(&plan) {
+        for when in of.times(&mut plan) {
+            *when = match *when {
+                When::After(pause) => When::After(to_unit(pause, unit)),
+                When::At(at) => When::At(to_unit(at, unit)),
+            };
+        }
     }
     plan
 }

@@ -1,7 +1,7 @@
 //! A judge with a rule instead of a simulation: what the rule needs is all that may be left.
 
 use super::*;
-use crate::plan::{self, Aim, Blow, KvDeed};
+use crate::plan::{self, Aim, Blow, KvDeed, When};
 use crate::scenario::read;
 use base::stream::stream;
 use rand::Rng;
@@ -32,8 +32,8 @@ impl<F: FnMut(&Plan) -> bool> Trial for Rule<F> {
         plans.iter().position(&mut self.breaks)
     }
 
-    fn starts(&mut self, _plan: &Plan) -> std::collections::BTreeMap<String, Vec<u64>> {
-        std::collections::BTreeMap::new()
+    fn look(&mut self, _plan: &Plan) -> Look {
+        Look::default()
     }
 
     fn at_once(&self) -> usize {
@@ -116,9 +116,42 @@ fn one_harm_of_many_is_tried_alone_in_a_short_run() {
     let many = from.harms.len();
     let mut rule = Rule { breaks: needs, asked: 0, most: 100 * many };
     let mut work = Work { plan: from, trial: &mut rule, variations: 1 };
-    assert!(many > 20 && windows::few(&mut work));
+    assert!(many > 20 && windows::few(&mut work, &Look::default()));
     assert_eq!(work.plan.harms.len(), 1);
     assert!(work.plan.heal < 15_000_000, "it lasts {} us", work.plan.heal);
+}
+
+/// What broke at a moment needs what was asked for right before it, and little else: not the harms after it, nor what
+/// came long before but for its outcome.
+#[test]
+fn what_broke_at_a_moment_is_looked_for_around_it() {
+    let mut whole = drawn();
+    for of in operations::Of::all(&whole) {
+        let mut at = 1_000_000;
+        for when in of.times(&mut whole) {
+            at = when.from(at);
+            *when = When::At(at);
+        }
+    }
+    let moment = whole.harms[whole.harms.len() / 2].clone();
+    // an operation within a second of a harm of its kind, wherever both are
+    let needs = |plan: &Plan| {
+        let mut plan = plan.clone();
+        let hit = plan.harms.iter().find(|harm| harm.blow == moment.blow && harm.of == moment.of);
+        let Some(at) = hit.map(|harm| harm.at) else { return false };
+        let all = operations::Of::all(&plan);
+        all.into_iter().any(|of| of.times(&mut plan).iter().any(|when| when.from(0).abs_diff(at) < 1_000_000))
+    };
+    let look = Look { broke: Some(moment.until), ..Look::default() };
+    let mut rule = Rule { breaks: needs, asked: 0, most: 1_000 };
+    let mut work = Work { plan: whole.clone(), trial: &mut rule, variations: 1 };
+    assert!(windows::few(&mut work, &look));
+    let small = work.plan.clone();
+    assert!(needs(&small));
+    assert_eq!(small.harms.len(), 1);
+    assert!(small.heal < 10_000_000, "it lasts {} us", small.heal);
+    assert!(Size::of(&small).operations * 4 < Size::of(&whole).operations);
+    assert!(rule.asked < 10, "{} plans were tried", rule.asked);
 }
 
 #[test]

@@ -1,13 +1,13 @@
-//! A few harms that came one after the other, alone: early in a run that ends right behind them. Few failures need
-//! more, and such runs are short, so that one which hangs on chance gets many tries.
+//! A few harms that came one after the other, alone, in a run that ends right behind them. Few failures need more, and
+//! such runs are short, so that one which hangs on chance gets many tries.
 
-use super::{Work, steps::ending, varied};
-use crate::plan::Plan;
+use super::{Look, Work, operations::Of, steps::ending, varied};
+use crate::plan::{KubeOp, Plan, When};
+use crate::scenario::KubeDeed;
+use std::collections::BTreeMap;
 
 /// How many harms are kept: the fewest first.
-const KEPT: [usize; 4] = [1, 2, 3, 6];
-/// Each time with other chance.
-const ROUNDS: u64 = 4;
+const KEPT: [usize; 5] = [0, 1, 2, 3, 6];
 /// No more of the time than this may go by: what follows makes any plan smaller.
 const SHARE: f64 = 0.4;
 /// What a harm breaks may break after it, in microseconds.
@@ -17,14 +17,35 @@ const UNDER_WAY: u64 = 1_000_000;
 /// The same of users: pods take a while.
 const PODS_ARE_UP: u64 = 3_000_000;
 
+/// Where the harms of a window go.
+#[derive(Clone, Copy)]
+enum To {
+    /// To the beginning, and what was asked for around them with them: all of it since so long before the first, and
+    /// of what was asked for earlier the outcome.
+    TheBeginning { before: u64 },
+    /// To the beginning, into what was asked for there.
+    Elsewhere,
+    /// They stay.
+    WhereTheyWere,
+}
+
+/// Each time with other chance.
+const ROUNDS: [To; 6] = [
+    To::TheBeginning { before: 2_000_000 },
+    To::Elsewhere,
+    To::TheBeginning { before: 6_000_000 },
+    To::WhereTheyWere,
+    To::TheBeginning { before: 2_000_000 },
+    To::Elsewhere,
+];
+
 /// True when such a run was found.
-pub fn few(work: &mut Work<'_>) -> bool {
+pub fn few(work: &mut Work<'_>, look: &Look) -> bool {
     let whole = work.plan.clone();
-    for round in 0..ROUNDS {
-        for kept in KEPT.into_iter().filter(|kept| *kept < whole.harms.len()) {
-            let early = round % 2 == 0;
-            let plans =
-                (0..=whole.harms.len() - kept).map(|n| varied(&window(&whole, n, kept, early), round));
+    for (round, to) in ROUNDS.into_iter().enumerate() {
+        for kept in KEPT.into_iter().filter(|kept| *kept < whole.harms.len().max(1)) {
+            let plans = nearest(&whole, kept, look.broke).into_iter();
+            let plans = plans.map(|n| varied(&window(&whole, (n, kept), to, look.broke), round as u64));
             for plan in plans.collect::<Vec<_>>().chunks(work.trial.at_once().max(1)) {
                 if work.trial.spent() > SHARE {
                     return false;
@@ -38,21 +59,109 @@ pub fn few(work: &mut Work<'_>) -> bool {
     false
 }
 
-/// `kept` harms from the n-th on, at their times or `early`, and nothing behind them.
-fn window(whole: &Plan, n: usize, kept: usize, early: bool) -> Plan {
+/// The first harms of windows: those right before it `broke` come first, those after it never. In order, if nobody
+/// knows when that was.
+fn nearest(whole: &Plan, kept: usize, broke: Option<u64>) -> Vec<usize> {
+    let all = 0..=whole.harms.len() - kept;
+    match broke {
+        _ if kept == 0 => vec![0],
+        None => all.collect(),
+        Some(broke) => all.filter(|n| whole.harms[*n].at <= broke).rev().collect(),
+    }
+}
+
+/// `kept` harms from the n-th on, and nothing behind them and what they broke.
+fn window(whole: &Plan, (n, kept): (usize, usize), to: To, broke: Option<u64>) -> Plan {
     let mut plan = whole.clone();
     plan.harms = whole.harms[n..n + kept].to_vec();
-    let first = plan.harms.iter().map(|harm| harm.at).min().unwrap_or(0);
-    let by = if early { first.saturating_sub(under_way(whole)) } else { 0 };
+    let first = plan.harms.iter().map(|harm| harm.at).min().or(broke).unwrap_or(0);
+    let last = plan.harms.iter().map(|harm| harm.until).max().unwrap_or(first);
+    let (by, end) = match to {
+        To::TheBeginning { before } => {
+            let start = first.saturating_sub(before);
+            (start.saturating_sub(under_way(whole)), last.max(broke.unwrap_or(0)))
+        }
+        To::Elsewhere => (first.saturating_sub(under_way(whole)), last),
+        To::WhereTheyWere => (0, last.max(broke.unwrap_or(0))),
+    };
+    if let To::TheBeginning { before } = to {
+        begin_with(&mut plan, first.saturating_sub(before), by);
+    }
     for harm in &mut plan.harms {
         (harm.at, harm.until) = (harm.at - by, harm.until - by);
     }
-    let last = plan.harms.iter().map(|harm| harm.until).max().unwrap_or(0);
-    ending(&plan, (last + BEHIND).min(whole.heal))
+    ending(&plan, (end + BEHIND - by).min(whole.heal))
 }
 
+/// When there is something to break.
 fn under_way(plan: &Plan) -> u64 {
     let users = plan.kube.iter().map(|client| client.from + PODS_ARE_UP).min();
     let store = plan.kv.iter().map(|client| client.from + UNDER_WAY).min();
     users.or(store).unwrap_or(UNDER_WAY)
+}
+
+/// What began from `start` on, `by` earlier; and of users' wishes before, what came of them, wished at once. Those of
+/// clients of the store are left out.
+fn begin_with(plan: &mut Plan, start: u64, by: u64) {
+    if by == 0 {
+        return;
+    }
+    let began = |when: &When| matches!(when, When::At(at) if *at >= start);
+    for client in &mut plan.kv {
+        client.ops.retain(|op| began(&op.when));
+    }
+    for client in &mut plan.kube {
+        let (later, before): (Vec<KubeOp>, Vec<KubeOp>) =
+            client.ops.drain(..).partition(|op| began(&op.when));
+        client.ops = outcome(before, client.from);
+        client.ops.extend(later);
+    }
+    for of in Of::all(plan) {
+        for when in of.times(plan) {
+            if let When::At(at) = when {
+                *at = at.saturating_sub(by);
+            }
+        }
+    }
+}
+
+/// For each deployment that is left: its last manifest, size and image.
+fn outcome(ops: Vec<KubeOp>, from: u64) -> Vec<KubeOp> {
+    let mut last: BTreeMap<String, Vec<KubeDeed>> = BTreeMap::new();
+    for op in ops {
+        match &op.deed {
+            KubeDeed::Apply(manifest) => {
+                let manifest: serde_json::Value = serde_json::from_str(manifest).unwrap_or_default();
+                let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
+                last.insert(name.to_string(), vec![op.deed]);
+            }
+            KubeDeed::Delete { deployment } => drop(last.remove(deployment)),
+            KubeDeed::Scale { deployment, .. } | KubeDeed::SetImage { deployment, .. } => {
+                let deeds = last.entry(deployment.clone()).or_default();
+                deeds.retain(|deed| std::mem::discriminant(deed) != std::mem::discriminant(&op.deed));
+                deeds.push(op.deed);
+            }
+        }
+    }
+    last.into_values().flatten().map(|deed| KubeOp { when: When::At(from), deed }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scale(replicas: u64) -> KubeDeed {
+        KubeDeed::Scale { deployment: "web".into(), replicas }
+    }
+
+    #[test]
+    fn of_wishes_that_were_granted_the_outcome_is_wished() {
+        let apply = |name: &str| KubeDeed::Apply(format!(r#"{{"metadata":{{"name":"{name}"}}}}"#));
+        let image = KubeDeed::SetImage { deployment: "web".into(), image: "web:v2".into() };
+        let delete = KubeDeed::Delete { deployment: "old".into() };
+        let deeds = [apply("web"), apply("old"), scale(5), image.clone(), scale(3), delete];
+        let ops = deeds.into_iter().map(|deed| KubeOp { when: When::After(1), deed }).collect();
+        let left: Vec<KubeDeed> = outcome(ops, 7).into_iter().map(|op| op.deed).collect();
+        assert_eq!(left, [apply("web"), image, scale(3)]);
+    }
 }

@@ -38,7 +38,7 @@ pub fn places(story: &Story) -> Vec<Place> {
 }
 
 /// `15.796 s` is a time: checks say all times so.
-fn times(line: &str) -> Vec<Nanos> {
+pub fn times(line: &str) -> Vec<Nanos> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let pairs = words.windows(2).filter(|pair| {
         pair[1].trim_end_matches(|c: char| !c.is_alphanumeric()) == "s"

@@ -115,6 +115,7 @@ fn say(note: &Note, known: &mut Known) {
         Note::Evicting { node, silent, nodes } => {
             set("evicts", format!("the pods of {node}, when {silent} of {nodes} nodes are silent"));
         }
+        Note::HeardAgain => set("nodes", "heard of again, after all were silent".into()),
         Note::LastFinalizer { object, .. } => set("frees", format!("{object}, of its last finalizer")),
         Note::Worked { queue, key, failed, waiting } => {
             let how = if *failed { "in vain" } else { "done" };

@@ -1,7 +1,7 @@
 //! Clients of the API server: what users do to deployments. Each change is a wish that is repeated until the
 //! server has said yes, so that the same plan ends in the same objects, with or without harm.
 
-use super::Ground;
+use super::{Ground, begin};
 use crate::history::KubeOperation;
 use crate::nemesis::{now, until};
 use crate::plan::{KubeClient, PlannedDeed};
@@ -21,7 +21,7 @@ pub async fn run(plan: KubeClient, ground: Ground) -> Result<(), String> {
     let user = User::new(&plan.name, &ground);
     until(plan.from).await;
     for op in &plan.ops {
-        rt::sleep(Duration::from_micros(op.pause)).await;
+        begin(op.when).await;
         ground.seen.start(&plan.name, now());
         user.wish(&op.deed).await;
     }

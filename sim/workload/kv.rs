@@ -1,6 +1,6 @@
 //! One client of the store: one operation after the other, as planned; everything written down.
 
-use super::{Ground, watch, wire};
+use super::{Ground, begin, watch, wire};
 use crate::history::{Answer, Body, Change, Guard, LOAD, Outcome, Request, Span, Watch};
 use crate::nemesis::{now, until};
 use crate::plan::{KvClient, KvDeed};
@@ -35,7 +35,7 @@ pub async fn run(plan: KvClient, ground: Ground) -> Result<(), String> {
     let mut kv = Kv { name, ground, client, patience, size, done, known, newest, compacted, reads };
     until(plan.from).await;
     for op in &plan.ops {
-        rt::sleep(Duration::from_micros(op.pause)).await;
+        begin(op.when).await;
         if now() / 1_000 >= plan.until {
             break;
         }

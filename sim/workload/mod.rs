@@ -19,8 +19,18 @@ pub mod watch;
 pub mod wire;
 
 use crate::history::seen::Seen;
+use crate::nemesis::until;
+use crate::plan::When;
 use base::Knobs;
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
+
+/// Waits until an operation is to begin; the one before it has been answered.
+async fn begin(when: When) {
+    match when {
+        When::After(pause) => rt::sleep(Duration::from_micros(pause)).await,
+        When::At(at) => until(at).await,
+    }
+}
 
 /// What every client is given.
 #[derive(Clone)]

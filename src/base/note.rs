@@ -50,6 +50,8 @@ pub enum Note {
     /// The pods of a node that fell silent are about to be evicted; `silent` of `nodes` nodes are, as far as the
     /// controller knows.
     Evicting { node: String, silent: u64, nodes: u64 },
+    /// A controller hears of nodes again, after it had not of any.
+    HeardAgain,
     /// A process says something for the record that no check reads.
     Said { text: String },
     /// A member that starts found its disk out of order, and put it right: which file, and what was wrong with it.

@@ -13,6 +13,9 @@ use std::{
     time::Duration,
 };
 
+/// A watch has told all that was missed before it when it has been heard for this long.
+const CAUGHT_UP: Duration = Duration::from_secs(5);
+
 type Handler = Box<dyn Fn(&Delta) + Send + Sync>;
 
 /// What an informer follows.
@@ -99,6 +102,11 @@ impl Informer {
     pub fn heard_for(&self) -> Duration {
         let since = *self.shared.heard.lock().expect("no one panics while holding it");
         since.map_or(Duration::ZERO, |since| rt::now() - since)
+    }
+
+    /// How much longer the cache may lack something that has happened by now.
+    pub fn unseen(&self) -> Duration {
+        CAUGHT_UP.saturating_sub(self.heard_for())
     }
 
     /// The cache, locked: hold it for as short as a plan takes, never across an await.

@@ -5,7 +5,7 @@
 
 use crate::shared::{Context, controller_key};
 use base::{bug, knobs::ms, reached};
-use client::{DeleteOptions, Delta, Error, Expectations};
+use client::{DeleteOptions, Delta, Error, Expectations, Informer};
 use objects::{Kind, Object, kinds};
 use std::{
     collections::BTreeSet,
@@ -15,6 +15,7 @@ use std::{
 
 pub struct PodControl<'a> {
     context: &'a Context,
+    pods: Informer,
     expect: Arc<Mutex<Expectations>>,
     epoch: rt::Mono,
 }
@@ -23,15 +24,15 @@ impl<'a> PodControl<'a> {
     /// For owners of one kind. From now on it sees the pods come and go.
     pub fn of(context: &'a Context, owner: &'static Kind) -> Self {
         let expect = Arc::new(Mutex::new(Expectations::new(ms(context.client.knobs().expectations_ms))));
-        context.follow(&kinds::pod::KIND, see_pod(expect.clone(), owner));
-        PodControl { context, expect, epoch: rt::now() }
+        let pods = context.follow(&kinds::pod::KIND, see_pod(expect.clone(), owner));
+        PodControl { context, pods, expect, epoch: rt::now() }
     }
 
     /// How long to wait for the cache, and who was asked to go and has not been seen going. To be asked before
     /// the pods are read: a change that comes between makes the caller wait, not act twice.
     pub fn pending(&self, key: &str) -> (Option<Duration>, BTreeSet<String>) {
         let expect = lock(&self.expect);
-        (expect.wait(key, rt::now() - self.epoch), expect.going(key))
+        (expect.wait(key, rt::now() - self.epoch, self.pods.unseen()), expect.going(key))
     }
 
     /// The owner is gone.

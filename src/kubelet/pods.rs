@@ -7,7 +7,7 @@ use crate::{
     plan::{self, Doing, Step},
     status,
 };
-use base::{knobs::ms, reached};
+use base::{bug, knobs::ms, reached};
 use client::{Client, DeleteOptions, Delta, Error, Informer, PatchType, WorkQueue, informer::Scope};
 use objects::{Object, kinds, quantity::Quantity};
 use serde_json::{Value, json};
@@ -271,7 +271,10 @@ impl Worker {
     async fn patch(&self, pod: &Object, status: Value) -> Result<bool, Problem> {
         // The uid makes the patch fail rather than speak of a namesake. The resourceVersion does so when a
         // word of ours from before a restart is still on the wire and comes last; upstream sends none.
-        let seen = json!({ "uid": pod.uid(), "resourceVersion": pod.resource_version() });
+        let mut seen = json!({ "uid": pod.uid() });
+        if !bug!("K05") {
+            seen["resourceVersion"] = pod.resource_version().into();
+        }
         let patch = json!({ "metadata": seen, "status": status });
         let patch = (PatchType::Strategic, &patch);
         match self.client.patch(&kinds::pod::KIND, pod.namespace(), pod.name(), "status", patch).await {

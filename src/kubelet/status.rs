@@ -4,6 +4,7 @@ use crate::{
     machine::{Container, Remains},
     plan::{Doing, restarts},
 };
+use base::bug;
 use objects::Object;
 use serde_json::{Value, json};
 
@@ -23,7 +24,7 @@ pub fn of(pod: &Object, doing: Doing, container: Option<&Container>, now: &str) 
     .map(|(kind, yes)| condition(pod, kind, word(*yes), now))
     .collect();
     // A pod that once ran does not go back to Pending: its containers are starting again.
-    let ran = pod.get_str(&["status", "phase"]) == "Running";
+    let ran = pod.get_str(&["status", "phase"]) == "Running" && !bug!("K06");
     let phase = if running || ran { "Running" } else { "Pending" };
     let mut status = json!({
         "phase": phase, "conditions": conditions, "containerStatuses": containers(pod, container, running, ready),

@@ -21,9 +21,6 @@ use std::{
     time::Duration,
 };
 
-/// A watch has told all that was missed before it when it has been heard for this long.
-const CAUGHT_UP: Duration = Duration::from_secs(5);
-
 struct Controller<'a> {
     context: &'a Context,
     deployments: Informer,
@@ -131,7 +128,7 @@ impl Controller<'_> {
     /// are revisions of one store, but where no pod changes that of its cache stays behind.
     fn sees_pods(&self, deployment: &Object, sets: &[Arc<Object>]) -> bool {
         let newest = sets.iter().map(|set| version_of(set)).fold(version_of(deployment), u64::max);
-        self.pods.cache().version() >= newest || self.pods.heard_for() >= CAUGHT_UP
+        self.pods.cache().version() >= newest || self.pods.unseen().is_zero()
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {
@@ -141,7 +138,7 @@ impl Controller<'_> {
     /// How long to wait at the most until it is known what became of sets that were written for this deployment.
     fn unsure(&self, key: &str) -> Option<Duration> {
         let version = |set: &str| self.sets.get(set).map(|set| version_of(&set));
-        self.written().unsure(key, rt::now() - self.epoch, version)
+        self.written().unsure(key, rt::now() - self.epoch, self.sets.unseen(), version)
     }
 
     /// Passes on what came of writing a set; one that got no answer can still be carried out.

@@ -85,7 +85,9 @@ pub fn scaled(deployment: &Object, sets: &Sets) -> Targets {
         let count = targets.get(sets, largest);
         targets.set(sets, largest, (count + left).max(0)); // what rounding left over
     }
-    keep_available(deployment, sets, &mut targets);
+    if !bug!("P02") {
+        keep_available(deployment, sets, &mut targets);
+    }
     targets
 }
 

@@ -76,6 +76,10 @@ async fn carry_out(context: &Context, action: &Action) -> Result<(), Error> {
             reached!("nodelifecycle: a pod of a silent node is said not to be ready");
             pod_not_ready(client, pod).await
         }
+        Action::HeardAgain => {
+            rt::note(Note::HeardAgain);
+            Ok(())
+        }
         Action::Begin { node, silent, nodes } => {
             let (node, silent, nodes) = (node.name().to_string(), *silent as u64, *nodes as u64);
             rt::note(Note::Evicting { node, silent, nodes });

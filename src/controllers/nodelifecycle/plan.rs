@@ -24,6 +24,8 @@ pub enum Action {
     Untaint(Arc<Object>),
     PodNotReady(Arc<Object>),
     Evict(Arc<Object>),
+    /// Nodes are heard of again after all had fallen silent.
+    HeardAgain,
     /// A node's turn has come: `silent` of `nodes` have fallen silent.
     Begin {
         node: Arc<Object>,
@@ -90,10 +92,14 @@ impl Monitor {
         self.evicting.retain(|name| names.contains(name.as_str()));
         let mut silent: Vec<Arc<Object>> =
             nodes.iter().filter(|node| self.is_silent(node, now)).cloned().collect();
-        if self.are_heard_again(nodes.len(), silent.len(), now) {
-            silent.clear();
-        }
         let mut actions = vec![];
+        if self.are_heard_again(nodes.len(), silent.len()) {
+            actions.push(Action::HeardAgain);
+            if !bug!("N06") {
+                self.begin_anew(now);
+                silent.clear();
+            }
+        }
         for node in nodes {
             if silent.iter().any(|other| other.name() == node.name()) {
                 self.mark(node, &pods(node.name()), &mut actions);
@@ -121,17 +127,19 @@ impl Monitor {
         silent
     }
 
-    /// All nodes were silent, and one is not: it was we who could not hear. Each gets its whole grace again.
-    fn are_heard_again(&mut self, all: usize, silent: usize, now: Duration) -> bool {
+    /// All nodes were silent, and one is not: it was we who could not hear.
+    fn are_heard_again(&mut self, all: usize, silent: usize) -> bool {
         let were = std::mem::replace(&mut self.all_silent, all > 0 && silent == all);
-        if !were || self.all_silent {
-            return false;
-        }
-        reached!("nodelifecycle: nodes are heard again after all were silent");
+        let again = were && !self.all_silent;
+        reached!("nodelifecycle: nodes are heard again after all were silent", again);
+        again
+    }
+
+    /// Each node gets its whole grace again.
+    fn begin_anew(&mut self, now: Duration) {
         for heard in self.heard.values_mut() {
             (heard.at, heard.silent_since) = (now, None);
         }
-        true
     }
 
     fn mark(&self, node: &Arc<Object>, pods: &[Arc<Object>], actions: &mut Vec<Action>) {
@@ -296,6 +304,7 @@ mod tests {
             Action::PodNotReady(_) => "pod not ready",
             Action::Evict(_) => "evict",
             Action::Begin { .. } => "begin",
+            Action::HeardAgain => "heard again",
         };
         actions.iter().map(word).collect()
     }
