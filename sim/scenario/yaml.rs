@@ -81,14 +81,23 @@ pub enum Value {
     Table(Vec<(Place, String, Node)>),
 }
 
+/// The parser's words without the place, which stands before them, and without advice to programmers.
+fn words(message: &str) -> &str {
+    let message = message.rsplit_once(" at line ").map_or(message, |(words, _)| words);
+    message.split_once(", set ").map_or(message, |(words, _)| words)
+}
+
 impl Node {
     /// Reads a document of any shape.
     pub fn read(text: &str) -> Result<Node, Mistake> {
         let parsed: Result<Spanned<Raw>, _> = serde_saphyr::from_str(text);
         parsed.map(Node::from).map_err(|error| {
             let place = error.location().map(Place::from).unwrap_or_default();
-            let message = error.without_snippet().to_string();
-            Mistake::new(place, format!("this is not YAML: {message}"), "")
+            Mistake::new(
+                place,
+                format!("this is not YAML: {}", words(&error.without_snippet().to_string())),
+                "",
+            )
         })
     }
 

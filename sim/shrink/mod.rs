@@ -18,8 +18,8 @@ pub use steps::COMES_ABOUT;
 
 /// Says whether plans still break the promise.
 pub trait Trial {
-    /// The first of these, in their order, that still breaks the promise. May answer with None when time is up.
-    fn first(&mut self, plans: &[Plan]) -> Option<usize>;
+    /// Which of these still break the promise. May say of none that it does when time is up.
+    fn breaks(&mut self, plans: &[Plan]) -> Vec<bool>;
 
     /// What is known of a run of this plan.
     fn look(&mut self, plan: &Plan) -> Look;
@@ -29,6 +29,11 @@ pub trait Trial {
 
     /// The share of the time that has gone by.
     fn spent(&self) -> f64;
+
+    /// The first of these, in their order, that still breaks the promise.
+    fn first(&mut self, plans: &[Plan]) -> Option<usize> {
+        self.breaks(plans).into_iter().position(|breaks| breaks)
+    }
 
     fn out_of_time(&self) -> bool {
         self.spent() >= 1.0

@@ -27,9 +27,9 @@ struct Rule<F> {
 }
 
 impl<F: FnMut(&Plan) -> bool> Trial for Rule<F> {
-    fn first(&mut self, plans: &[Plan]) -> Option<usize> {
+    fn breaks(&mut self, plans: &[Plan]) -> Vec<bool> {
         self.asked += plans.len();
-        plans.iter().position(&mut self.breaks)
+        plans.iter().map(&mut self.breaks).collect()
     }
 
     fn look(&mut self, _plan: &Plan) -> Look {
@@ -151,7 +151,7 @@ fn what_broke_at_a_moment_is_looked_for_around_it() {
     assert_eq!(small.harms.len(), 1);
     assert!(small.heal < 10_000_000, "it lasts {} us", small.heal);
     assert!(Size::of(&small).operations * 4 < Size::of(&whole).operations);
-    assert!(rule.asked < 10, "{} plans were tried", rule.asked);
+    assert!(rule.asked < 20, "{} plans were tried", rule.asked);
 }
 
 #[test]

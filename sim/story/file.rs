@@ -77,7 +77,9 @@ pub fn whole(path: &Path, bytes: &[u8]) -> Result<(), String> {
 }
 
 pub fn load(path: &Path) -> Result<Story, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    // what is no text has no first line that a story has
+    let text = String::from_utf8_lossy(&bytes);
     read(&text).map_err(|wrong| format!("{}: {wrong}", path.display()))
 }
 
