@@ -286,9 +286,9 @@ pub struct Museum {
     /// Hunts for each bug, each from a first seed of its own
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub bases: u64,
-    /// Shrinks what the first hunt finds
-    #[arg(long)]
-    pub shrink: bool,
+    /// Shrinks what the first hunt finds, each for so long at the most
+    #[arg(long, value_name = "TIME", value_parser = time, num_args = 0..=1, default_missing_value = "5m")]
+    pub shrink: Option<Duration>,
     /// Processes at once; without it, one a core
     #[arg(long, short)]
     pub jobs: Option<usize>,

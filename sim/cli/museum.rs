@@ -8,6 +8,7 @@ use super::{args::Museum, args::Run, load, results::Ran, shrink, sweep};
 use crate::run::Outcome;
 use crate::shrink::Size;
 use pieces::{PIECES, Piece};
+use std::time::Duration;
 
 /// Between the first seeds of two hunts.
 const APART: u64 = 1_000_000;
@@ -107,9 +108,9 @@ fn exhibit(piece: &Piece, asked: &Museum) -> Result<(String, Option<Found>, Spen
         None if others > 0 => format!("NOT FOUND ({others} runs broke other promises)"),
         None => "NOT FOUND".into(),
     };
-    let size = match found.as_ref().filter(|_| asked.shrink) {
-        Some(found) => shrunk(found, piece, asked)?,
-        None => String::new(),
+    let size = match (&found, asked.shrink) {
+        (Some(found), Some(budget)) => shrunk(found, piece, budget, asked)?,
+        _ => String::new(),
     };
     Ok((row([piece.id.into(), piece.what.into(), promise, runs, cpu, size]), found, spent))
 }
@@ -124,13 +125,10 @@ fn spread(mut values: Vec<f64>, digits: usize) -> String {
     }
 }
 
-fn shrunk(found: &Found, piece: &Piece, asked: &Museum) -> Result<String, String> {
+fn shrunk(found: &Found, piece: &Piece, budget: Duration, asked: &Museum) -> Result<String, String> {
     let run = Run { scenario: found.scenario.clone(), seed: Some(found.seed), ..Run::default() };
     let plan = load::plan(&run)?;
-    let limits = shrink::Limits {
-        budget: std::time::Duration::from_secs(300),
-        jobs: asked.jobs.unwrap_or_else(sweep::cores),
-    };
+    let limits = shrink::Limits { budget, jobs: asked.jobs.unwrap_or_else(sweep::cores) };
     let small = shrink::smallest(&plan, &found.promise, Some(piece.id), &limits);
     let (from, to) = (Size::of(&plan), Size::of(&small.plan));
     Ok(format!(

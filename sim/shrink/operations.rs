@@ -30,7 +30,13 @@ impl Of {
         }
     }
 
+    /// Where operations wait for those before them, the next one waits as long as those that are gone did.
     pub fn remove(self, plan: &mut Plan, from: usize, to: usize) {
+        let waits = |when: &&mut When| if let When::After(pause) = when { *pause } else { 0 };
+        let waited: u64 = self.times(plan)[from..to].iter().map(waits).sum();
+        if let Some(When::After(pause)) = self.times(plan).get_mut(to) {
+            *pause += waited;
+        }
         match self {
             Of::Store(n) => drop(plan.kv[n].ops.drain(from..to)),
             Of::User(n) => drop(plan.kube[n].ops.drain(from..to)),
@@ -67,13 +73,25 @@ mod tests {
     use crate::plan::plan;
     use crate::scenario::read;
 
-    #[test]
-    fn what_stays_begins_when_it_did() {
+    fn drawn() -> Plan {
         let text = "name: x\nclients:\n  - store: c\n    from: 1s\n    until: 9s\n    ops:\n      \
             - { after: 10ms, get: a }\n      - { after: 10ms, get: b }\n      - { after: 10ms, get: c }\n";
-        let drawn = plan(&read::scenario(text, &|_| Err(String::new())).expect("a scenario"), 1);
+        plan(&read::scenario(text, &|_| Err(String::new())).expect("a scenario"), 1)
+    }
+
+    #[test]
+    fn what_waits_for_others_waits_no_shorter_without_them() {
+        let (mut plan, of) = (drawn(), Of::Store(0));
+        of.remove(&mut plan, 0, 2);
+        assert_eq!(of.times(&mut plan), [&When::After(30_000)]);
+        of.remove(&mut plan, 0, 1);
+        assert_eq!(of.count(&plan), 0);
+    }
+
+    #[test]
+    fn what_stays_begins_when_it_did() {
         let starts = BTreeMap::from([("c".to_string(), vec![1_010_000, 1_025_000])]);
-        let mut pinned = at_their_times(&drawn, &starts);
+        let mut pinned = at_their_times(&drawn(), &starts);
         let of = Of::Store(0);
         assert_eq!(of.count(&pinned), 2, "the third never began");
         of.remove(&mut pinned, 0, 1);

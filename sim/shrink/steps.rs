@@ -15,10 +15,16 @@ pub fn all(work: &mut Work<'_>) {
     knobs(work);
 }
 
+const CHANCES: u64 = 20;
+
 /// Changes nothing of what led to the failure: operations are tied to the times at which they began, so that what is
 /// taken away moves none of the others, and what came after the failure is left out.
 pub fn tie(work: &mut Work<'_>, look: &Look) {
-    work.offer(vec![at_their_times(&work.plan, &look.starts)]);
+    let tied = at_their_times(&work.plan, &look.starts);
+    if !work.offer(vec![tied.clone()]) {
+        // times are known to the microsecond: what hangs on less hangs on chance
+        work.offer((1..=CHANCES).map(|more| Plan { seed: tied.seed + more, ..tied.clone() }).collect());
+    }
     if let Some(broke) = look.broke {
         const AFTER: [u64; 3] = [100_000, 1_000_000, 3_000_000];
         let ends = AFTER.map(|after| (broke + after).min(work.plan.heal));
