@@ -3,6 +3,7 @@
 #[cfg(madsim)]
 fn main() {
     use clap::Parser;
+    tank::cli::end_with_the_reader();
     std::process::exit(tank::cli::main(tank::cli::args::Args::parse()));
 }
 

@@ -46,6 +46,21 @@ pub const USAGE: i32 = 2;
 pub const DIFFERENT: i32 = 4;
 pub const FAILED: i32 = 5;
 
+/// 128 and the number of SIGPIPE: what a shell says of one that ended so.
+const NOBODY_READS: i32 = 141;
+
+/// Who reads what we print may go (`| head`): then we end too, and without a word.
+pub fn end_with_the_reader() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let said = info.payload_as_str().unwrap_or_default();
+        if said.starts_with("failed printing to ") && said.contains("Broken pipe") {
+            std::process::exit(NOBODY_READS);
+        }
+        hook(info);
+    }));
+}
+
 /// Does what is asked; gives the exit code.
 pub fn main(args: Args) -> i32 {
     let done = match args.command {
