@@ -22,7 +22,7 @@ fn each(history: &History, judge: impl Fn(&Watch) -> Result<usize, Vec<String>>)
                 let who = format!(
                     "{}: watch of {} {from}, opened at {}",
                     watch.client,
-                    watch.span.from.escape_default(),
+                    watch.span,
                     seconds(watch.opened)
                 );
                 return Verdict::Broken([vec![who], evidence].concat());

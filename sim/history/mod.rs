@@ -7,6 +7,7 @@ pub mod trap;
 pub mod work;
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 pub use text::Text;
 
 /// Simulated nanoseconds since the start of the run.
@@ -28,6 +29,19 @@ pub struct Kv {
 pub struct Span {
     pub from: String,
     pub to: String,
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (from, to) = (&self.from, &self.to);
+        match to.as_str() {
+            "" => write!(f, "{from}"),
+            "\0" if from == "\0" => f.write_str("all keys"),
+            "\0" => write!(f, "keys from {from} on"),
+            _ if *self == Span::prefix(from) => write!(f, "keys below {from}"),
+            _ => write!(f, "keys from {from} to {to}"),
+        }
+    }
 }
 
 impl Span {
@@ -393,5 +407,19 @@ impl std::fmt::Display for Operation {
             Outcome::Refused(why) => write!(f, "refused at {}: {why}", seconds(self.ret)),
             Outcome::Unknown(why) => write!(f, "no answer: {why}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_span_holds_is_said_in_words() {
+        let between = Span { from: "a".into(), to: "m".into() };
+        let on = Span { from: "a".into(), to: "\0".into() };
+        let said = [Span::all(), Span::one("load/1"), Span::prefix("load/"), between, on]
+            .map(|span| span.to_string());
+        assert_eq!(said, ["all keys", "load/1", "keys below load/", "keys from a to m", "keys from a on"]);
     }
 }
