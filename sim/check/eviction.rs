@@ -21,56 +21,61 @@ pub struct Limits {
 /// silent is what the manager itself believes: what it has not heard of yet it cannot act upon. And once it hears again
 /// after all were silent, each node has its whole grace again.
 pub fn gradual(notes: &[(Nanos, String, Note)], limits: &Limits) -> Verdict {
-    let pause = 1_000_000_000_000 / limits.per_1000s.max(1);
-    // when each manager last began with a node, and with which
-    let mut last: BTreeMap<&str, (Nanos, &str)> = BTreeMap::new();
-    let mut heard_again: BTreeMap<&str, Nanos> = BTreeMap::new();
+    let mut managers: BTreeMap<&str, Manager> = BTreeMap::new();
     let mut count = 0;
     for (at, process, note) in notes {
-        let (node, silent, nodes) = match note {
-            Note::Evicting { node, silent, nodes } => (node, silent, nodes),
-            Note::Elected { .. } => {
-                // who becomes active remembers nothing of an earlier time
-                last.remove(process.as_str());
-                heard_again.remove(process.as_str());
-                continue;
+        match note {
+            // who becomes active remembers nothing of an earlier time
+            Note::Elected { .. } => drop(managers.remove(process.as_str())),
+            Note::HeardAgain => managers.entry(process).or_default().heard_again = Some(*at),
+            Note::Evicting { node, silent, nodes } => {
+                count += 1;
+                let manager = managers.entry(process).or_default();
+                if let Some(wrong) = manager.evicts(*at, node, (*silent, *nodes), limits) {
+                    let evicts = format!("{process} evicts the pods of {node} at {}", seconds(*at));
+                    return Verdict::Broken(vec![format!("{evicts}, {wrong}")]);
+                }
             }
-            Note::HeardAgain => {
-                heard_again.insert(process, *at);
-                continue;
-            }
-            _ => continue,
-        };
-        count += 1;
-        let most = *silent > 2 && silent * 100 >= nodes * limits.stop_percent;
-        if silent == nodes || most {
-            let text = format!(
-                "{process} evicts the pods of {node} at {}, when {silent} of {nodes} nodes are silent",
-                seconds(*at)
-            );
-            return Verdict::Broken(vec![text]);
-        }
-        if let Some(again) = heard_again.get(process.as_str()).filter(|again| *at - **again < limits.grace) {
-            let text = format!(
-                "{process} evicts the pods of {node} at {}, when it hears of nodes again only since {}: each has {} to be heard",
-                seconds(*at),
-                seconds(*again),
-                seconds(limits.grace)
-            );
-            return Verdict::Broken(vec![text]);
-        }
-        let before = last.insert(process, (*at, node));
-        if let Some((then, other)) = before.filter(|(then, other)| at - then < pause && other != node) {
-            let text = format!(
-                "{process} evicts the pods of {node} at {}, and those of {other} at {}: the rate is one node in {}",
-                seconds(*at),
-                seconds(then),
-                seconds(pause)
-            );
-            return Verdict::Broken(vec![text]);
+            _ => {}
         }
     }
     if count == 0 { Verdict::Idle } else { Verdict::Held(format!("{count} nodes")) }
+}
+
+/// What an active manager has done.
+#[derive(Default)]
+struct Manager<'a> {
+    /// When it last began with a node, and with which.
+    last: Option<(Nanos, &'a str)>,
+    /// When it heard of nodes again after all were silent.
+    heard_again: Option<Nanos>,
+}
+
+impl<'a> Manager<'a> {
+    /// What is wrong with beginning to evict from this node now, when `silent` of `nodes` are.
+    fn evicts(
+        &mut self,
+        at: Nanos,
+        node: &'a str,
+        (silent, nodes): (u64, u64),
+        limits: &Limits,
+    ) -> Option<String> {
+        let most = silent > 2 && silent * 100 >= nodes * limits.stop_percent;
+        if silent == nodes || most {
+            return Some(format!("when {silent} of {nodes} nodes are silent"));
+        }
+        if let Some(again) = self.heard_again.filter(|again| at - again < limits.grace) {
+            let (since, grace) = (seconds(again), seconds(limits.grace));
+            return Some(format!(
+                "when it hears of nodes again only since {since}: each has {grace} to be heard"
+            ));
+        }
+        let pause = 1_000_000_000_000 / limits.per_1000s.max(1);
+        let before = self.last.replace((at, node));
+        let (then, other) = before.filter(|(then, other)| at - then < pause && *other != node)?;
+        let (then, pause) = (seconds(then), seconds(pause));
+        Some(format!("and those of {other} at {then}: the rate is one node in {pause}"))
+    }
 }
 
 #[cfg(test)]

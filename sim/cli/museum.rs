@@ -50,10 +50,18 @@ pub fn museum(asked: &Museum) -> Result<i32, String> {
     }
     again.iter().for_each(|command| println!("{command}"));
     println!("in all {} runs, {:.0} CPU s", all.runs, all.cpu_ms as f64 / 1e3);
-    let only = asked.bug.as_ref().map_or(String::new(), |bug| format!(" --bug {bug}"));
-    let guided = if asked.guided { " --guided" } else { "" };
-    println!("again: cargo tank museum{only}{guided}");
+    println!("again: {}", command(asked));
     Ok(i32::from(missed > 0))
+}
+
+fn command(asked: &Museum) -> String {
+    let mut words = vec!["cargo tank museum".to_string()];
+    words.extend(asked.bug.as_ref().map(|bug| format!("--bug {bug}")));
+    words.extend(asked.guided.then(|| "--guided".into()));
+    words.push(format!("--budget {}s", asked.budget.as_secs()));
+    words.extend((asked.bases > 1).then(|| format!("--bases {}", asked.bases)));
+    words.extend(asked.shrink.map(|budget| format!("--shrink {}s", budget.as_secs())));
+    words.join(" ")
 }
 
 fn row(cells: [String; 6]) -> String {

@@ -80,10 +80,8 @@ pub fn smallest(plan: &Plan, promise: &str, bug: Option<&str>, limits: &Limits) 
     };
     // what breaks before the heal needs no time to come to rest behind it, and that is most of what a try takes
     let brief = Plan { settle: alone.settle.min(BRIEF), ..alone.clone() };
-    let mut firsts = vec![brief, alone];
-    if shrink::COMES_ABOUT.contains(&promise) {
-        firsts.remove(0);
-    }
+    let at_the_end = shrink::COMES_ABOUT.contains(&promise);
+    let firsts = if at_the_end { vec![alone] } else { vec![brief, alone] };
     let first = children.first(&firsts).map_or(whole, |n| firsts[n].clone());
     let plan = shrink::shrink(first, &mut children);
     children.bar.finish_and_clear();
@@ -129,8 +127,8 @@ impl Trial for Children {
         let Ok(outcome) = run else { return Look::default() };
         let broken = outcome.broken().find(|finding| finding.promise == self.promise);
         let evidence = broken.map(|finding| finding.verdict.evidence()).unwrap_or_default();
-        let judged_at_the_end = shrink::COMES_ABOUT.contains(&self.promise.as_str());
-        let times = evidence.iter().filter(|_| !judged_at_the_end).flat_map(|line| place::times(line));
+        let at_the_end = shrink::COMES_ABOUT.contains(&self.promise.as_str());
+        let times = evidence.iter().filter(|_| !at_the_end).flat_map(|line| place::times(line));
         let broke = times.filter(|at| at / 1_000 <= plan.heal).max();
         Look { broke: broke.map(|at| at / 1_000), starts: outcome.starts }
     }

@@ -43,7 +43,7 @@ fn patient() -> u64 {
 }
 
 /// When an operation of a client begins; never before the answer to the one before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum When {
     /// So long after that answer.
     After(u64),
@@ -53,7 +53,7 @@ pub enum When {
 
 impl When {
     /// When it begins if the one before it had its answer then.
-    pub fn from(self, answered: u64) -> u64 {
+    pub fn begins(self, answered: u64) -> u64 {
         match self {
             When::After(pause) => answered + pause,
             When::At(time) => answered.max(time),

@@ -645,6 +645,7 @@ memory: 8GiB
                 "name: x\nload:\n  - { kv: { size: 10KB } }\n",
                 "name: x\nload:\n  - { kv: { burst: 0..5 } }\n",
                 "name: x\nload:\n  - { kv: { retrys: 5 } }\n",
+                "name: x\nclients:\n  - { store: c, from: 1s, until: 9s, ops: [ { after: 1s, at: 2s, get: a } ] }\n",
                 "name: x\nname: y\n",
                 "name: x\ncluster:\n\tmembers: 3\n",
                 "name: [x\n",

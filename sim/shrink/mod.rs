@@ -80,9 +80,6 @@ impl Size {
 /// Chance and time move with every change: when a round has helped nothing, a smaller plan gets twice as many
 /// variations to break the promise with, and at most this many.
 const VARIATIONS: u64 = 16;
-/// As long as more harms are left than most failures need, more time may help.
-const VARIATIONS_OF_MANY: u64 = 64;
-const FEW_HARMS: usize = 3;
 /// A failure that hangs on chance does not survive one small cut after another: then a few drastic ones, which make
 /// runs short, get many variations.
 const DRASTIC_VARIATIONS: u64 = 24;
@@ -105,8 +102,7 @@ pub fn shrink(plan: Plan, trial: &mut dyn Trial) -> Plan {
         if !helped {
             work.variations *= 2;
         }
-        let many = work.plan.harms.len() > FEW_HARMS;
-        if work.variations > if many { VARIATIONS_OF_MANY } else { VARIATIONS } {
+        if work.variations > VARIATIONS {
             break;
         }
     }

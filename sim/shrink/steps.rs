@@ -15,6 +15,7 @@ pub fn all(work: &mut Work<'_>) {
     knobs(work);
 }
 
+/// How many seeds a plan gets whose operations are tied to their times.
 const CHANCES: u64 = 20;
 
 /// Changes nothing of what led to the failure: operations are tied to the times at which they began, so that what is
@@ -114,20 +115,34 @@ fn idle(plan: &Plan) -> u64 {
 
 /// Everything so much earlier, but for clients' first look around.
 fn sooner(plan: &Plan, by: u64) -> Plan {
-    let mut plan = Plan { heal: plan.heal.saturating_sub(by), ..plan.clone() };
+    let mut plan = plan.clone();
+    harms_earlier(&mut plan, by);
+    work_earlier(&mut plan, by, 0);
+    let heal = plan.heal.saturating_sub(by);
+    ending(&plan, heal)
+}
+
+pub fn harms_earlier(plan: &mut Plan, by: u64) {
     for harm in &mut plan.harms {
         (harm.at, harm.until) = (harm.at.saturating_sub(by), harm.until.saturating_sub(by));
     }
-    plan.deeds.iter_mut().for_each(|deed| deed.at = deed.at.saturating_sub(by));
-    for of in Of::all(&plan) {
-        for when in of.times(&mut plan) {
+}
+
+/// What is asked for at a time, if that is not before `start`.
+pub fn work_earlier(plan: &mut Plan, by: u64, start: u64) {
+    let earlier = |at: &mut u64| {
+        if *at >= start {
+            *at = at.saturating_sub(by);
+        }
+    };
+    plan.deeds.iter_mut().for_each(|deed| earlier(&mut deed.at));
+    for of in Of::all(plan) {
+        for when in of.times(plan) {
             if let When::At(at) = when {
-                *at = at.saturating_sub(by);
+                earlier(at);
             }
         }
     }
-    let heal = plan.heal;
-    ending(&plan, heal)
 }
 
 /// The plan up to `heal`, in microseconds.
@@ -151,7 +166,7 @@ pub fn ending(plan: &Plan, heal: u64) -> Plan {
 fn within<T>(ops: &mut Vec<T>, from: u64, until: u64, when: fn(&T) -> When) {
     let mut at = from;
     ops.retain(|op| {
-        at = when(op).from(at);
+        at = when(op).begins(at);
         at < until
     });
 }
@@ -174,8 +189,8 @@ fn operations(work: &mut Work<'_>) {
 
 const ROLES: [Role; 5] = [Role::Node, Role::Scheduler, Role::Manager, Role::ApiServer, Role::Member];
 
-/// What users ask for comes about only where there is one of each role at least: these break without any bug if a
-/// role is gone.
+/// These are judged at the end, when all has come to rest. What users ask for comes about only where there is one of
+/// each role at least, so that these break without any bug if a role is gone.
 pub const COMES_ABOUT: [&str; 3] = ["settles", "as expected", "twin run"];
 
 fn cluster(work: &mut Work<'_>) {

@@ -129,7 +129,7 @@ fn what_broke_at_a_moment_is_looked_for_around_it() {
     for of in operations::Of::all(&whole) {
         let mut at = 1_000_000;
         for when in of.times(&mut whole) {
-            at = when.from(at);
+            at = when.begins(at);
             *when = When::At(at);
         }
     }
@@ -140,7 +140,8 @@ fn what_broke_at_a_moment_is_looked_for_around_it() {
         let hit = plan.harms.iter().find(|harm| harm.blow == moment.blow && harm.of == moment.of);
         let Some(at) = hit.map(|harm| harm.at) else { return false };
         let all = operations::Of::all(&plan);
-        all.into_iter().any(|of| of.times(&mut plan).iter().any(|when| when.from(0).abs_diff(at) < 1_000_000))
+        all.into_iter()
+            .any(|of| of.times(&mut plan).iter().any(|when| when.begins(0).abs_diff(at) < 1_000_000))
     };
     let look = Look { broke: Some(moment.until), ..Look::default() };
     let mut rule = Rule { breaks: needs, asked: 0, most: 1_000 };
@@ -152,6 +153,20 @@ fn what_broke_at_a_moment_is_looked_for_around_it() {
     assert!(small.heal < 10_000_000, "it lasts {} us", small.heal);
     assert!(Size::of(&small).operations * 4 < Size::of(&whole).operations);
     assert!(rule.asked < 20, "{} plans were tried", rule.asked);
+}
+
+#[test]
+fn a_run_in_which_nothing_happens_for_long_begins_later() {
+    let text = "name: x\ncluster: { members: 1 }\ntimeline:\n  - { at: 40s, crash: member-1, for: 1s }\nclients:\n  \
+        - { store: c, from: 1s, until: 50s, ops: [ { at: 39s, put: a, value: b }, { at: 45s, put: a, value: c } ] }\nheal: 50s\n";
+    let plan = plan::plan(&read::scenario(text, &|_| Err(String::new())).unwrap(), 1);
+    let needs = |plan: &Plan| {
+        puts(plan) >= 1 && crashes(plan) == 1 && plan.kv[0].ops[0].when < When::At(plan.harms[0].at)
+    };
+    assert!(needs(&plan));
+    let small = shrink(plan, &mut Rule { breaks: needs, asked: 0, most: usize::MAX });
+    assert!(needs(&small) && puts(&small) == 1);
+    assert!(small.heal < 5_000_000, "it lasts {} us", small.heal);
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! A few harms that came one after the other, alone, in a run that ends right behind them. Few failures need more, and
 //! such runs are short, so that one which hangs on chance gets many tries.
 
-use super::{Look, Work, operations::Of, steps::ending, varied};
+use super::{
+    Look, Work,
+    steps::{ending, harms_earlier, work_earlier},
+    varied,
+};
 use crate::plan::{KubeOp, Plan, When};
 use crate::scenario::KubeDeed;
 use std::collections::BTreeMap;
@@ -123,9 +127,7 @@ fn window(whole: &Plan, (n, kept): (usize, usize), to: To, broke: Option<u64>) -
     if let To::TheBeginning { before } = to {
         begin_with(&mut plan, first.saturating_sub(before), by);
     }
-    for harm in &mut plan.harms {
-        (harm.at, harm.until) = (harm.at - by, harm.until - by);
-    }
+    harms_earlier(&mut plan, by);
     ending(&plan, (end + BEHIND - by).min(whole.heal))
 }
 
@@ -149,16 +151,10 @@ fn begin_with(plan: &mut Plan, start: u64, by: u64) {
     for client in &mut plan.kube {
         let (later, before): (Vec<KubeOp>, Vec<KubeOp>) =
             client.ops.drain(..).partition(|op| began(&op.when));
-        client.ops = outcome(before, client.from);
-        client.ops.extend(later);
+        let outcome = outcome(before, client.from);
+        client.ops = outcome.into_iter().chain(later).collect();
     }
-    for of in Of::all(plan) {
-        for when in of.times(plan) {
-            if let When::At(at) = when {
-                *at = at.saturating_sub(by);
-            }
-        }
-    }
+    work_earlier(plan, by, start);
 }
 
 /// For each deployment that is left: its last manifest, size and image.

@@ -77,16 +77,17 @@ pub fn whole(path: &Path, bytes: &[u8]) -> Result<(), String> {
 }
 
 pub fn load(path: &Path) -> Result<Story, String> {
-    let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    // what is no text has no first line that a story has
-    let text = String::from_utf8_lossy(&bytes);
-    read(&text).map_err(|wrong| format!("{}: {wrong}", path.display()))
+    let of = |wrong: String| format!("{}: {wrong}", path.display());
+    let bytes = fs::read(path).map_err(|error| of(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| of(NO_STORY.into()))?;
+    read(&text).map_err(of)
 }
+
+const NO_STORY: &str = "this is not a story that `cargo tank run --story FILE` wrote";
 
 fn read(text: &str) -> Result<Story, String> {
     let mut lines = Lines { text: text.lines(), number: 0 };
-    let not_one = |_| "this is not a story that `cargo tank run --story FILE` wrote".to_string();
-    let head: Head = lines.next().map_err(not_one)?;
+    let head: Head = lines.next().map_err(|_| NO_STORY.to_string())?;
     if head.story != FORMAT {
         return Err(format!("the story has format {}; this build reads format {FORMAT}", head.story));
     }

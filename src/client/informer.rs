@@ -104,7 +104,8 @@ impl Informer {
         since.map_or(Duration::ZERO, |since| rt::now() - since)
     }
 
-    /// How much longer the cache may lack something that has happened by now.
+    /// How much longer the cache may lack something that has happened by now; if the server's own view is no older than
+    /// [`CAUGHT_UP`], which its clients cannot know.
     pub fn unseen(&self) -> Duration {
         CAUGHT_UP.saturating_sub(self.heard_for())
     }
