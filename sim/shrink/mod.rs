@@ -5,10 +5,12 @@
 //! | module | promise |
 //! |---|---|
 //! | `operations` | operations of a client, at the times they had |
+//! | `samples` | handfuls of what is left, with other chance each |
 //! | `steps` | every way to make a plan smaller or plainer |
 //! | `windows` | a few harms alone, in a short run |
 
 mod operations;
+mod samples;
 mod steps;
 mod windows;
 
@@ -87,9 +89,12 @@ const DRASTIC_VARIATIONS: u64 = 24;
 /// The smallest plan found until nothing helps any more, or time is up.
 pub fn shrink(plan: Plan, trial: &mut dyn Trial) -> Plan {
     let mut work = Work { plan, trial, variations: 1 };
-    let look = work.trial.look(&work.plan);
+    let (loose, look) = (work.plan.clone(), work.trial.look(&work.plan));
     steps::tie(&mut work, &look);
-    windows::few(&mut work, &look);
+    if windows::few(&mut work, &loose, &look) {
+        let look = work.trial.look(&work.plan);
+        steps::tie(&mut work, &look);
+    }
     if !steps::drastic(&mut work) {
         work.variations = DRASTIC_VARIATIONS;
         steps::drastic(&mut work);
@@ -99,7 +104,7 @@ pub fn shrink(plan: Plan, trial: &mut dyn Trial) -> Plan {
         let before = work.plan.clone();
         steps::all(&mut work);
         let helped = Size::of(&work.plan) != Size::of(&before) || work.plan.heal != before.heal;
-        if !helped {
+        if !helped && !samples::harms(&mut work) && !samples::operations(&mut work) {
             work.variations *= 2;
         }
         if work.variations > VARIATIONS {

@@ -260,14 +260,20 @@ fn knobs(work: &mut Work<'_>) {
     network(work);
 }
 
+/// Each packet takes as long as any other, and none is lost.
+pub fn steady(plan: Plan) -> Plan {
+    Plan { latency: (1_000, 1_000), loss: 0, ..plan }
+}
+
 /// From any network to a plainer one, and never back.
 fn network(work: &mut Work<'_>) {
     let of = |latency, loss| Plan { latency, loss, ..work.plan.clone() };
-    let (steady, plain, now) = ((1_000, 1_000), (500, 5_000), (work.plan.latency, work.plan.loss));
-    if now == (steady, 0) {
+    let (plain, now) = ((500, 5_000), (work.plan.latency, work.plan.loss));
+    let steady = steady(work.plan.clone());
+    if now == (steady.latency, steady.loss) {
         return;
     }
-    let mut plans = vec![of(steady, 0)];
+    let mut plans = vec![steady];
     if now != (plain, 0) {
         plans.extend([of(plain, 0), of(now.0, 0)]);
     }

@@ -27,7 +27,7 @@ enum To {
     /// To the beginning, and what was asked for around them with them: all of it since so long before the first, and
     /// of what was asked for earlier the outcome.
     TheBeginning { before: u64 },
-    /// To the beginning, into what was asked for there.
+    /// To the beginning, into what was asked for there, by clients that ask as fast as they can.
     Elsewhere,
     /// They stay.
     WhereTheyWere,
@@ -57,15 +57,17 @@ const TRIES: u64 = 8;
 const ENOUGH: usize = 2;
 
 /// Takes the first such run that breaks the promise often, or else the one that did so most often. True when there was
-/// one at all.
-pub fn few(work: &mut Work<'_>, look: &Look) -> bool {
+/// one at all. In `loose` nothing is tied to a time.
+pub fn few(work: &mut Work<'_>, loose: &Plan, look: &Look) -> bool {
     let whole = work.plan.clone();
+    let loose = Plan { harms: whole.harms.clone(), heal: whole.heal, ..loose.clone() };
     let mut best: Option<(usize, Plan)> = None;
     let rounds = if whole.kube.is_empty() { AMONG_CLIENTS } else { AMONG_USERS };
     for (round, to) in rounds.into_iter().enumerate() {
+        let whole = if matches!(to, To::Elsewhere) { &loose } else { &whole };
         for kept in KEPT.into_iter().filter(|kept| *kept < whole.harms.len().max(1)) {
-            let plans = nearest(&whole, kept, look.broke).into_iter();
-            let plans = plans.map(|n| varied(&window(&whole, (n, kept), to, look.broke), round as u64));
+            let plans = nearest(whole, kept, look.broke).into_iter();
+            let plans = plans.map(|n| varied(&window(whole, (n, kept), to, look.broke), round as u64));
             for plans in plans.collect::<Vec<_>>().chunks(work.trial.at_once().max(1)) {
                 if work.trial.spent() > SHARE {
                     return take(work, best);
