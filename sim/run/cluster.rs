@@ -57,8 +57,10 @@ pub fn boot(world: &World, plan: &Plan, nemesis: &Nemesis) {
     for process in plan.cluster.processes(Role::Member) {
         let (config, nemesis) = (member(plan, process), nemesis.clone());
         world.create(&process.to_string(), ip(process.role, process.number), move || {
-            let (knobs, founding) = (nemesis.knobs(&process.to_string()), !was_replaced(&config.name));
-            let config = member::Config { knobs, founding, ..config.clone() };
+            let knobs = nemesis.knobs(&process.to_string());
+            let start =
+                if was_replaced(&config.name) { member::Start::Again } else { member::Start::Founding };
+            let config = member::Config { knobs, start, ..config.clone() };
             async move { member::run(config).await.map_err(|error| error.to_string()) }
         });
     }
@@ -124,7 +126,7 @@ fn member(plan: &Plan, process: Process) -> member::Config {
         id: MemberId(process.number),
         name: process.to_string(),
         cluster_id: CLUSTER_ID,
-        founding: true,
+        start: member::Start::Founding,
         data_dir: "/member".into(),
         client_listen: own.client,
         peer_listen: own.peer,

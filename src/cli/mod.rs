@@ -16,6 +16,8 @@ pub enum Command {
     Serve(serve::Flags),
     /// One member of the store (the etcd v3 API).
     Member(MemberFlags),
+    /// One more member for a store that runs, to which it was added before (etcdctl member add).
+    Join(JoinFlags),
     /// One API server (the Kubernetes API), a client of the store.
     Apiserver(ApiserverFlags),
     /// The controllers; of several managers one is active.
@@ -44,6 +46,28 @@ pub struct MemberFlags {
     /// empty folder is that of a member which lost its data, and which asks all others before it takes part again.
     #[arg(long)]
     new_cluster: bool,
+}
+
+#[derive(Args)]
+pub struct JoinFlags {
+    /// How people call it.
+    #[arg(long)]
+    name: String,
+    /// Where its data is kept; made if it is not there.
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// Where it is reached by the other members: the address with which it was added.
+    #[arg(long, value_name = "IP:PORT")]
+    peer: SocketAddr,
+    /// Where it serves clients.
+    #[arg(long, value_name = "IP:PORT")]
+    client: SocketAddr,
+    /// Peer addresses of members that are there: they tell it which one it is.
+    #[arg(long, required = true, value_delimiter = ',', value_name = "IP:PORT")]
+    ask: Vec<SocketAddr>,
+    /// Names the cluster; members of another cluster are not listened to.
+    #[arg(long, default_value_t = 1)]
+    cluster_id: u64,
 }
 
 #[derive(Args)]
@@ -86,6 +110,7 @@ pub async fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Serve(flags) => serve::run(flags).await,
         Command::Member(flags) => Ok(member::run(member_config(flags)?).await?),
+        Command::Join(flags) => Ok(member::join(join_config(flags)).await?),
         Command::Apiserver(flags) => Ok(api::run(apiserver_config(flags)).await?),
         Command::Controllers(flags) => {
             let (identity, apiservers) = (flags.identity, flags.apiserver);
@@ -120,13 +145,25 @@ fn member_config(flags: MemberFlags) -> Result<member::Config, Error> {
         id,
         name: me.name.clone(),
         cluster_id: flags.cluster_id,
-        founding: flags.new_cluster,
+        start: if flags.new_cluster { member::Start::Founding } else { member::Start::Again },
         data_dir: flags.data_dir,
         client_listen: me.client,
         peer_listen: me.peer,
         members,
         knobs: Knobs::default(),
     })
+}
+
+fn join_config(flags: JoinFlags) -> member::Join {
+    member::Join {
+        name: flags.name,
+        cluster_id: flags.cluster_id,
+        data_dir: flags.data_dir,
+        client_listen: flags.client,
+        peer_listen: flags.peer,
+        ask: flags.ask,
+        knobs: Knobs::default(),
+    }
 }
 
 fn apiserver_config(flags: ApiserverFlags) -> api::Config {

@@ -106,7 +106,7 @@ fn member_config(flags: &Flags, data_dir: &Path, member: u16, founding: bool) ->
         id: MemberId(member.into()),
         name: format!("member-{member}"),
         cluster_id: 1,
-        founding,
+        start: if founding { member::Start::Founding } else { member::Start::Again },
         data_dir: data_dir.join(format!("member-{member}")),
         client_listen: flags.client_of(member),
         peer_listen: flags.peer_of(member),

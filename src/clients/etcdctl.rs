@@ -82,6 +82,67 @@ fn etcdctl_watches() {
     let _ = watch.wait();
 }
 
+/// A member more, as an operator does it: added as a learner, started, promoted; then the leader goes to it, and one of
+/// the old ones leaves.
+#[test]
+fn etcdctl_changes_the_members() {
+    let served = served("etcdctl-members");
+    let folder = crate::harness::Folder::new("joined");
+    let first = free_ports(2);
+    let (client, peer) = (format!("127.0.0.1:{first}"), format!("127.0.0.1:{}", first + 1));
+    succeed(served.etcdctl(&["put", "before", "1"]), "");
+    let added = succeed(
+        served.etcdctl(&["member", "add", "four", "--learner", &format!("--peer-urls=http://{peer}")]),
+        "",
+    );
+    let id = added.strip_prefix("Member ").and_then(|rest| rest.split(' ').next()).expect(&added).to_string();
+    let list = || succeed(served.etcdctl(&["member", "list"]), "");
+    let line = |text: &str, id: &str| text.lines().find(|line| line.starts_with(id)).map(str::to_string);
+    let unstarted = line(&list(), &id).expect("the new member");
+    assert_eq!(unstarted, format!("{id}, unstarted, , http://{peer}, , true"));
+    let refused = served.etcdctl(&["member", "promote", &id]).output().expect(ETCDCTL);
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(why.contains("can only promote a learner member which is in sync with leader"), "{why}");
+
+    let ask: Vec<String> = list()
+        .lines()
+        .filter_map(|line| {
+            let url = line.split(", ").nth(3)?;
+            Some(url.trim_start_matches("http://").to_string())
+        })
+        .collect();
+    let args = ["join", "--name=four", "--peer", &peer, "--client", &client, "--ask", &ask.join(",")];
+    let mut args: Vec<String> = args.map(str::to_string).into();
+    args.push(format!("--data-dir={}", folder.0.join("data").display()));
+    let log = folder.0.join("log");
+    let _four = Process::start(&args, &log);
+    let said = || std::fs::read_to_string(&log).unwrap_or_default();
+    eventually("the learner is promoted", Duration::from_secs(30), || {
+        let out = served.etcdctl(&["member", "promote", &id]).output().expect(ETCDCTL);
+        let errors = String::from_utf8_lossy(&out.stderr).into_owned();
+        if out.status.success() { Ok(()) } else { Err(errors + &said()) }
+    });
+    assert_eq!(
+        line(&list(), &id),
+        Some(format!("{id}, started, four, http://{peer}, http://{client}, false"))
+    );
+    eventually("it leads", Duration::from_secs(30), || {
+        let out = served.etcdctl(&["move-leader", &id]).output().expect(ETCDCTL);
+        let errors = String::from_utf8_lossy(&out.stderr).into_owned();
+        if out.status.success() { Ok(()) } else { Err(errors + &said()) }
+    });
+    assert_eq!(succeed(etcdctl(&client, &["get", "before", "--print-value-only"]), ""), "1\n");
+    let removed = succeed(etcdctl(&client, &["member", "remove", &id]), "");
+    assert!(removed.contains("removed from cluster"), "{removed}");
+    eventually("every member has heard of it", Duration::from_secs(20), || {
+        line(&list(), &id).map_or(Ok(()), Err)
+    });
+    succeed(served.etcdctl(&["put", "after", "1"]), "");
+    eventually("a member that was removed ends", Duration::from_secs(20), || {
+        if said().contains("was removed from the cluster") { Ok(()) } else { Err(said()) }
+    });
+}
+
 #[test]
 fn the_store_runs_as_processes_of_its_own() {
     let folder = crate::harness::Folder::new("members");

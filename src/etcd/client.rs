@@ -113,6 +113,14 @@ calls! {
     lease_leases(LeaseLeasesRequest) -> LeaseLeasesResponse: |_| Call::Read, lease.lease_leases;
     /// The members of the store.
     member_list(MemberListRequest) -> MemberListResponse: |_| Call::Read, cluster.member_list;
+    /// Adds a member. It belongs to the cluster before it has started.
+    member_add(MemberAddRequest) -> MemberAddResponse: |_| Call::Write, cluster.member_add;
+    /// Removes a member for good.
+    member_remove(MemberRemoveRequest) -> MemberRemoveResponse: |_| Call::Write, cluster.member_remove;
+    /// Gives a learner a vote.
+    member_promote(MemberPromoteRequest) -> MemberPromoteResponse: |_| Call::Write, cluster.member_promote;
+    /// Has the member at the present endpoint, if it leads, hand on its leadership.
+    move_leader(MoveLeaderRequest) -> MoveLeaderResponse: |_| Call::Write, maintenance.move_leader;
     /// What the member at the present endpoint says of itself.
     status(StatusRequest) -> StatusResponse: |_| Call::Read, maintenance.status;
     /// Hash of all keys at a revision, as the member at the present endpoint has them.

@@ -14,8 +14,14 @@ use crate::frame::Frame;
 use crate::handle::View;
 use crate::proposal::Proposal;
 use crate::recover::restore;
-use base::{Note, Term, bug, reached};
-use raft::{Effects, Entry, Input, Payload, Persist, Proposed, Refused, Role, RoleChange, Snapshot, Synced};
+use base::{Note, Term, bug, knobs::ms, reached};
+use raft::{
+    Data, Effects, Entry, Input, Payload, Persist, Proposed, Refused, Role, RoleChange, Snapshot, Synced,
+};
+use store::Command;
+
+/// How long a member that was removed still answers (etcd waits as long).
+const LAST_WORDS_MS: u64 = 1_000;
 
 /// What became of proposals.
 pub(crate) type Outcome = Option<Result<Proposed, Refused>>;
@@ -44,6 +50,7 @@ impl Core {
         }
         if let Some(persist) = effects.persist {
             self.note_persist(&persist);
+            persist.entries.iter().for_each(|entry| self.addresses.read(entry));
             self.disk.persist(persist);
         }
         if let Some(after_sync) = effects.after_sync {
@@ -69,6 +76,7 @@ impl Core {
         if let Some(index) = effects.compacted {
             self.disk.release(index);
         }
+        self.transferred = effects.transfer;
         Ok(effects.proposed)
     }
 
@@ -77,6 +85,8 @@ impl Core {
         self.snapshots.installed(snapshot.meta.index);
         self.handle.restore(store, snapshot.meta.term);
         self.proposals.jumped(snapshot.meta.term);
+        self.changes.applied(None, snapshot.meta.term);
+        self.heed_members();
         Ok(())
     }
 
@@ -85,26 +95,47 @@ impl Core {
             self.proposals.term_applied(entry.term);
             match &entry.payload {
                 Payload::Noop => self.handle.skip(entry.index, entry.term),
-                Payload::Command(data) => {
-                    let refuse = |reason| Error::Entry { index: entry.index, reason };
-                    let Proposal { id, command } = Proposal::decode(data).map_err(refuse)?;
-                    if bug!("S02") {
-                        self.snapshot_if_due(entry.index); // etcd-io/etcd#13766: the index goes before the data
-                    }
-                    let applied = self.handle.apply(entry.index, entry.term, &command);
-                    reached!(
-                        "member: a proposal of an earlier life was applied",
-                        id.origin == self.node.id() && id.run != self.run
-                    );
-                    if (id.origin, id.run) == (self.node.id(), self.run) {
-                        self.proposals.applied(id.count, applied);
-                    }
+                // a joint configuration was left: the state machine knows already where that led
+                Payload::Config { context, .. } if context.is_empty() => {
+                    self.handle.skip(entry.index, entry.term);
                 }
+                Payload::Command(data) | Payload::Config { context: data, .. } => self.obey(entry, data)?,
             }
             // An index in the middle of what was handed out is as good a place as any.
             self.snapshot_if_due(entry.index);
         }
         Ok(())
+    }
+
+    fn obey(&mut self, entry: &Entry, data: &Data) -> Result<(), Error> {
+        let refuse = |reason| Error::Entry { index: entry.index, reason };
+        let Proposal { id, command } = Proposal::decode(data).map_err(refuse)?;
+        if bug!("S02") {
+            self.snapshot_if_due(entry.index); // etcd-io/etcd#13766: the index goes before the data
+        }
+        let applied = self.handle.apply(entry.index, entry.term, &command);
+        reached!(
+            "member: a proposal of an earlier life was applied",
+            id.origin == self.node.id() && id.run != self.run
+        );
+        if (id.origin, id.run) == (self.node.id(), self.run) {
+            self.proposals.applied(id.count, applied);
+        }
+        self.changes.applied(Some(id), entry.term);
+        if matches!(command, Command::Members(_)) {
+            self.heed_members();
+        }
+        Ok(())
+    }
+
+    /// The members are others than before. One that was removed ends, but not before its clients were answered.
+    fn heed_members(&mut self) {
+        let (members, me) = (self.handle.with_store(|store| store.members().clone()), self.node.id());
+        self.addresses.learn(&members);
+        if members.removed.contains(&me) && self.ends.is_none() {
+            reached!("a member was removed and ends");
+            self.ends = Some(rt::now() + ms(LAST_WORDS_MS));
+        }
     }
 
     fn note_role(&self, before: (Role, Term), now: RoleChange) {

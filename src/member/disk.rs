@@ -138,13 +138,18 @@ fn to_record(entry: &raft::Entry) -> Record {
 }
 
 pub fn to_wal_snapshot(snapshot: &raft::Snapshot) -> wal::Snapshot {
-    let raft::SnapshotMeta { index, term, membership } = &snapshot.meta;
+    let raft::SnapshotMeta { index, term, .. } = &snapshot.meta;
     wal::Snapshot {
         index: *index,
         term: *term,
-        meta: codec::encode(membership),
+        meta: encode_meta(&snapshot.meta),
         data: snapshot.data.to_vec(),
     }
+}
+
+/// What a snapshot file says beside the index and the term: the configuration, and where it stood.
+pub fn encode_meta(meta: &raft::SnapshotMeta) -> Vec<u8> {
+    codec::encode(&(&meta.membership, meta.configured))
 }
 
 /// What the disk held, in Raft's words.
@@ -153,8 +158,9 @@ pub fn recovered(found: wal::Recovered) -> Result<raft::Recovered, Error> {
         None => None,
         Some(wal::Snapshot { index, term, meta, data }) => {
             let refuse = |reason: codec::DecodeError| Error::Snapshot { index, reason: reason.to_string() };
-            let membership = codec::decode(&meta).map_err(refuse)?;
-            Some(raft::Snapshot { meta: raft::SnapshotMeta { index, term, membership }, data: data.into() })
+            let (membership, configured) = codec::decode(&meta).map_err(refuse)?;
+            let meta = raft::SnapshotMeta { index, term, membership, configured };
+            Some(raft::Snapshot { meta, data: data.into() })
         }
     };
     let entry = |entry: wal::Entry| {

@@ -2,13 +2,15 @@
 //! Raft, and has `carry` do what Raft says.
 
 use crate::accepted::Accepted;
+use crate::addresses::Addresses;
+use crate::changes::Changes;
 use crate::error::Error;
 use crate::frame::{self, Dropped, Forwarded, Frame};
-use crate::handle::{ProposeError, Request};
+use crate::handle::{ProposeError, Request, TransferAnswer, TransferError};
 use crate::pending::{Proposals, Reads};
 use crate::proposal::{Proposal, ProposalId};
 use crate::recover::Recovered;
-use crate::{Config, Handle, Requests, disk::Disk, snapshots::Snapshots};
+use crate::{Config, Handle, Requests, disk::Disk, join, members::ChangeError, snapshots::Snapshots};
 use base::{Index, MemberId, Term, knobs::ms, reached};
 use bytes::Bytes;
 use raft::{Data, Input, Node, Outbox, Proposed, Refused, Role};
@@ -26,14 +28,22 @@ pub struct Core {
     pub(crate) snapshots: Snapshots,
     pub(crate) proposals: Proposals,
     pub(crate) reads: Reads,
+    pub(crate) changes: Changes,
+    pub(crate) addresses: Addresses,
+    /// This member was removed, and ends then: until then it tells clients so.
+    pub(crate) ends: Option<rt::Mono>,
     /// This run's name in its proposals.
     pub(crate) run: u64,
     requests: Requests,
     peers: Peers,
     accepted: Accepted,
     last_count: u64,
+    /// Who is to lead, and who wants that.
+    transfers: Vec<(MemberId, TransferAnswer)>,
     /// What was lost with an earlier disk is not made up for yet.
     rejoining: bool,
+    /// Whether a transfer was begun in this step, if one was asked for.
+    pub(crate) transferred: Option<Result<(), Refused>>,
     /// Frames that were not for us, by their reason.
     dropped: BTreeMap<Dropped, u64>,
     held: Holdings,
@@ -48,7 +58,7 @@ struct Holdings {
 
 impl Core {
     pub fn new(recovered: Recovered, peers: Peers) -> Self {
-        let Recovered { node, handle, requests, disk, snapshots } = recovered;
+        let Recovered { node, handle, requests, disk, snapshots, addresses } = recovered;
         Self {
             rejoining: node.rejoining(),
             handle,
@@ -58,11 +68,16 @@ impl Core {
             snapshots,
             proposals: Proposals::default(),
             reads: Reads::new(rt::random_u64()),
+            changes: Changes::default(),
+            addresses,
+            ends: None,
+            transfers: Vec::new(),
             run: rt::random_u64(),
             requests,
             peers,
             accepted: Accepted::default(),
             last_count: 0,
+            transferred: None,
             dropped: BTreeMap::new(),
             held: Holdings {
                 log: Gauge::new("log"),
@@ -107,6 +122,8 @@ impl Core {
     fn go_on(&mut self) -> Result<(), Error> {
         self.serve_queued();
         self.propose()?;
+        self.change_members()?;
+        self.transfer()?;
         if let Some(context) = self.reads.send(rt::now()) {
             self.step(Input::ReadIndex(context))?;
         }
@@ -126,6 +143,10 @@ impl Core {
         let now = rt::now();
         let patience = self.config().knobs.election_timeout();
         self.proposals.sweep(now);
+        self.changes.sweep(now);
+        if self.ends.is_some_and(|ends| ends <= now) {
+            return Err(Error::Removed);
+        }
         self.reads.sweep(now, patience, self.node.leader().is_some());
         if let Some(leader) = self.other_leader() {
             let overdue = self.proposals.overdue(self.node.term(), now - patience / 4);
@@ -149,16 +170,25 @@ impl Core {
         let most = self.config().knobs.member_proposals as usize;
         match request {
             Request::ReadIndex { answer } => self.reads.add(self.deadline(), answer),
+            Request::Change { change, answer } if self.changes.len() < most => {
+                self.changes.add(change, self.deadline(), answer);
+            }
+            Request::Change { answer, .. } => drop(answer.send(Err(ChangeError::NotBegun))),
+            Request::Transfer { to, answer } => self.transfers.push((to, answer)),
             Request::Propose { answer, .. } if self.proposals.len() >= most => {
                 reached!("a proposal was refused because too many are under way");
                 let _ = answer.send(Err(ProposeError::TooManyRequests));
             }
             Request::Propose { command, only_in, answer } => {
-                self.last_count += 1;
-                let data = Proposal { id: self.id(self.last_count), command }.encode();
+                let data = Proposal { id: self.next_id(), command }.encode();
                 self.proposals.add(self.last_count, data, only_in, self.deadline(), answer);
             }
         }
+    }
+
+    pub(crate) fn next_id(&mut self) -> ProposalId {
+        self.last_count += 1;
+        self.id(self.last_count)
     }
 
     fn id(&self, count: u64) -> ProposalId {
@@ -196,7 +226,22 @@ impl Core {
             Some(Err(Refused::TooMuchUncommitted)) => {
                 self.proposals.refuse(&counts, ProposeError::TooManyRequests);
             }
-            Some(Err(Refused::NotLeader { .. })) | None => {}
+            // they go out when leadership has been handed on, or has not
+            Some(Err(_)) | None => {}
+        }
+        Ok(())
+    }
+
+    /// Hands on leadership, as a client wants.
+    fn transfer(&mut self) -> Result<(), Error> {
+        for (to, answer) in std::mem::take(&mut self.transfers) {
+            self.step(Input::Transfer(to))?;
+            let begun = self.transferred.take().unwrap_or(Err(Refused::NotLeader { leader: None }));
+            let _ = answer.send(begun.map_err(|refused| match refused {
+                Refused::NoVoter => TransferError::NoVoter,
+                Refused::NotLeader { .. } => TransferError::NotLeader,
+                _ => TransferError::UnderWay,
+            }));
         }
         Ok(())
     }
@@ -240,16 +285,29 @@ impl Core {
 
     fn receive(&mut self, bytes: &Bytes) -> Result<(), Error> {
         match frame::open(self.config().cluster_id, bytes) {
+            Ok(Frame::Raft(message)) if self.was_removed(message.from) => {
+                reached!("a member that was removed was told so");
+                self.send(message.from, &Frame::Removed);
+                Ok(())
+            }
             Ok(Frame::Raft(message)) => self.step(Input::Message(message)).map(drop),
             Ok(Frame::Propose { term, proposals }) => self.accept(term, proposals),
             Ok(Frame::Recall { from, nonce }) => {
                 reached!("a member that lost its disk was told the term");
                 let (term, me) = (self.node.term(), self.node.id());
-                self.send(from, &Frame::Recalled { from: me, nonce, term });
+                let changed = self.node.configured_at() > Index(0);
+                self.send(from, &Frame::Recalled { from: me, nonce, term, changed });
                 Ok(())
             }
+            Ok(Frame::WhoAmI { nonce, peer, id }) => {
+                if let Some(answer) = join::answer(&self.handle.members(), nonce, peer, id) {
+                    self.peers.send(peer, frame::seal(self.config().cluster_id, &answer));
+                }
+                Ok(())
+            }
+            Ok(Frame::Removed) => Err(Error::Removed),
             // An answer that came late: this member knows where it stands.
-            Ok(Frame::Recalled { .. }) => Ok(()),
+            Ok(Frame::Recalled { .. } | Frame::YouAre { .. }) => Ok(()),
             Err(reason) => {
                 reached!("a frame was dropped that was not for this member");
                 *self.dropped.entry(reason).or_default() += 1;
@@ -258,11 +316,15 @@ impl Core {
         }
     }
 
-    /// Members that are not in the list have no address, and get nothing.
+    /// Whose address is not known gets nothing.
     pub(crate) fn send(&self, to: MemberId, frame: &Frame) {
-        if let Some(member) = self.config().members.get(&to) {
-            self.peers.send(member.peer, frame::seal(self.config().cluster_id, frame));
+        if let Some(peer) = self.addresses.get(to) {
+            self.peers.send(peer, frame::seal(self.config().cluster_id, frame));
         }
+    }
+
+    fn was_removed(&self, id: MemberId) -> bool {
+        self.handle.with_store(|store| store.members().removed.contains(&id))
     }
 
     /// The store's own snapshot, when it is time.

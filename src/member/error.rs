@@ -19,6 +19,17 @@ pub enum Error {
              cluster (--new-cluster)"
     )]
     NotSpared { dir: PathBuf, members: usize },
+    #[error(
+        "{dir} is empty, and members have changed since the cluster was founded: remove {id} (etcdctl member remove) and \
+             add it as a new member"
+    )]
+    MembersChanged { dir: PathBuf, id: base::MemberId },
+    #[error(
+        "{dir} is empty, but the member at {peer} has started before: remove it (etcdctl member remove) and add it again"
+    )]
+    StartedBefore { dir: PathBuf, peer: SocketAddr },
+    #[error("this member was removed from the cluster; its folder is of no use any more")]
+    Removed,
     #[error("the store's snapshot at {index} cannot be read: {reason}")]
     Snapshot { index: Index, reason: String },
     #[error("the log entry at {index} cannot be read: {reason}")]

@@ -1,13 +1,14 @@
 //! What members send each other, and the envelope around it: `[magic][version u16][cluster u64][crc32c u32]`
 //! and then the body. A frame of another cluster or of another version is dropped, and counted by its reason.
 
-use crate::{codec, proposal::ProposalId};
+use crate::{codec, members::Members, proposal::ProposalId};
 use base::{MemberId, Term};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 
 const MAGIC: &[u8; 4] = b"WTPF";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const HEADER: usize = 4 + 2 + 8 + 4;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,7 +29,24 @@ pub enum Frame {
         from: MemberId,
         nonce: u64,
         term: Term,
+        /// Members have changed since the cluster was founded.
+        changed: bool,
     },
+    /// A member that joins asks which one it is: it is reached at this address. It may know its id, but not the others.
+    WhoAmI {
+        nonce: u64,
+        peer: SocketAddr,
+        id: Option<MemberId>,
+    },
+    YouAre {
+        nonce: u64,
+        id: MemberId,
+        members: Members,
+        /// It has started before.
+        started: bool,
+    },
+    /// The receiver is a member no more, and never will be again.
+    Removed,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,6 +102,9 @@ pub fn describe(bytes: &[u8]) -> Option<String> {
         }
         Frame::Recall { from, .. } => Some(format!("{from} lost its disk, and asks for the term")),
         Frame::Recalled { from, term, .. } => Some(format!("{from} is in term {}", term.0)),
+        Frame::WhoAmI { peer, .. } => Some(format!("who is the member at {peer}?")),
+        Frame::YouAre { id, .. } => Some(format!("you are {id}")),
+        Frame::Removed => Some("you were removed".into()),
     }
 }
 

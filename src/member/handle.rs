@@ -11,6 +11,7 @@
 
 use crate::{
     config::Config,
+    members::{Change, ChangeError, Members, address, founded},
     services::{hub::Hub, lease_clock::LeaseClock},
 };
 use base::{Index, Knobs, MemberId, Note, Revision, Term, bug, knobs::ms, reached};
@@ -19,6 +20,7 @@ use rt::{
     sync::{Signal, mpsc, oneshot},
 };
 use std::{
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -39,6 +41,8 @@ struct Shared {
     changed: Signal,
     /// Set when the leader or the term changed.
     leadership: Signal,
+    /// Set when the list of members changed.
+    members: Signal,
     requests: mpsc::Sender<Request>,
     hub: Arc<Hub>,
     leases: Mutex<LeaseClock>,
@@ -58,6 +62,10 @@ pub enum Request {
         only_in: Option<Term>,
         answer: oneshot::Sender<Result<Applied, ProposeError>>,
     },
+    /// Other members are wanted.
+    Change { change: Change, answer: oneshot::Sender<Result<Members, ChangeError>> },
+    /// This member is to lead.
+    Transfer { to: MemberId, answer: TransferAnswer },
     /// An index that was committed at some time after the request, confirmed by a quorum (in this term).
     ReadIndex { answer: oneshot::Sender<Result<Index, ReadError>> },
 }
@@ -99,6 +107,23 @@ pub enum ReadError {
     Stopped,
 }
 
+/// Whether handing on leadership was begun.
+pub type TransferAnswer = oneshot::Sender<Result<(), TransferError>>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransferError {
+    #[error("only a voter can lead")]
+    NoVoter,
+    #[error("this member does not lead")]
+    NotLeader,
+    #[error("leadership is being handed on to another")]
+    UnderWay,
+    #[error("no new leader in time")]
+    Timeout,
+    #[error("the member has stopped")]
+    Stopped,
+}
+
 /// What the member knows of its Raft group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct View {
@@ -128,6 +153,7 @@ impl Handle {
             view: Mutex::default(),
             changed: Signal::new(),
             leadership: Signal::new(),
+            members: Signal::new(),
             requests,
             hub: Arc::default(),
             held,
@@ -152,6 +178,9 @@ impl Handle {
         }
         if !events.is_empty() {
             self.0.hub.publish(revision.0, &events);
+        }
+        if matches!(command, Command::Members(_) | Command::Publish { .. }) {
+            self.0.members.set();
         }
         self.0.changed.set();
         Applied { index, revision, response }
@@ -179,6 +208,7 @@ impl Handle {
         }
         reached!("member: watches go on behind a snapshot", self.0.hub.count().1 > 0);
         self.0.hub.wake_all();
+        self.0.members.set();
         self.0.changed.set();
     }
 
@@ -287,6 +317,55 @@ impl Handle {
         Ok((after.leader == before.leader && after.term == before.term).then_some(after.term))
     }
 
+    /// Changes the members, if this one leads; says who they are then.
+    pub async fn change_members(&self, change: Change) -> Result<Members, ChangeError> {
+        let asked = async {
+            let (answer, answered) = oneshot::channel();
+            let request = Request::Change { change, answer };
+            self.0.requests.send(request).await.map_err(|_| ChangeError::Stopped)?;
+            answered.await.map_err(|_| ChangeError::Stopped)?
+        };
+        rt::timeout(self.request_timeout(), asked).await.unwrap_or(Err(ChangeError::Timeout))
+    }
+
+    /// Hands on leadership, if this member leads, and waits until the other one does.
+    pub async fn transfer(&self, to: MemberId) -> Result<(), TransferError> {
+        let done = async {
+            let (answer, answered) = oneshot::channel();
+            let request = Request::Transfer { to, answer };
+            self.0.requests.send(request).await.map_err(|_| TransferError::Stopped)?;
+            answered.await.map_err(|_| TransferError::Stopped)??;
+            loop {
+                let seen = self.0.leadership.version();
+                if self.view().leader == Some(to) {
+                    return Ok(());
+                }
+                self.0.leadership.changed(seen).await;
+            }
+        };
+        rt::timeout(self.request_timeout(), done).await.unwrap_or(Err(TransferError::Timeout))
+    }
+
+    /// The members, as far as applied here.
+    pub fn members(&self) -> Members {
+        let members = self.with_store(|store| store.members().clone());
+        if members.is_empty() { founded(self.config()) } else { (*members).clone() }
+    }
+
+    /// Where a member serves clients, if it said so.
+    pub fn client_of(&self, id: MemberId) -> Option<SocketAddr> {
+        let members = self.with_store(|store| store.members().clone());
+        match members.present.get(&id) {
+            Some(member) => member.client_urls.iter().find_map(|url| address(url)),
+            None => self.config().members.get(&id).map(|member| member.client),
+        }
+    }
+
+    /// Whether this member gets the log, but has no say.
+    pub fn learns(&self) -> bool {
+        self.with_store(|store| store.members().present.get(&self.member()).is_some_and(|me| me.learner))
+    }
+
     async fn wait_applied(&self, index: Index) {
         loop {
             let seen = self.0.changed.version();
@@ -368,6 +447,11 @@ impl Handle {
     /// Set when the leader or the term changed.
     pub fn leadership(&self) -> &Signal {
         &self.0.leadership
+    }
+
+    /// Set when the list of members changed.
+    pub fn members_changed(&self) -> &Signal {
+        &self.0.members
     }
 
     pub(crate) fn watch_queues(&self) -> &Gauge {

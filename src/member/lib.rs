@@ -8,6 +8,9 @@
 //! | `carry` | what Raft says is carried out, in one order |
 //! | `disk` | writes and syncs; one sync for all that gathered |
 //! | `recover` | from a folder to a member that stands where it stood |
+//! | `members`, `changes` | who the members are; changes of them, one after the other |
+//! | `addresses` | where the members are found |
+//! | `join` | a member that was added finds out who it is |
 //! | `recall` | a member that lost its disk asks all others before it takes part again |
 //! | `snapshots` | the store's snapshots, made while writes go on |
 //! | `pending` | who waits for what; what surely was not done goes out again |
@@ -16,7 +19,9 @@
 //! | `services` | the etcd v3 services, and health and version over HTTP, on the client port |
 
 mod accepted;
+mod addresses;
 mod carry;
+mod changes;
 mod codec;
 pub mod config;
 mod disk;
@@ -24,6 +29,8 @@ mod driver;
 mod error;
 mod frame;
 pub mod handle;
+pub mod join;
+pub mod members;
 mod pending;
 mod proposal;
 mod recall;
@@ -31,30 +38,49 @@ mod recover;
 pub mod services;
 mod snapshots;
 
-pub use config::{Config, MemberAddr};
+pub use config::{Config, MemberAddr, Start};
 pub use error::Error;
 pub use frame::describe;
 pub use handle::{Applied, Handle, ProposeError, ReadError, Request, Requests, View};
+pub use join::Join;
 
 use std::convert::Infallible;
 
 /// Runs a member until it fails, or until it is asked to stop.
 pub async fn run(config: Config) -> Result<(), Error> {
-    let (client, peer) = (config.client_listen, config.peer_listen);
-    let refuse = |address| move |source| Error::Listen { address, source };
+    let peer = config.peer_listen;
+    let refuse = |source| Error::Listen { address: peer, source };
     let (recovered, peers) = match recover::recover(config.clone()).await {
         Err(Error::Wal(wal::Error::Lost { .. })) => {
-            let peers = rt::net::Peers::bind(peer).await.map_err(refuse(peer))?;
+            let peers = rt::net::Peers::bind(peer).await.map_err(refuse)?;
             let forgot = rt::select! {
                 forgot = recall::recall(&config, &peers) => forgot?,
                 () = rt::shutdown() => return Ok(()),
             };
             (recover::rejoin(config, forgot).await?, peers)
         }
-        recovered => (recovered?, rt::net::Peers::bind(peer).await.map_err(refuse(peer))?),
+        recovered => (recovered?, rt::net::Peers::bind(peer).await.map_err(refuse)?),
     };
-    let listener = rt::net::TcpListener::bind(client).await.map_err(refuse(client))?;
+    serve(recovered, peers).await
+}
+
+/// Runs a member that was added to a cluster that runs.
+pub async fn join(join: Join) -> Result<(), Error> {
+    let peer = join.peer_listen;
+    let refuse = |source| Error::Listen { address: peer, source };
+    let peers = rt::net::Peers::bind(peer).await.map_err(refuse)?;
+    let recovered = rt::select! {
+        recovered = join::stand_up(join, &peers) => recovered?,
+        () = rt::shutdown() => return Ok(()),
+    };
+    serve(recovered, peers).await
+}
+
+async fn serve(recovered: recover::Recovered, peers: rt::net::Peers) -> Result<(), Error> {
     let handle = recovered.handle.clone();
+    let address = handle.config().client_listen;
+    let refuse = |source| Error::Listen { address, source };
+    let listener = rt::net::TcpListener::bind(address).await.map_err(refuse)?;
     let core = driver::Core::new(recovered, peers);
     rt::select! {
         outcome = core.run() => outcome.map(|never: Infallible| match never {}),

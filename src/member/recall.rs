@@ -31,10 +31,15 @@ pub async fn recall(config: &Config, peers: &Peers) -> Result<Term, Error> {
             _ = again.tick() => ask(config, peers, &recall, nonce),
             heard = peers.recv() => {
                 let bytes = heard.map_err(Error::Peers)?;
-                if let Ok(Frame::Recalled { from, nonce, term }) = frame::open(config.cluster_id, &bytes) {
-                    recall.answered(from, nonce, term);
+                if let Ok(Frame::Recalled { from, nonce, term, changed }) =
+                    frame::open(config.cluster_id, &bytes)
+                {
+                    recall.answered(from, nonce, term, changed);
                 }
             }
+        }
+        if recall.hopeless() {
+            return Err(Error::MembersChanged { dir, id: config.id });
         }
         if let Some(term) = recall.done() {
             return Ok(term);

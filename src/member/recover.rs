@@ -1,8 +1,11 @@
 //! From a folder to a member that stands where it stood: the newest snapshot, and the log behind it. What was
 //! committed is applied again as soon as the member learns that it was.
 
-use crate::{Config, Handle, Requests, disk, disk::Disk, error::Error, snapshots::Snapshots};
-use base::{Index, Note, Term, reached};
+use crate::{
+    Config, Handle, Requests, addresses::Addresses, config::Start, disk, disk::Disk, error::Error,
+    snapshots::Snapshots,
+};
+use base::{Index, Note, Term, bug, reached};
 use raft::{Membership, Node};
 use store::Store;
 use wal::{Identity, Wal};
@@ -14,6 +17,7 @@ pub struct Recovered {
     pub requests: Requests,
     pub disk: Disk,
     pub snapshots: Snapshots,
+    pub addresses: Addresses,
 }
 
 /// From what the folder holds. A folder without a log is that of a new member only while the cluster is founded.
@@ -22,9 +26,9 @@ pub async fn recover(config: Config) -> Result<Recovered, Error> {
         return Err(Error::NotAMember(config.id));
     }
     let (dir, identity) = (&config.data_dir, identity(&config));
-    let (wal, found) = match config.founding || base::bug!("S21") {
-        true => Wal::open(dir, identity, &config.knobs).await?,
-        false => Wal::reopen(dir, identity, &config.knobs).await?,
+    let (wal, found) = match config.start {
+        Start::Again if !bug!("S21") => Wal::reopen(dir, identity, &config.knobs).await?,
+        _ => Wal::open(dir, identity, &config.knobs).await?,
     };
     stand_up(config, wal, found)
 }
@@ -50,15 +54,28 @@ fn stand_up(config: Config, wal: Wal, found: wal::Recovered) -> Result<Recovered
     let snapshots = Snapshots::new(wal.snapshots(), store.applied(), config.knobs.snapshot_every);
     let raft = raft::Config {
         id: config.id,
-        membership: Membership::of_voters(config.members.keys().copied()),
+        membership: founding_membership(&config),
         seed: rt::random_u64(),
         knobs: config.knobs.clone(),
     };
     let node = Node::new(raft, found);
     note_start(&node, &store);
     let disk = Disk::new(config.id, wal, node.term(), node.last());
+    let mut addresses = Addresses::of(&config);
+    addresses.learn(store.members());
+    (node.first().0..=node.last().0)
+        .filter_map(|index| node.log().entry(Index(index)))
+        .for_each(|entry| addresses.read(entry));
     let (handle, requests) = Handle::new(config, store);
-    Ok(Recovered { node, handle, requests, disk, snapshots })
+    Ok(Recovered { node, handle, requests, disk, snapshots, addresses })
+}
+
+/// One that joins belongs to nothing until its log says so.
+fn founding_membership(config: &Config) -> Membership {
+    match config.start {
+        Start::Joining => Membership::default(),
+        Start::Founding | Start::Again => Membership::of_voters(config.members.keys().copied()),
+    }
 }
 
 /// The store that a snapshot holds; an empty one if there is none.

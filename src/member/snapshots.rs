@@ -1,7 +1,7 @@
 //! The member's own snapshots: made from a clone of the store, piece by piece and in a task of their own, while
 //! writes go on.
 
-use crate::{codec, error::Error};
+use crate::{disk::encode_meta, error::Error};
 use base::{Index, reached};
 use raft::{Data, SnapshotMeta};
 use rt::memory::{Gauge, Held};
@@ -59,8 +59,7 @@ async fn take(
     meta: SnapshotMeta,
     making: Held,
 ) -> Result<(Index, Data), Error> {
-    let SnapshotMeta { index, term, membership } = meta;
-    let meta = codec::encode(&membership);
+    let (index, term, meta) = (meta.index, meta.term, encode_meta(&meta));
     // as large as the state: made once, with room for all of it, and never copied
     let mut data = Vec::with_capacity(encoder.size() as usize + wal::Snapshots::room(&meta));
     while let Some(piece) = encoder.next_piece(PIECE) {

@@ -38,7 +38,7 @@
 //! }
 //! ```
 
-use crate::{Data, Entry, Message, Role, Snapshot};
+use crate::{Data, Entry, Message, Role, Snapshot, Target};
 use base::{Index, MemberId, Term};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -52,6 +52,10 @@ pub enum Input {
     Message(Message),
     /// Clients want these commands in the log: all of them or none, see [`Effects::proposed`].
     Propose(Vec<Data>),
+    /// Other members are wanted; see [`Effects::proposed`].
+    Reconfigure(Target),
+    /// This voter is to lead; see [`Effects::transfer`].
+    Transfer(MemberId),
     /// A client wants a linearizable read. Every attempt takes a context of its own, never used before.
     ReadIndex(u64),
     /// What was to be persisted up to this ticket is on the disk.
@@ -151,6 +155,14 @@ pub enum Refused {
     },
     /// More bytes wait for commit than `raft_uncommitted_bytes` allows.
     TooMuchUncommitted,
+    /// Leadership is being handed on.
+    Transferring,
+    /// The last change of members is not committed, or it is not sure yet that it is.
+    ChangeUnderWay,
+    /// Nobody would vote, or somebody would be a voter and a learner.
+    BadMembership,
+    /// Only a voter can lead.
+    NoVoter,
 }
 
 /// Where proposals went: the first at `first`, each next one behind it. They are this client's only if they are
@@ -189,8 +201,10 @@ pub struct Effects {
     pub reads: Vec<ReadReady>,
     /// Contexts of reads of this member that will not be answered: try again under a new context.
     pub reads_lost: Vec<u64>,
-    /// The answer to [`Input::Propose`].
+    /// The answer to [`Input::Propose`] and [`Input::Reconfigure`].
     pub proposed: Option<Result<Proposed, Refused>>,
+    /// The answer to [`Input::Transfer`]: whether it was begun. That it came about, a change of leader says.
+    pub transfer: Option<Result<(), Refused>>,
     /// Role, term or leader are not what they were.
     pub role: Option<RoleChange>,
     /// The log was compacted: it now starts behind this index.

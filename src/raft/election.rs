@@ -6,7 +6,7 @@ use base::{Index, MemberId, Term, bug, reached};
 impl Node {
     /// While a leader is alive nobody else gets a (pre-)vote: a member that comes back cannot disturb.
     pub(crate) fn sticks_to_its_leader(&self, message: &Message) -> bool {
-        matches!(message.body, Body::PreVote { .. } | Body::Vote { .. })
+        matches!(message.body, Body::PreVote { .. } | Body::Vote { handed_on: false, .. })
             && message.term > self.hard.term
             && self.leader.is_some()
             && self.elapsed < self.knobs.raft_election_ticks
@@ -30,7 +30,7 @@ impl Node {
 
     /// Stands for election in a new term. The requests wait for the sync of our own vote: a candidate that
     /// crashed and forgot its term could otherwise win the same term twice.
-    fn campaign(&mut self) {
+    pub(crate) fn campaign(&mut self, handed_on: bool) {
         reached!("raft: a member stands for election");
         let term = self.hard.term.next();
         self.follow(term, None);
@@ -39,12 +39,12 @@ impl Node {
         self.own_vote_after = self.disk.issued + 1;
         let (last_index, last_term) = (self.log.last(), self.log.last_term());
         for to in self.other_voters() {
-            self.promise(to, Body::Vote { last_index, last_term });
+            self.promise(to, Body::Vote { last_index, last_term, handed_on });
         }
     }
 
     fn other_voters(&self) -> Vec<MemberId> {
-        self.membership.all_voters().into_iter().filter(|id| *id != self.id).collect()
+        self.membership().all_voters().into_iter().filter(|id| *id != self.id).collect()
     }
 
     pub(crate) fn count_own_vote(&mut self) {
@@ -55,10 +55,10 @@ impl Node {
     }
 
     fn count_votes(&mut self) {
-        let won = self.membership.is_quorum(|id| self.votes.get(&id) == Some(&true));
-        let lost = !self.membership.is_quorum(|id| self.votes.get(&id) != Some(&false));
+        let won = self.membership().is_quorum(|id| self.votes.get(&id) == Some(&true));
+        let lost = !self.membership().is_quorum(|id| self.votes.get(&id) != Some(&false));
         match self.role {
-            Role::PreCandidate if won => self.campaign(),
+            Role::PreCandidate if won => self.campaign(false),
             Role::Candidate if won => self.become_leader(),
             _ if lost => {
                 reached!("an election was lost");

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, ops::Deref, sync::Arc};
 
 /// Bytes that are cheap to clone, and to make of bytes that are there: a snapshot is as large as the state.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Data(Arc<Vec<u8>>);
 
 impl From<Vec<u8>> for Data {
@@ -90,6 +90,8 @@ pub enum Payload {
     Noop,
     /// A command for the state machine.
     Command(Data),
+    /// Who belongs to the cluster from here on, and what the state machine is to know of it.
+    Config { membership: Membership, context: Data },
 }
 
 /// One place in the log.
@@ -105,18 +107,20 @@ impl Entry {
     pub fn size(&self) -> u64 {
         match &self.payload {
             Payload::Noop => 0,
-            Payload::Command(data) => data.len() as u64,
+            Payload::Command(data) | Payload::Config { context: data, .. } => data.len() as u64,
         }
     }
 
     /// Differs, but for bad luck, between entries that differ (FNV-1a, 64 bit).
     pub fn digest(&self) -> u64 {
-        let (kind, data): (u8, &[u8]) = match &self.payload {
-            Payload::Noop => (0, &[]),
-            Payload::Command(data) => (1, data),
+        let (kind, members, data): (u8, Vec<u64>, &[u8]) = match &self.payload {
+            Payload::Noop => (0, vec![], &[]),
+            Payload::Command(data) => (1, vec![], data),
+            Payload::Config { membership, context } => (2, membership.numbers(), context),
         };
         let head = self.term.0.to_le_bytes().into_iter().chain(self.index.0.to_le_bytes());
-        let bytes = head.chain([kind]).chain(data.iter().copied());
+        let members = members.into_iter().flat_map(u64::to_le_bytes);
+        let bytes = head.chain([kind]).chain(members).chain(data.iter().copied());
         bytes
             .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
     }
@@ -128,6 +132,8 @@ pub struct SnapshotMeta {
     pub index: Index,
     pub term: Term,
     pub membership: Membership,
+    /// Where that configuration stood; zero if the cluster was founded with it.
+    pub configured: Index,
 }
 
 /// A state machine's state at an index, in bytes that only the state machine reads.

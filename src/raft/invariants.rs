@@ -8,7 +8,7 @@
 //! quorum of disks; what is acknowledged is on the disk; commit and term never go back; members apply the same
 //! entries, each once and in order, and only from their disk; a read sees all that was committed before it.
 
-use crate::{Body, Effects, Entry, Message, Node, Role, Synced};
+use crate::{Body, Effects, Entry, Membership, Message, Node, Role, Synced};
 use base::{Index, MemberId, Term};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -68,6 +68,8 @@ struct Seen {
     applied: Index,
     disk: DiskLog,
     writing: VecDeque<(u64, Write)>,
+    /// Whom it went by: what it commits in its next step, it commits by their disks.
+    membership: Membership,
 }
 
 #[derive(Debug, Default)]
@@ -125,6 +127,7 @@ impl Checker {
             applied: node.applied(),
             disk,
             writing: VecDeque::new(),
+            membership: node.membership().clone(),
         };
         let promised = self.votes.range((node.id(), Term(0))..=(node.id(), Term(u64::MAX))).next_back();
         let remembered = promised.is_none_or(|((_, term), vote)| {
@@ -197,9 +200,10 @@ impl Checker {
     pub fn stepped(&mut self, node: &Node, effects: &Effects) -> Verdict {
         let Some(mut seen) = self.members.remove(&node.id()) else { return Ok(()) };
         let verdict = self.check_step(node, effects, &mut seen);
+        let membership = std::mem::replace(&mut seen.membership, node.membership().clone());
         self.members.insert(node.id(), seen);
         verdict?;
-        self.check_new_commits(node)
+        self.check_new_commits(node, &membership)
     }
 
     fn check_step(&mut self, node: &Node, effects: &Effects, seen: &mut Seen) -> Verdict {
@@ -233,7 +237,9 @@ impl Checker {
         let (id, term) = (node.id(), node.term());
         let first = *self.leaders.entry(term).or_insert(id);
         hold("one leader a term", first == id, || format!("{first} and {id} lead {term}"))?;
-        hold("a leader votes", node.membership().is_voter(id), || format!("{id} leads {term}"))?;
+        let votes = |membership: &Membership| membership.is_voter(id);
+        let voter = node.configs.any_since(node.commit(), votes);
+        hold("a leader votes", voter, || format!("{id} leads {term}"))?;
         for (offset, entry) in self.committed.iter().enumerate().skip(node.log().base().0 as usize) {
             let index = Index(offset as u64 + 1);
             let held = node.log().term_at(index) == Some(entry.term) || entry.by >= term;
@@ -270,7 +276,7 @@ impl Checker {
     }
 
     /// What nobody found committed before is on a quorum of disks.
-    fn check_new_commits(&mut self, node: &Node) -> Verdict {
+    fn check_new_commits(&mut self, node: &Node, membership: &Membership) -> Verdict {
         let before = self.committed.len() as u64;
         if node.commit().0 <= before {
             return Ok(());
@@ -289,7 +295,6 @@ impl Checker {
             let mut disks = disks.chain(self.lost.get(id).into_iter().flatten());
             disks.any(|disk| disk.holds(node.commit(), (last.term, last.digest)))
         };
-        let membership = node.membership();
         let halves = [&membership.voters, &membership.outgoing];
         let quorum = halves
             .iter()

@@ -78,7 +78,7 @@ fn of_votes() -> Vec<(&'static str, Result<(), Violation>)> {
     voted.sent(&says(M1, M2, 1, granted())).expect("a first vote");
     let twice = voted.sent(&says(M1, M3, 1, granted()));
     let mut asked = watching([&node(M1, 1, &[])]);
-    let ask = Body::Vote { last_index: Index(0), last_term: Term(0) };
+    let ask = Body::Vote { last_index: Index(0), last_term: Term(0), handed_on: false };
     asked.sent(&says(M1, M2, 1, ask)).expect("a vote for oneself");
     let after_asking = asked.sent(&says(M1, M3, 1, granted()));
     let forgot = voted.started(&node(M1, 1, &[]));
@@ -150,7 +150,8 @@ fn of_disks() -> Vec<(&'static str, Result<(), Violation>)> {
         check.stepped(&holds, &applies(vec![entry(1, 1, "x")])).expect("once");
         check.stepped(&holds, &applies(vec![entry(1, 1, "x")]))
     };
-    let meta = SnapshotMeta { index: Index(3), term: Term(1), membership: membership() };
+    let meta =
+        SnapshotMeta { index: Index(3), term: Term(1), membership: membership(), configured: Index(0) };
     let snapshot = Snapshot { meta, data: Data::from("state") };
     let installs = || Effects { install: Some(snapshot.clone()), ..Effects::default() };
     let not_there = watching([&holds]).stepped(&holds, &installs());

@@ -15,7 +15,7 @@ impl Node {
         self.leader = Some(self.id);
         self.restart_clock();
         let last = self.log.last();
-        let others = self.membership.all().into_iter().filter(|id| *id != self.id);
+        let others = self.membership().all().into_iter().filter(|id| *id != self.id);
         self.followers = others.map(|id| (id, Progress::probing(last))).collect();
         self.uncommitted = (self.commit.0 + 1..=last.0).map(|index| self.size_of(Index(index))).sum();
         reached!("raft: a new leader holds entries that are not committed", self.uncommitted > 0);
@@ -28,7 +28,7 @@ impl Node {
         self.log.entry(index).map_or(0, Entry::size)
     }
 
-    fn push_own(&mut self, payload: Payload) {
+    pub(crate) fn push_own(&mut self, payload: Payload) {
         let entry = Entry { term: self.hard.term, index: self.log.last().next(), payload };
         self.uncommitted += entry.size();
         self.push_entry(entry);
@@ -37,13 +37,16 @@ impl Node {
     pub(crate) fn tick_leader(&mut self) {
         if self.elapsed >= self.knobs.raft_election_ticks {
             self.elapsed = 0;
-            let followed = self.membership.is_quorum(|id| self.followers.get(&id).is_none_or(|f| f.active));
+            let followed = self.membership().is_quorum(|id| self.followers.get(&id).is_none_or(|f| f.active));
             if !followed {
                 reached!("a leader without a quorum stepped down");
                 return self.follow(self.hard.term, None);
             }
-            self.followers.values_mut().for_each(|follower| follower.active = false);
+            for follower in self.followers.values_mut() {
+                follower.was_active = std::mem::take(&mut follower.active);
+            }
         }
+        self.tick_transfer();
         self.since_beat += 1;
         if self.since_beat >= self.knobs.raft_heartbeat_ticks {
             self.beat();
@@ -53,6 +56,11 @@ impl Node {
     pub(crate) fn propose(&mut self, commands: Vec<Data>) {
         if self.role != Role::Leader {
             self.out.proposed = Some(Err(Refused::NotLeader { leader: self.leader }));
+            return;
+        }
+        if self.is_transferring() {
+            reached!("raft: a proposal was refused while leadership is handed on");
+            self.out.proposed = Some(Err(Refused::Transferring));
             return;
         }
         let bytes: u64 = commands.iter().map(|command| command.len() as u64).sum();
@@ -72,7 +80,7 @@ impl Node {
         self.replicate_to_all();
     }
 
-    fn replicate_to_all(&mut self) {
+    pub(crate) fn replicate_to_all(&mut self) {
         for to in self.follower_ids() {
             self.replicate(to);
         }
@@ -204,6 +212,7 @@ impl Node {
             _ => {}
         }
         reached!("raft: an acknowledgement brought no news", !news);
+        self.go_on_with_transfer();
         if news {
             self.maybe_commit();
             self.tell_commit(from);
@@ -272,7 +281,7 @@ impl Node {
     /// Commits what a quorum of disks holds, if the last of it is of this term (Raft paper, figure 8).
     pub(crate) fn maybe_commit(&mut self) {
         let own = self.durable();
-        let index = self.membership.reached_by_quorum(|id| match self.followers.get(&id) {
+        let index = self.membership().reached_by_quorum(|id| match self.followers.get(&id) {
             Some(follower) => follower.matched,
             None if id == self.id => own,
             None => Index(0),
@@ -295,6 +304,7 @@ impl Node {
             self.tell_commit(to);
         }
         self.start_read_round();
+        self.settle_config();
     }
 
     fn freed_by(&self, index: Index) -> u64 {

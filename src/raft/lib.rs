@@ -5,6 +5,9 @@
 //! |---|---|
 //! | `entry` | what stands in the log, and its digest |
 //! | `membership` | who votes, and what a quorum is: also in a joint configuration |
+//! | `configs` | the configurations in the log, of which the last one counts |
+//! | `reconfigure` | members come and go, one change at a time |
+//! | `transfer` | a leader hands on its leadership |
 //! | `message` | what members say to one another |
 //! | `effects` | inputs and effects; what must follow a sync can be opened only by a finished one |
 //! | `log` | the log in memory, from the last compaction on |
@@ -17,6 +20,7 @@
 //! | `progress` | what a leader knows of one follower, and its window |
 //! | `invariants` | Raft's promises over a whole cluster, checked step by step (for tests) |
 
+mod configs;
 mod effects;
 mod election;
 mod entry;
@@ -29,7 +33,9 @@ mod message;
 mod node;
 mod progress;
 mod read;
+mod reconfigure;
 mod rejoin;
+mod transfer;
 
 pub use effects::{
     AfterSync, Effects, HardState, Input, Outbox, Persist, Proposed, ReadReady, Refused, RoleChange, Synced,
@@ -40,6 +46,7 @@ pub use log::Log;
 pub use membership::Membership;
 pub use message::{Body, Message};
 pub use node::{Config, Node, Recovered, Role};
+pub use reconfigure::Target;
 pub use rejoin::Recall;
 
 #[cfg(test)]

@@ -41,6 +41,13 @@ impl Membership {
         self.all_voters().union(&self.learners).copied().collect()
     }
 
+    /// All that it says, for a digest: each group behind its size.
+    pub(crate) fn numbers(&self) -> Vec<u64> {
+        let groups = [&self.voters, &self.learners, &self.outgoing];
+        let numbers = groups.map(|group| [group.len() as u64].into_iter().chain(group.iter().map(|id| id.0)));
+        numbers.into_iter().flatten().collect()
+    }
+
     /// Whether those who satisfy `yes` are a quorum.
     pub fn is_quorum(&self, yes: impl Fn(MemberId) -> bool) -> bool {
         self.reached_by_quorum(|id| u8::from(yes(id))) == 1

@@ -27,10 +27,11 @@ pub enum Body {
     PreVoteAnswer {
         granted: bool,
     },
-    /// "Vote for me."
+    /// "Vote for me": also if you hear of a leader, where the leader itself wants it.
     Vote {
         last_index: Index,
         last_term: Term,
+        handed_on: bool,
     },
     VoteAnswer {
         granted: bool,
@@ -87,6 +88,8 @@ pub enum Body {
     },
     /// "Your term is over": the answer to a leader of an older term.
     Stale,
+    /// "Lead in my place": a leader's, to a member that holds all of its log.
+    StandForElection,
 }
 
 impl fmt::Display for Message {
@@ -103,8 +106,9 @@ impl fmt::Display for Body {
                 write!(f, "would you vote for me? my log ends at {}@{}", last_index.0, last_term.0)
             }
             Body::PreVoteAnswer { granted } => write!(f, "I would vote for you: {}", yes(granted)),
-            Body::Vote { last_index, last_term } => {
-                write!(f, "vote for me; my log ends at {}@{}", last_index.0, last_term.0)
+            Body::Vote { last_index, last_term, handed_on } => {
+                let why = if *handed_on { " as the leader wants it" } else { "" };
+                write!(f, "vote for me{why}; my log ends at {}@{}", last_index.0, last_term.0)
             }
             Body::VoteAnswer { granted } => write!(f, "you have my vote: {}", yes(granted)),
             Body::Append { prev_index, prev_term, entries, commit } => {
@@ -128,6 +132,7 @@ impl fmt::Display for Body {
             Body::ReadRequest { context } => write!(f, "read {context}?"),
             Body::ReadAnswer { context, index } => write!(f, "read {context}: from {} on", index.0),
             Body::Stale => f.write_str("your term is over"),
+            Body::StandForElection => f.write_str("lead in my place"),
         }
     }
 }

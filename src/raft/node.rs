@@ -1,9 +1,11 @@
 //! The machine: what a member keeps in mind, how roles and terms change, and how one input becomes effects.
 
+use crate::configs::Configs;
 use crate::effects::{AfterSync, Effects, HardState, Input, Persist, RoleChange, Ticket};
 use crate::follow::Incoming;
 use crate::progress::Progress;
 use crate::read::Reads;
+use crate::transfer::Transfer;
 use crate::{Body, Entry, Log, Membership, Message, Snapshot, SnapshotMeta, rejoin};
 use base::{Index, Knobs, MemberId, Term, bug, invariant, reached};
 use serde::{Deserialize, Serialize};
@@ -13,7 +15,8 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Clone, Debug)]
 pub struct Config {
     pub id: MemberId,
-    /// The configuration the cluster was founded with; a recovered snapshot's takes precedence.
+    /// The configuration the cluster was founded with: of nobody, for a member that joins later. A recovered one
+    /// takes precedence.
     pub membership: Membership,
     /// Election time-outs are drawn from this; members must differ in it.
     pub seed: u64,
@@ -46,7 +49,7 @@ pub enum Role {
 pub struct Node {
     pub(crate) id: MemberId,
     pub(crate) knobs: Knobs,
-    pub(crate) membership: Membership,
+    pub(crate) configs: Configs,
     pub(crate) hard: HardState,
     pub(crate) role: Role,
     pub(crate) leader: Option<MemberId>,
@@ -74,6 +77,7 @@ pub struct Node {
     /// Bytes of entries that a leader holds uncommitted.
     pub(crate) uncommitted: u64,
     pub(crate) reads: Reads,
+    pub(crate) transfer: Option<Transfer>,
     pub(crate) out: Effects,
     /// Messages of this step that must wait for a sync.
     promises: Vec<Message>,
@@ -104,11 +108,14 @@ impl Node {
     pub fn new(config: Config, recovered: Recovered) -> Self {
         let log = recovered_log(recovered.snapshot.as_ref(), recovered.entries);
         let start = recovered.snapshot.as_ref().map_or(Index(0), |snapshot| snapshot.meta.index);
-        let of_snapshot = recovered.snapshot.as_ref().map(|snapshot| snapshot.meta.membership.clone());
+        let of_snapshot = recovered.snapshot.as_ref().map(|snapshot| Configs::of(&snapshot.meta));
+        let mut configs = of_snapshot.unwrap_or(Configs::starting(Index(0), config.membership));
+        let behind = (start.0 + 1..=log.last().0).filter_map(|index| log.entry(Index(index)));
+        behind.for_each(|entry| configs.push(entry));
         let mut node = Self {
             id: config.id,
             knobs: config.knobs,
-            membership: of_snapshot.unwrap_or(config.membership),
+            configs,
             hard: rejoin::resume(recovered.hard, recovered.forgot),
             role: Role::Follower,
             leader: None,
@@ -130,6 +137,7 @@ impl Node {
             followers: BTreeMap::new(),
             uncommitted: 0,
             reads: Reads::default(),
+            transfer: None,
             out: Effects::default(),
             promises: Vec::new(),
         };
@@ -147,6 +155,8 @@ impl Node {
             Input::Tick => self.tick(),
             Input::Message(message) => self.receive(message),
             Input::Propose(commands) => self.propose(commands),
+            Input::Reconfigure(target) => self.reconfigure(target),
+            Input::Transfer(to) => self.transfer_to(to),
             Input::ReadIndex(context) => self.read_index(context),
             Input::Synced(synced) => self.synced(synced.0),
             Input::SnapshotTaken { index, data } => self.snapshot_taken(index, data),
@@ -180,8 +190,15 @@ impl Node {
         self.leader
     }
 
+    /// The configuration that this member goes by: the last one in its log.
     pub fn membership(&self) -> &Membership {
-        &self.membership
+        // etcd-io/etcd#11284: R01 goes by the last one that was applied.
+        if bug!("R01") { &self.configs.at(self.handed).1 } else { self.configs.latest() }
+    }
+
+    /// Where the configuration stands that this member goes by; zero if the cluster was founded with it.
+    pub fn configured_at(&self) -> Index {
+        self.configs.latest_index()
     }
 
     pub fn log(&self) -> &Log {
@@ -219,7 +236,18 @@ impl Node {
     /// What a snapshot at an applied index must carry; none if the index is not one.
     pub fn snapshot_meta(&self, index: Index) -> Option<SnapshotMeta> {
         let term = self.log.term_at(index).filter(|_| index <= self.handed)?;
-        Some(SnapshotMeta { index, term, membership: self.membership.clone() })
+        let (configured, membership) = self.configs.at(index).clone();
+        Some(SnapshotMeta { index, term, membership, configured })
+    }
+
+    /// Up to where a follower's disk is known to hold our log: only on a leader.
+    pub fn matched(&self, id: MemberId) -> Option<Index> {
+        self.followers.get(&id).map(|follower| follower.matched)
+    }
+
+    /// Whether a follower was heard of within the last election time-out or two: only on a leader.
+    pub fn is_heard(&self, id: MemberId) -> bool {
+        self.followers.get(&id).is_some_and(|follower| follower.active || follower.was_active)
     }
 
     /// How replication to a follower stands, for people: only on a leader.
@@ -236,14 +264,21 @@ impl Node {
         if self.role == Role::Leader {
             return self.tick_leader();
         }
-        let may_lead = (self.membership.is_voter(self.id) || bug!("R22")) && self.has_a_say();
-        if self.elapsed >= self.timeout && may_lead {
+        if self.elapsed >= self.timeout && self.may_lead() {
             self.pre_campaign();
         }
     }
 
+    /// Whether it stands for election. One that is a voter no more by its own log still does while that is not sure to
+    /// be committed: nobody else may have a log as good (Ongaro, "Consensus: Bridging Theory and Practice", §4.2.2).
+    pub(crate) fn may_lead(&self) -> bool {
+        (self.configs.any_since(self.commit, |membership| membership.is_voter(self.id)) || bug!("R22"))
+            && self.has_a_say()
+    }
+
     fn receive(&mut self, message: Message) {
-        if message.to != self.id || message.from == self.id || !self.membership.contains(message.from) {
+        // Who is no member in our log may be one in the sender's, which is newer: everyone is listened to.
+        if message.to != self.id || message.from == self.id {
             return;
         }
         if self.sticks_to_its_leader(&message) {
@@ -263,7 +298,7 @@ impl Node {
         match body {
             Body::PreVote { last_index, last_term } => self.on_pre_vote(from, term, last_index, last_term),
             Body::PreVoteAnswer { granted } => self.on_pre_vote_answer(from, term, granted),
-            Body::Vote { last_index, last_term } => self.on_vote(from, last_index, last_term),
+            Body::Vote { last_index, last_term, .. } => self.on_vote(from, last_index, last_term),
             Body::VoteAnswer { granted } => self.on_vote_answer(from, granted),
             Body::Append { prev_index, prev_term, entries, commit } => {
                 self.hear_leader(from);
@@ -288,6 +323,7 @@ impl Node {
             | Body::SnapshotAnswer { .. } => self.on_follower(from, body),
             Body::ReadRequest { context } => self.read_for(from, context),
             Body::ReadAnswer { context, index } => self.out.reads.push(crate::ReadReady { context, index }),
+            Body::StandForElection => self.on_stand_for_election(from),
             Body::Stale => {}
         }
     }
@@ -325,6 +361,7 @@ impl Node {
         self.votes.clear();
         self.incoming = None;
         self.uncommitted = 0;
+        self.transfer = None;
         self.role = Role::Follower;
         self.leader = leader;
         self.restart_clock();
@@ -372,26 +409,28 @@ impl Node {
 
     pub(crate) fn push_entry(&mut self, entry: Entry) {
         let index = entry.index;
+        self.configs.push(&entry);
         self.log.push(entry);
         self.changed.log_from = Some(self.changed.log_from.map_or(index, |from| from.min(index)));
     }
 
     pub(crate) fn truncate_log(&mut self, from: Index) {
         self.log.truncate(from);
+        self.configs.truncate(from);
         self.disk.forget(Index(from.0 - 1));
     }
 
     /// A leader's snapshot takes the place of everything: log, commit, configuration.
     pub(crate) fn replace_by(&mut self, snapshot: Snapshot) {
-        let SnapshotMeta { index, term, membership } = snapshot.meta.clone();
+        let SnapshotMeta { index, term, .. } = snapshot.meta;
         self.disk.forget(self.commit);
         let old = std::mem::replace(&mut self.log, Log::starting_after(index, term));
+        self.configs = Configs::of(&snapshot.meta);
         if bug!("R27") {
             let behind = old.slice(index.next(), old.last(), u64::MAX);
             behind.into_iter().for_each(|entry| self.push_entry(entry));
         }
         self.commit = index;
-        self.membership = membership;
         self.changed.snapshot = true;
         self.changed.log_from = self.changed.log_from.filter(|_| bug!("R27"));
         self.installing = Some((self.disk.issued + 1, snapshot.clone()));
@@ -478,6 +517,7 @@ impl Node {
         if base > self.log.base() {
             reached!("raft: the log let go of what a snapshot covers");
             self.log.compact(base);
+            self.configs.compact(base);
             self.out.compacted = Some(base);
         }
     }

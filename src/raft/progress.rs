@@ -28,6 +28,8 @@ pub(crate) struct Progress {
     pub told: Index,
     /// It was heard of since the leader last looked.
     pub active: bool,
+    /// It had been heard of when the leader last looked.
+    pub was_active: bool,
     /// The last heartbeat round it answered.
     pub round: u64,
     /// Nothing moved since its last answer to a heartbeat.
@@ -43,6 +45,7 @@ impl Progress {
             pace: Pace::Probe { waits: false },
             told: Index(0),
             active: true,
+            was_active: false,
             round: 0,
             quiet: false,
             window: Window::default(),

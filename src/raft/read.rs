@@ -65,7 +65,7 @@ impl Node {
 
     /// Before the first commit of its term a leader does not know what its predecessors committed.
     fn knows_what_is_committed(&self) -> bool {
-        bug!("R15") || self.log.term_at(self.commit) == Some(self.hard.term)
+        bug!("R15") || self.has_committed_in_its_term()
     }
 
     /// Begins a round for the reads that wait, unless one is under way: they then get the next one.
@@ -105,7 +105,7 @@ impl Node {
     /// Answers the reads of every round that a quorum has answered.
     pub(crate) fn confirm_reads(&mut self) {
         let own = self.reads.round;
-        let proven = self.membership.reached_by_quorum(|id| match self.followers.get(&id) {
+        let proven = self.membership().reached_by_quorum(|id| match self.followers.get(&id) {
             Some(follower) => follower.round,
             None if id == self.id => own,
             None => 0,

@@ -1,7 +1,7 @@
 //! A member that lost its disk comes back under its old name. It has forgotten what it promised: which terms it
 //! was in, whom it voted for, which entries it acknowledged. If it went on as if it were new, it could vote twice
 //! in a term, and vote for a leader that lacks what it had helped to commit. (etcd: such a member "must be removed
-//! from the cluster" and added as another one. Here membership is fixed.)
+//! from the cluster" and added as another one.)
 //!
 //! 1. **It asks.** It takes no part until *every* other member has told its term, after being asked. Let `t` be the
 //!    highest. Whom it ever gave a vote or an acknowledgement, that one had the term of it on its own disk before it
@@ -11,6 +11,8 @@
 //!    a term up to `t`, by members that had nothing newer.) A quorum of answers would not do: the candidate that
 //!    holds our vote may be the one that did not answer. Who asks itself does not answer, as it does not know. Who
 //!    asked before does: its term is as high as all others' were.
+//!    Nor does it come back where members have changed since the cluster was founded: it does not know who "every
+//!    other member" is, or was. There it must be removed and added as another one.
 //! 2. **It moves on.** It goes on in term `t + 1`. A leader of `t` or before hears of that, and steps down; no
 //!    answer of ours that is still on its way, or that a leader still counts on, is worth anything in the terms
 //!    that follow.
@@ -43,11 +45,12 @@ pub struct Recall {
     nonce: u64,
     waiting: BTreeSet<MemberId>,
     highest: Term,
+    changed: bool,
 }
 
 impl Recall {
     pub fn new(others: impl IntoIterator<Item = MemberId>, nonce: u64) -> Self {
-        Self { nonce, waiting: others.into_iter().collect(), highest: Term(0) }
+        Self { nonce, waiting: others.into_iter().collect(), highest: Term(0), changed: false }
     }
 
     /// Those that have not answered yet.
@@ -55,15 +58,22 @@ impl Recall {
         &self.waiting
     }
 
-    pub fn answered(&mut self, from: MemberId, nonce: u64, term: Term) {
+    /// What another member said: its term, and whether its log, or the snapshot before it, holds a change of members.
+    pub fn answered(&mut self, from: MemberId, nonce: u64, term: Term, changed: bool) {
         if nonce == self.nonce && self.waiting.remove(&from) {
             self.highest = self.highest.max(term);
+            self.changed |= changed;
         }
+    }
+
+    /// Members have changed since the cluster was founded: no answers will do.
+    pub fn hopeless(&self) -> bool {
+        self.changed
     }
 
     /// Once everyone has answered: nothing was promised in a term above this one.
     pub fn done(&self) -> Option<Term> {
-        self.waiting.is_empty().then_some(self.highest)
+        (self.waiting.is_empty() && !self.changed).then_some(self.highest)
     }
 }
 
@@ -105,12 +115,22 @@ mod tests {
     fn everyone_must_answer_this_very_question() {
         let (a, b) = (MemberId(1), MemberId(2));
         let mut recall = Recall::new([a, b], 7);
-        recall.answered(a, 7, Term(5));
-        recall.answered(b, 6, Term(9));
+        recall.answered(a, 7, Term(5), false);
+        recall.answered(b, 6, Term(9), true);
         assert_eq!((recall.done(), recall.waiting().len()), (None, 1));
-        recall.answered(a, 7, Term(8));
-        recall.answered(b, 7, Term(4));
+        recall.answered(a, 7, Term(8), true);
+        recall.answered(b, 7, Term(4), false);
         assert_eq!(recall.done(), Some(Term(5)), "what was said first counts");
+        assert!(!recall.hopeless());
+    }
+
+    #[test]
+    fn where_members_have_changed_it_does_not_come_back_by_itself() {
+        let (a, b) = (MemberId(1), MemberId(2));
+        let mut recall = Recall::new([a, b], 7);
+        recall.answered(a, 7, Term(5), true);
+        recall.answered(b, 7, Term(5), false);
+        assert!(recall.hopeless() && recall.done().is_none());
     }
 
     #[test]

@@ -25,6 +25,10 @@ impl Store {
             Command::LeaseGrant { id, ttl } => self.lease_grant(*id, *ttl),
             Command::LeaseRevoke { id } => self.lease_end(*id).map(|events| (Response::LeaseRevoke, events)),
             Command::LeaseExpire { id, granted } => self.lease_expire(*id, *granted),
+            Command::Members(members) => Ok((self.replace_members(members), Vec::new())),
+            Command::Publish { id, name, client_urls } => {
+                self.publish(*id, name, client_urls).map(|response| (response, Vec::new()))
+            }
         };
         match applied {
             Ok((response, events)) => Outcome { response: Ok(response), events },

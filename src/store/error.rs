@@ -27,4 +27,6 @@ pub enum Error {
     LeaseExists,
     #[error("expected a TTL of at most 9,000,000,000 s")]
     LeaseTtlTooLarge,
+    #[error("there is no such member")]
+    MemberNotFound,
 }

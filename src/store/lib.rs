@@ -14,6 +14,7 @@
 //! | `txn` | transactions: the path is chosen and checked before anything changes |
 //! | `read` | ranges, now and at a revision; history for watchers |
 //! | `compact` | history before a revision goes, what a watcher may still ask for stays |
+//! | `members` | who the members are, once that has changed |
 //! | `digest` | hashes: rolling, and of the state at a revision |
 //! | `snapshot` | the state as bytes and back |
 //!
@@ -25,6 +26,7 @@ mod compact;
 mod digest;
 mod error;
 mod key_range;
+mod members;
 mod read;
 mod snapshot;
 mod state;
@@ -35,6 +37,7 @@ pub use check::check;
 pub use digest::{Digest, HashAt};
 pub use error::Error;
 pub use key_range::KeyRange;
+pub use members::{Member, Members};
 pub use snapshot::{Encoder, RestoreError};
 pub use state::{Lease, Store};
 pub use types::*;

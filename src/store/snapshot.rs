@@ -1,13 +1,13 @@
 //! The state as bytes and back. The bytes are made piece by piece from a clone, while writes go on.
 //!
 //! Format: 8 bytes of magic, then records `[length u32][tag u8][fields]`: one header, the versions in the order
-//! of keys and revisions, the leases, and an end that carries a checksum over all records before it. Numbers
+//! of keys and revisions, the leases, the members if they ever changed, and an end that carries a checksum over all records before it. Numbers
 //! are little-endian. What can be derived (the present state, the order of changes, keys of a lease) is not
 //! written.
 
 use crate::state::{Body, Lease, Live, Version};
-use crate::{Digest, Store};
-use base::{Index, bug, reached};
+use crate::{Digest, Member, Store};
+use base::{Index, MemberId, bug, reached};
 use bytes::Bytes;
 use imbl::OrdSet;
 use std::ops::Bound;
@@ -15,13 +15,15 @@ use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"WTSTORE\0";
 /// Version of the format.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const HEADER: u8 = 1;
 const VERSION: u8 = 2;
 const DELETION: u8 = 3;
 const LEASE: u8 = 4;
 const END: u8 = 5;
+const MEMBER: u8 = 6;
+const REMOVED: u8 = 7;
 
 /// Why bytes are not a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +51,8 @@ enum Next {
     Header,
     Versions(Bound<(Bytes, i64)>),
     Leases(Bound<i64>),
+    Members(Bound<MemberId>),
+    Removed(Bound<MemberId>),
     End,
     Done,
 }
@@ -97,6 +101,28 @@ impl Encoder {
                     let record =
                         Record::new(LEASE).number(*id as u64).number(lease.ttl as u64).number(lease.granted);
                     self.next = Next::Leases(Bound::Excluded(*id));
+                    record
+                }
+                None => {
+                    self.next = Next::Members(Bound::Unbounded);
+                    return true;
+                }
+            },
+            Next::Members(from) => match self.store.members.present.range((*from, Bound::Unbounded)).next() {
+                Some((id, member)) => {
+                    let record = member_record(*id, member);
+                    self.next = Next::Members(Bound::Excluded(*id));
+                    record
+                }
+                None => {
+                    self.next = Next::Removed(Bound::Unbounded);
+                    return true;
+                }
+            },
+            Next::Removed(from) => match self.store.members.removed.range((*from, Bound::Unbounded)).next() {
+                Some(id) => {
+                    let record = Record::new(REMOVED).number(id.0);
+                    self.next = Next::Removed(Bound::Excluded(*id));
                     record
                 }
                 None => {
@@ -151,6 +177,13 @@ fn version_record(key: &Bytes, revision: i64, version: &Version) -> Record {
     }
 }
 
+fn member_record(id: MemberId, member: &Member) -> Record {
+    let record =
+        Record::new(MEMBER).number(id.0).number(u64::from(member.learner)).bytes(member.name.as_bytes());
+    let record = record.texts(&member.peer_urls);
+    record.texts(&member.client_urls)
+}
+
 struct Record(Vec<u8>);
 
 impl Record {
@@ -168,6 +201,10 @@ impl Record {
         self.0.extend_from_slice(bytes);
         self
     }
+
+    fn texts(self, texts: &[String]) -> Self {
+        texts.iter().fold(self.number(texts.len() as u64), |record, text| record.bytes(text.as_bytes()))
+    }
 }
 
 impl Store {
@@ -176,7 +213,11 @@ impl Store {
         let header = MAGIC.len() as u64 + LENGTH + TAG + 5 * NUMBER;
         let lease = LENGTH + TAG + 3 * NUMBER;
         let end = LENGTH + TAG + NUMBER;
-        header + self.version_bytes + lease * self.leases.len() as u64 + end
+        let members = &self.members;
+        let present =
+            members.present.iter().map(|(id, member)| LENGTH + member_record(*id, member).0.len() as u64);
+        let removed = (LENGTH + TAG + NUMBER) * members.removed.len() as u64;
+        header + self.version_bytes + lease * self.leases.len() as u64 + present.sum::<u64>() + removed + end
     }
 
     /// The whole snapshot at once.
@@ -210,6 +251,8 @@ impl Store {
                 HEADER => store.read_header(&mut fields),
                 VERSION | DELETION => store.read_version(&mut fields, tag == VERSION),
                 LEASE => store.read_lease(&mut fields),
+                MEMBER => store.read_member(&mut fields),
+                REMOVED => store.read_removed(&mut fields),
                 END if fields.number()? != checksum.value() => return Err(RestoreError::Checksum),
                 END if reader.at != bytes.len() => return Err(RestoreError::Malformed { at: reader.at }),
                 END => return store.derive().ok_or(RestoreError::Malformed { at: reader.at }),
@@ -259,6 +302,22 @@ impl Store {
         let ttl = fields.number()? as i64;
         let granted = fields.number()?;
         self.leases.insert(id, Lease { ttl, granted, keys: OrdSet::new() });
+        Ok(())
+    }
+
+    fn read_member(&mut self, fields: &mut Reader) -> Result<(), RestoreError> {
+        let id = MemberId(fields.number()?);
+        let learner = fields.number()? != 0;
+        let name = fields.text()?;
+        let (peer_urls, client_urls) = (fields.texts()?, fields.texts()?);
+        let members = Arc::make_mut(&mut self.members);
+        members.present.insert(id, Member { name, peer_urls, client_urls, learner });
+        Ok(())
+    }
+
+    fn read_removed(&mut self, fields: &mut Reader) -> Result<(), RestoreError> {
+        let id = MemberId(fields.number()?);
+        Arc::make_mut(&mut self.members).removed.insert(id);
         Ok(())
     }
 
@@ -315,6 +374,17 @@ impl<'a> Reader<'a> {
         let mut word = [0; 8];
         word.copy_from_slice(self.take(8)?);
         Ok(u64::from_le_bytes(word))
+    }
+
+    fn text(&mut self) -> Result<String, RestoreError> {
+        let at = self.at;
+        String::from_utf8(self.block()?.to_vec()).map_err(|_| RestoreError::Malformed { at })
+    }
+
+    /// As many texts as a number says: at least a length each, so that a wrong number finds its end.
+    fn texts(&mut self) -> Result<Vec<String>, RestoreError> {
+        let count = self.number()?;
+        (0..count).map(|_| self.text()).collect()
     }
 
     /// A length and that many bytes.

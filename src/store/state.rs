@@ -2,7 +2,7 @@
 //! revision.
 
 use crate::snapshot;
-use crate::{Digest, Event, EventKind, KeyRange, KeyValue};
+use crate::{Digest, Event, EventKind, KeyRange, KeyValue, Members};
 use base::{Index, Revision, invariant, reached};
 use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
@@ -25,6 +25,7 @@ pub struct Store {
     /// The changed key of every kept change, by revision and place within it.
     pub(crate) log: OrdMap<(i64, u32), Bytes>,
     pub(crate) leases: OrdMap<i64, Lease>,
+    pub(crate) members: Arc<Members>,
 }
 
 /// A key's value from one revision on.
@@ -73,6 +74,7 @@ impl Default for Store {
             version_bytes: 0,
             log: OrdMap::new(),
             leases: OrdMap::new(),
+            members: Arc::default(),
         }
     }
 }

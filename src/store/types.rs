@@ -1,7 +1,8 @@
 //! The requests, answers and events, in this crate's own words. Numbers and flags mean what they mean in etcd's
 //! v3 API: a revision of 0 is "now", a lease of 0 is "none", an empty `range_end` is "this key only".
 
-use crate::Error;
+use crate::{Error, Members};
+use base::MemberId;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,14 @@ pub enum Command {
         id: i64,
         granted: u64,
     },
+    /// These are the members from here on.
+    Members(Members),
+    /// A member that has started says its name, and where it serves clients.
+    Publish {
+        id: MemberId,
+        name: String,
+        client_urls: Vec<String>,
+    },
 }
 
 /// What a command gave.
@@ -40,6 +49,7 @@ pub enum Response {
     LeaseGrant { id: i64, ttl: i64 },
     LeaseRevoke,
     LeaseExpire,
+    Members,
 }
 
 /// What applying a command did.

@@ -29,6 +29,15 @@ impl Kind {
 
     /// The number in the header of a file that is this member's.
     pub fn decode(&self, path: &Path, bytes: &[u8], identity: Identity) -> Result<u64, Error> {
+        let owner = self.owner(path, bytes)?;
+        if owner != identity {
+            return Err(Error::Identity { path: path.into(), found: owner, expected: identity });
+        }
+        Ok(u64_at(bytes, 32))
+    }
+
+    /// Whose file it is.
+    pub fn owner(&self, path: &Path, bytes: &[u8]) -> Result<Identity, Error> {
         if bytes.len() < LEN || &bytes[..8] != self.magic {
             return Err(Error::damaged(path, 0, format!("expected the header of {}", self.name)));
         }
@@ -39,11 +48,7 @@ impl Kind {
         if found == 0 || u32_at(bytes, 12) != crc32c::crc32c(&bytes[16..LEN]) {
             return Err(Error::damaged(path, 8, "the checksum of the header does not match"));
         }
-        let owner = Identity { cluster: u64_at(bytes, 16), member: MemberId(u64_at(bytes, 24)) };
-        if owner != identity {
-            return Err(Error::Identity { path: path.into(), found: owner, expected: identity });
-        }
-        Ok(u64_at(bytes, 32))
+        Ok(Identity { cluster: u64_at(bytes, 16), member: MemberId(u64_at(bytes, 24)) })
     }
 }
 

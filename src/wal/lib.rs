@@ -10,6 +10,7 @@
 //! | `segment` | a file of frames: `[len][crc32c][payload]` behind a header |
 //! | `snapshot` | snapshot files, written aside and renamed |
 //! | `log` | [`Wal`]: append, sync, cut, release |
+//! | `owner` | whose log a folder holds |
 //! | `rejoin` | the note that what was promised is lost |
 //! | `recover` | the table of cases in which a folder may be found, and what is done in each |
 //! | `error` | what can go wrong, and what to do about it |
@@ -19,6 +20,7 @@ mod error;
 mod files;
 mod header;
 mod log;
+mod owner;
 mod record;
 mod recover;
 mod rejoin;
@@ -27,6 +29,7 @@ mod snapshot;
 
 pub use error::Error;
 pub use log::{Synced, Wal};
+pub use owner::owner;
 pub use record::{Entry, HardState, Identity, Record, Snapshot};
 pub use recover::Recovered;
 pub use snapshot::{Snapshots, Written};

@@ -23,6 +23,11 @@ pub(crate) fn header(identity: Identity, sequence: u64) -> Vec<u8> {
     KIND.encode(identity, sequence)
 }
 
+/// Whose segment this is.
+pub(crate) fn owner(path: &Path, bytes: &[u8]) -> Result<Identity, Error> {
+    KIND.owner(path, bytes)
+}
+
 /// A frame around a payload.
 pub(crate) fn frame(payload: &[u8]) -> Result<Vec<u8>, Error> {
     if payload.len() > MAX_FRAME {

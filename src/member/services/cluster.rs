@@ -1,33 +1,65 @@
-//! The members of the store. They are those of the configuration; changing them while running is not offered.
+//! The members of the store, and changes of them. Only the leader changes them: other members pass the wish on to it,
+//! once.
 
-use super::{admit, refuse};
+use super::{
+    admit,
+    forward::{Forward, is_forwarded},
+    refuse,
+};
 use crate::handle::Handle;
-use etcd::pb;
+use crate::members::{self, Change, Member, Members};
+use base::{MemberId, Revision, reached};
+use etcd::{error, pb};
+use std::future::Future;
 use tonic::{Request, Response, Status};
 
 pub struct Cluster {
     handle: Handle,
+    forward: Forward,
+}
+
+fn to_pb(members: &Members) -> Vec<pb::Member> {
+    let member = |(id, member): (&MemberId, &Member)| pb::Member {
+        id: id.0,
+        name: member.name.clone(),
+        peer_urls: member.peer_urls.clone(),
+        client_urls: member.client_urls.clone(),
+        is_learner: member.learner,
+    };
+    members.present.iter().map(member).collect()
+}
+
+/// At least one, and each of the form that can be reached.
+fn check_urls(urls: &[String]) -> Result<(), Status> {
+    let good = !urls.is_empty() && urls.iter().all(|url| members::address(url).is_some());
+    if good { Ok(()) } else { Err(error::member_bad_urls()) }
 }
 
 impl Cluster {
     pub fn new(handle: Handle) -> Self {
-        Self { handle }
+        Self { handle, forward: Forward::default() }
     }
 
-    fn members(&self) -> Vec<pb::Member> {
-        let member = |(id, member): (&base::MemberId, &crate::MemberAddr)| pb::Member {
-            id: id.0,
-            name: member.name.clone(),
-            peer_urls: vec![format!("http://{}", member.peer)],
-            client_urls: vec![format!("http://{}", member.client)],
-            is_learner: false,
-        };
-        self.handle.config().members.iter().map(member).collect()
+    /// The members are no part of the key-value store, hence no revision.
+    fn head(&self) -> Option<pb::ResponseHeader> {
+        Some(self.handle.header(Revision(0)))
     }
-}
 
-fn fixed() -> Status {
-    Status::unimplemented("the members of this store are fixed by its configuration")
+    /// Changes the members here if this one leads, else has the leader do so.
+    async fn change<T>(
+        &self,
+        passed_on: bool,
+        change: Change,
+        done: impl FnOnce(Members) -> T,
+        elsewhere: impl Future<Output = Result<T, Status>>,
+    ) -> Result<Response<T>, Status> {
+        if self.handle.leads() || passed_on {
+            let members = self.handle.change_members(change).await.map_err(refuse::by_change)?;
+            return Ok(Response::new(done(members)));
+        }
+        reached!("member: a change of members is passed on to the leader");
+        elsewhere.await.map(Response::new)
+    }
 }
 
 #[tonic::async_trait]
@@ -39,36 +71,65 @@ impl pb::cluster_server::Cluster for Cluster {
         if admit(&self.handle, request)?.linearizable {
             self.handle.read_index().await.map_err(refuse::by_read)?;
         }
-        // The members are no part of the key-value store, hence no revision.
-        let header = Some(self.handle.header(base::Revision(0)));
-        Ok(Response::new(pb::MemberListResponse { header, members: self.members() }))
+        let members = to_pb(&self.handle.members());
+        Ok(Response::new(pb::MemberListResponse { header: self.head(), members }))
     }
 
     async fn member_add(
         &self,
-        _: Request<pb::MemberAddRequest>,
+        request: Request<pb::MemberAddRequest>,
     ) -> Result<Response<pb::MemberAddResponse>, Status> {
-        Err(fixed())
+        let passed_on = is_forwarded(&request);
+        let request = admit(&self.handle, request)?;
+        check_urls(&request.peer_urls)?;
+        let id = MemberId(rt::random_u64().max(1));
+        let (peer_urls, learner) = (request.peer_urls.clone(), request.is_learner);
+        let done = |members: Members| {
+            let members = to_pb(&members);
+            let member = members.iter().find(|member| member.id == id.0).cloned();
+            pb::MemberAddResponse { header: self.head(), member, members }
+        };
+        let elsewhere = self.forward.member_add(&self.handle, request);
+        self.change(passed_on, Change::Add { id, peer_urls, learner }, done, elsewhere).await
     }
 
     async fn member_remove(
         &self,
-        _: Request<pb::MemberRemoveRequest>,
+        request: Request<pb::MemberRemoveRequest>,
     ) -> Result<Response<pb::MemberRemoveResponse>, Status> {
-        Err(fixed())
+        let passed_on = is_forwarded(&request);
+        let request = admit(&self.handle, request)?;
+        let change = Change::Remove { id: MemberId(request.id) };
+        let done =
+            |members: Members| pb::MemberRemoveResponse { header: self.head(), members: to_pb(&members) };
+        let elsewhere = self.forward.member_remove(&self.handle, request);
+        self.change(passed_on, change, done, elsewhere).await
     }
 
     async fn member_update(
         &self,
-        _: Request<pb::MemberUpdateRequest>,
+        request: Request<pb::MemberUpdateRequest>,
     ) -> Result<Response<pb::MemberUpdateResponse>, Status> {
-        Err(fixed())
+        let passed_on = is_forwarded(&request);
+        let request = admit(&self.handle, request)?;
+        check_urls(&request.peer_urls)?;
+        let change = Change::Update { id: MemberId(request.id), peer_urls: request.peer_urls.clone() };
+        let done =
+            |members: Members| pb::MemberUpdateResponse { header: self.head(), members: to_pb(&members) };
+        let elsewhere = self.forward.member_update(&self.handle, request);
+        self.change(passed_on, change, done, elsewhere).await
     }
 
     async fn member_promote(
         &self,
-        _: Request<pb::MemberPromoteRequest>,
+        request: Request<pb::MemberPromoteRequest>,
     ) -> Result<Response<pb::MemberPromoteResponse>, Status> {
-        Err(fixed())
+        let passed_on = is_forwarded(&request);
+        let request = admit(&self.handle, request)?;
+        let change = Change::Promote { id: MemberId(request.id) };
+        let done =
+            |members: Members| pb::MemberPromoteResponse { header: self.head(), members: to_pb(&members) };
+        let elsewhere = self.forward.member_promote(&self.handle, request);
+        self.change(passed_on, change, done, elsewhere).await
     }
 }

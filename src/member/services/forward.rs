@@ -4,10 +4,10 @@
 use crate::handle::Handle;
 use base::{knobs::ms, reached};
 use etcd::{error, pb};
-use pb::lease_client::LeaseClient;
+use pb::{cluster_client::ClusterClient, lease_client::LeaseClient};
 use rt::grpc::{Channel, ChannelOptions};
 use std::{future::Future, net::SocketAddr, sync::Mutex, time::Duration};
-use tonic::{Request, Status, metadata::MetadataValue};
+use tonic::{Request, Response, Status, metadata::MetadataValue};
 
 /// Marks a request that another member passed on.
 const FORWARDED: &str = "wavetank-forwarded";
@@ -48,7 +48,51 @@ impl Forward {
         request: pb::LeaseTimeToLiveRequest,
     ) -> Result<pb::LeaseTimeToLiveResponse, Status> {
         let mut leader = self.leader(handle).await?;
-        self.checked(leader.lease_time_to_live(forwarded(request)).await).map(tonic::Response::into_inner)
+        self.checked(leader.lease_time_to_live(forwarded(request)).await).map(Response::into_inner)
+    }
+
+    pub async fn member_add(
+        &self,
+        handle: &Handle,
+        request: pb::MemberAddRequest,
+    ) -> Result<pb::MemberAddResponse, Status> {
+        let mut leader = self.cluster(handle).await?;
+        self.checked(leader.member_add(forwarded(request)).await).map(Response::into_inner)
+    }
+
+    pub async fn member_remove(
+        &self,
+        handle: &Handle,
+        request: pb::MemberRemoveRequest,
+    ) -> Result<pb::MemberRemoveResponse, Status> {
+        let mut leader = self.cluster(handle).await?;
+        self.checked(leader.member_remove(forwarded(request)).await).map(Response::into_inner)
+    }
+
+    pub async fn member_update(
+        &self,
+        handle: &Handle,
+        request: pb::MemberUpdateRequest,
+    ) -> Result<pb::MemberUpdateResponse, Status> {
+        let mut leader = self.cluster(handle).await?;
+        self.checked(leader.member_update(forwarded(request)).await).map(Response::into_inner)
+    }
+
+    pub async fn member_promote(
+        &self,
+        handle: &Handle,
+        request: pb::MemberPromoteRequest,
+    ) -> Result<pb::MemberPromoteResponse, Status> {
+        let mut leader = self.cluster(handle).await?;
+        self.checked(leader.member_promote(forwarded(request)).await).map(Response::into_inner)
+    }
+
+    async fn cluster(&self, handle: &Handle) -> Result<ClusterClient<Channel>, Status> {
+        self.channel(handle).await.map(ClusterClient::new)
+    }
+
+    async fn leader(&self, handle: &Handle) -> Result<LeaseClient<Channel>, Status> {
+        self.channel(handle).await.map(LeaseClient::new)
     }
 
     /// Forgets the channel after a failure.
@@ -60,12 +104,13 @@ impl Forward {
         answer
     }
 
-    async fn leader(&self, handle: &Handle) -> Result<LeaseClient<Channel>, Status> {
-        let leader = handle.view().leader.and_then(|leader| handle.config().members.get(&leader));
-        let addr = leader.ok_or_else(error::no_leader)?.client;
+    /// To the leader.
+    async fn channel(&self, handle: &Handle) -> Result<Channel, Status> {
+        let leader = handle.view().leader.and_then(|leader| handle.client_of(leader));
+        let addr = leader.ok_or_else(error::no_leader)?;
         let known = self.channel.lock().expect("no holder of the channel panics").clone();
         if let Some((_, channel)) = known.filter(|(known, channel)| *known == addr && !channel.closed()) {
-            return Ok(LeaseClient::new(channel));
+            return Ok(channel);
         }
         let knobs = handle.knobs();
         let options = ChannelOptions {
@@ -77,7 +122,7 @@ impl Forward {
         reached!("member: a follower cannot connect to its leader", connected.is_err());
         let channel = connected.map_err(|_| error::no_leader())?;
         *self.channel.lock().expect("no holder of the channel panics") = Some((addr, channel.clone()));
-        Ok(LeaseClient::new(channel))
+        Ok(channel)
     }
 }
 

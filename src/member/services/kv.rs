@@ -1,7 +1,7 @@
 //! Ranges, puts, deletes, txns and compaction. Writes and linearizable reads go through Raft, on any member;
 //! serializable reads are answered from what this member has applied.
 
-use super::{admit, convert, refuse};
+use super::{admit, admit_at_learner, convert, refuse, refuse_if_learner};
 use crate::handle::{Applied, Handle};
 use base::reached;
 use etcd::{error, pb};
@@ -64,8 +64,11 @@ fn is_serializable(txn: &pb::TxnRequest) -> bool {
 #[tonic::async_trait]
 impl pb::kv_server::Kv for Kv {
     async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
-        let request = admit(&self.handle, request)?;
-        let serializable = request.serializable;
+        let serializable = request.get_ref().serializable;
+        if !serializable {
+            refuse_if_learner(&self.handle)?;
+        }
+        let request = admit_at_learner(&self.handle, request)?;
         let request = convert::range(request)?;
         request.check().map_err(refuse::by_store)?;
         if !serializable {

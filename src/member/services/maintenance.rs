@@ -1,7 +1,8 @@
 //! The state of this member, and hashes of what it holds.
 
-use super::{VERSION, admit, refuse};
+use super::{VERSION, admit, admit_at_learner, refuse};
 use crate::handle::Handle;
+use base::MemberId;
 use etcd::{error, pb};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -43,7 +44,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         &self,
         request: Request<pb::StatusRequest>,
     ) -> Result<Response<pb::StatusResponse>, Status> {
-        admit(&self.handle, request)?;
+        admit_at_learner(&self.handle, request)?;
         let view = self.handle.view();
         // What it holds of a disk is a snapshot.
         let (applied, bytes) = self.handle.with_store(|store| (store.applied(), store.bytes() as i64));
@@ -59,6 +60,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
             raft_applied_index: applied.0,
             errors,
             db_size_in_use: bytes,
+            is_learner: self.handle.learns(),
             ..Default::default()
         }))
     }
@@ -96,8 +98,10 @@ impl pb::maintenance_server::Maintenance for Maintenance {
 
     async fn move_leader(
         &self,
-        _: Request<pb::MoveLeaderRequest>,
+        request: Request<pb::MoveLeaderRequest>,
     ) -> Result<Response<pb::MoveLeaderResponse>, Status> {
-        Err(Status::unimplemented("moving the leader is not offered yet"))
+        let target = MemberId(admit(&self.handle, request)?.target_id);
+        self.handle.transfer(target).await.map_err(refuse::by_transfer)?;
+        Ok(Response::new(pb::MoveLeaderResponse { header: self.head() }))
     }
 }

@@ -5,7 +5,8 @@
 //! | `kv` | ranges, puts, deletes, txns, compaction |
 //! | `watch` | many watches on one stream; `hub` wakes the streams an event concerns; `watcher` is one watch |
 //! | `lease` | leases; `lease_clock` is their time, `expire` ends them, `forward` asks the leader |
-//! | `cluster`, `maintenance` | the members, their state, hashes |
+//! | `cluster`, `maintenance` | the members and changes of them, their state, hashes |
+//! | `publish` | a member that was added says its name |
 //! | `http` | `/version`, `/health`, `/metrics` |
 //! | `convert`, `refuse` | the protocol's messages and errors, and the store's |
 
@@ -19,12 +20,13 @@ mod kv;
 mod lease;
 pub mod lease_clock;
 mod maintenance;
+mod publish;
 mod refuse;
 mod watch;
 mod watcher;
 
 use crate::handle::Handle;
-use base::knobs::ms;
+use base::{knobs::ms, reached};
 use etcd::pb;
 use tonic::{Request, Status, service::Routes};
 
@@ -44,7 +46,8 @@ pub async fn serve(handle: Handle, listener: rt::net::TcpListener) {
     let router = router(&handle);
     rt::select! {
         _ = rt::http::serve(listener, router, options) => {}
-        () = expire::run(handle) => {}
+        () = expire::run(handle.clone()) => {}
+        () = publish::run(handle) => {}
     }
 }
 
@@ -72,8 +75,22 @@ fn requires_leader<T>(request: &Request<T>) -> bool {
     request.metadata().get("hasleader").is_some_and(|value| value == "true")
 }
 
-/// Lets a request in, unless it requires a leader and there is none.
+/// Lets a request in, unless it requires a leader and there is none, or this member only learns.
 fn admit<T>(handle: &Handle, request: Request<T>) -> Result<T, Status> {
+    refuse_if_learner(handle)?;
+    admit_at_learner(handle, request)
+}
+
+fn refuse_if_learner(handle: &Handle) -> Result<(), Status> {
+    if handle.learns() {
+        reached!("member: a learner was asked for what only voters do");
+        return Err(etcd::error::not_supported_for_learner());
+    }
+    Ok(())
+}
+
+/// Lets a request in that a learner answers as well.
+fn admit_at_learner<T>(handle: &Handle, request: Request<T>) -> Result<T, Status> {
     if requires_leader(&request) && handle.view().leader.is_none() {
         return Err(etcd::error::no_leader());
     }

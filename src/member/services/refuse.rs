@@ -1,6 +1,7 @@
 //! The store's and the core's refusals in the protocol's words.
 
-use crate::handle::{ProposeError, ReadError};
+use crate::handle::{ProposeError, ReadError, TransferError};
+use crate::members::ChangeError;
 use etcd::error;
 use tonic::Status;
 
@@ -19,6 +20,7 @@ pub fn by_store(refusal: store::Error) -> Status {
         LeaseNotFound => error::lease_not_found(),
         LeaseExists => error::lease_exist(),
         LeaseTtlTooLarge => error::lease_ttl_too_large(),
+        MemberNotFound => error::member_not_found(),
     }
 }
 
@@ -31,6 +33,36 @@ pub fn by_propose(refusal: ProposeError) -> Status {
         ProposeError::Lost => error::timeout_leader_fail(),
         ProposeError::Timeout => error::timeout(),
         ProposeError::Stopped => error::stopped(),
+    }
+}
+
+/// Why the members were not changed, or perhaps not.
+pub fn by_change(refusal: ChangeError) -> Status {
+    match refusal {
+        ChangeError::PeerUrlExists => error::peer_url_exist(),
+        ChangeError::NotFound => error::member_not_found(),
+        ChangeError::NotLearner => error::member_not_learner(),
+        ChangeError::TooManyLearners => error::too_many_learners(),
+        ChangeError::NotEnoughStarted => error::member_not_enough_started(),
+        ChangeError::LearnerNotReady => error::learner_not_ready(),
+        ChangeError::Unhealthy => error::unhealthy(),
+        ChangeError::NotLeader => error::not_leader(),
+        ChangeError::Lost => error::timeout_leader_fail(),
+        ChangeError::NotBegun | ChangeError::Timeout => error::timeout(),
+        ChangeError::Stopped => error::stopped(),
+    }
+}
+
+/// Why leadership was not handed on.
+pub fn by_transfer(refusal: TransferError) -> Status {
+    match refusal {
+        TransferError::NoVoter => error::bad_leader_transferee(),
+        TransferError::NotLeader => error::not_leader(),
+        // etcd gives this one no code of its own
+        TransferError::UnderWay | TransferError::Timeout => {
+            Status::unknown("etcdserver: request timed out, leader transfer took too long")
+        }
+        TransferError::Stopped => error::stopped(),
     }
 }
 

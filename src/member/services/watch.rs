@@ -4,7 +4,7 @@
 
 use super::{
     hub::Seat,
-    requires_leader,
+    refuse_if_learner, requires_leader,
     watcher::{Step, Watcher},
 };
 use crate::handle::Handle;
@@ -46,6 +46,7 @@ impl pb::watch_server::Watch for Watch {
         &self,
         request: Request<Streaming<pb::WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
+        refuse_if_learner(&self.handle)?;
         let needs_leader = requires_leader(&request);
         if needs_leader && self.handle.view().leader.is_none() {
             reached!("member: a watch stream was refused for want of a leader");

@@ -2,7 +2,7 @@
 //!
 //! | command | does |
 //! |---|---|
-//! | `put`, `get`, `del`, `txn`, `compact`, `grant`, `revoke`, `expire` | a command or a read; see `words.rs` for ranges and txns |
+//! | `put`, `get`, `del`, `txn`, `compact`, `grant`, `revoke`, `expire`, `members`, `publish` | a command or a read; see `words.rs` for ranges and txns |
 //! | `watch RANGE from=R` | history from a revision |
 //! | `check COMMAND..` | only what can be refused without the state |
 //! | `keep NAME`, `look NAME` | keeps a clone; from then on reads look at it (`look now`: at the present) |
@@ -155,6 +155,14 @@ impl Runner {
                 keys.join(" ")
             );
         }
+        for (id, member) in &store.members().present {
+            let kind = if member.learner { "learner" } else { "member" };
+            let (name, peers, clients) = (&member.name, &member.peer_urls, &member.client_urls);
+            let _ = writeln!(output, "{kind} {id} {name:?} peers={peers:?} clients={clients:?}");
+        }
+        store.members().removed.iter().for_each(|id| {
+            let _ = writeln!(output, "removed {id}");
+        });
         output
     }
 }
@@ -201,7 +209,9 @@ fn response_text(response: &Response) -> String {
         Response::DeleteRange(delete) => delete_text(delete),
         Response::Txn(txn) => format!("\n{}", txn_text(txn, "  ")),
         Response::LeaseGrant { id, ttl } => format!(" lease {id} ttl={ttl}\n"),
-        Response::Compact | Response::LeaseRevoke | Response::LeaseExpire => " ok\n".into(),
+        Response::Compact | Response::LeaseRevoke | Response::LeaseExpire | Response::Members => {
+            " ok\n".into()
+        }
     }
 }
 

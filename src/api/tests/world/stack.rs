@@ -39,7 +39,7 @@ fn start_member(world: &World, id: u64, members: u64, knobs: &Knobs) {
         id: MemberId(id),
         name: format!("member-{id}"),
         cluster_id: 1,
-        founding: true,
+        start: member::Start::Founding,
         data_dir: "/data".into(),
         client_listen: member_addr(id, 2379),
         peer_listen: member_addr(id, 2380),

@@ -2,7 +2,7 @@
 
 use base::{Index, Knobs, MemberId, Note, Term, knobs::ms};
 use etcd::{Client, pb};
-use member::{Config, MemberAddr};
+use member::{Config, Join, MemberAddr, Start};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
@@ -85,7 +85,7 @@ pub fn config(id: u64, size: u64, knobs: &Knobs) -> Config {
         id: MemberId(id),
         name: name(id),
         cluster_id: 77,
-        founding: true,
+        start: Start::Founding,
         data_dir: "/data".into(),
         client_listen: addr(id, 2379),
         peer_listen: addr(id, 2380),
@@ -108,10 +108,35 @@ impl Group {
         let ip = config.client_listen.ip();
         self.world.create(&config.name.clone(), ip, move || {
             let disk = world::disk::control(&config.name);
-            let founding = disk.is_none_or(|disk| disk.counters().wipes == 0);
-            let config = Config { founding, ..config.clone() };
+            let wiped = disk.is_some_and(|disk| disk.counters().wipes > 0);
+            let start = if wiped { Start::Again } else { config.start };
+            let config = Config { start, ..config.clone() };
             async move { member::run(config).await.map_err(|error| error.to_string()) }
         });
+    }
+
+    /// Starts a member that was added: it knows its addresses, and asks the first three who it is.
+    pub fn join(&self, id: u64) {
+        let me = config(id, id, &self.knobs);
+        let ask = (1..=3).map(|id| config(id, id, &self.knobs).peer_listen).collect();
+        let join = Join {
+            name: me.name.clone(),
+            cluster_id: me.cluster_id,
+            data_dir: me.data_dir,
+            client_listen: me.client_listen,
+            peer_listen: me.peer_listen,
+            ask,
+            knobs: me.knobs,
+        };
+        self.world.create(&name(id), me.client_listen.ip(), move || {
+            let join = join.clone();
+            async move { member::join(join).await.map_err(|error| error.to_string()) }
+        });
+    }
+
+    /// Acknowledgements are not counted: members come and go.
+    pub fn members_change(&self) {
+        self.seen.lock().unwrap().members = 0;
     }
 
     pub fn endpoints(&self) -> Vec<SocketAddr> {

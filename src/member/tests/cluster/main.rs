@@ -4,6 +4,7 @@
 
 mod disks;
 mod group;
+mod membership;
 
 use base::{Knobs, knobs::ms};
 use group::{Group, config, name, put, put_for, read_all};

@@ -3,7 +3,7 @@
 
 use base::{Knobs, MemberId, Term};
 use etcd::Client;
-use member::{Config, Handle, MemberAddr, ProposeError, ReadError, Request, View};
+use member::{Config, Handle, MemberAddr, ProposeError, ReadError, Request, Start, View};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -81,6 +81,7 @@ impl Core {
                 let _ = answer.send(Ok(applied));
             }
             Request::ReadIndex { answer } => drop(answer.send(Ok(self.handle.applied()))),
+            Request::Change { .. } | Request::Transfer { .. } => panic!("there is no Raft here"),
         }
     }
 }
@@ -91,7 +92,7 @@ fn config(id: MemberId, members: &BTreeMap<MemberId, MemberAddr>, knobs: &Knobs)
         id,
         name: me.name.clone(),
         cluster_id: 9,
-        founding: true,
+        start: Start::Founding,
         data_dir: "/none".into(),
         client_listen: me.client,
         peer_listen: me.peer,

@@ -5,9 +5,9 @@ use base::{Index, Knobs, MemberId};
 use raft::invariants::{Checker, Violation};
 use raft::{
     Config, Data, Effects, Entry, HardState, Input, Membership, Message, Node, Outbox, Payload, Persist,
-    Recall, Recovered, Snapshot, Ticket,
+    Recall, Recovered, Refused, Snapshot, Ticket,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What a member has besides its node.
 pub struct Member {
@@ -62,7 +62,17 @@ pub type Outcome<T = ()> = Result<T, Violation>;
 
 impl Cluster {
     pub fn new(membership: Membership, knobs: Knobs, seed: u64) -> Outcome<Self> {
-        Self::recovered(membership, knobs, seed, |_| Recovered::default())
+        Self::with_spares(membership, &[], knobs, seed)
+    }
+
+    /// With members that are up and belong to nothing yet.
+    pub fn with_spares(
+        membership: Membership,
+        spares: &[MemberId],
+        knobs: Knobs,
+        seed: u64,
+    ) -> Outcome<Self> {
+        Self::found(membership, spares, knobs, seed, |_| Recovered::default())
     }
 
     /// A cluster whose members start from what `disk` says is on theirs.
@@ -72,7 +82,18 @@ impl Cluster {
         seed: u64,
         disk: impl Fn(MemberId) -> Recovered,
     ) -> Outcome<Self> {
-        let ids = membership.all();
+        Self::found(membership, &[], knobs, seed, disk)
+    }
+
+    fn found(
+        membership: Membership,
+        spares: &[MemberId],
+        knobs: Knobs,
+        seed: u64,
+        disk: impl Fn(MemberId) -> Recovered,
+    ) -> Outcome<Self> {
+        let spares = spares.iter().copied();
+        let ids = membership.all().into_iter().chain(spares);
         let mut cluster = Self {
             members: BTreeMap::new(),
             wire: Vec::new(),
@@ -108,6 +129,7 @@ impl Cluster {
     }
 
     pub fn start(&mut self, id: MemberId) -> Outcome {
+        let membership = self.founding(id);
         let Some(member) = self.members.get_mut(&id).filter(|member| member.node.is_none()) else {
             return Ok(());
         };
@@ -118,7 +140,7 @@ impl Cluster {
         member.boots += 1;
         let config = Config {
             id,
-            membership: self.membership.clone(),
+            membership,
             seed: self.seed ^ (id.0 << 32) ^ member.boots,
             knobs: self.knobs.clone(),
         };
@@ -128,6 +150,11 @@ impl Cluster {
         self.check.started(&node)?;
         member.node = Some(node);
         Ok(())
+    }
+
+    /// What a member is told that has nothing on its disk: a spare belongs to nothing.
+    fn founding(&self, id: MemberId) -> Membership {
+        if self.membership.contains(id) { self.membership.clone() } else { Membership::default() }
     }
 
     /// Stops a member; of its writes under way, the first `kept` reach the disk.
@@ -152,11 +179,15 @@ impl Cluster {
 
     /// A member that lost its disk asks another for its term, and is answered if that one is up.
     pub fn ask(&mut self, id: MemberId, other: MemberId) {
-        let Some(term) = self.node(other).map(Node::term) else { return };
+        let Some((term, changed)) =
+            self.node(other).map(|node| (node.term(), node.configured_at() > Index(0)))
+        else {
+            return;
+        };
         if let Some(member) = self.members.get_mut(&id)
             && let Some(recall) = &mut member.recall
         {
-            recall.answered(other, member.boots, term);
+            recall.answered(other, member.boots, term, changed);
         }
     }
 
@@ -180,6 +211,7 @@ impl Cluster {
             reads: reads.iter().map(|read| (read.context, read.index)).collect(),
             reads_lost,
             proposed: effects.proposed,
+            transfer: effects.transfer,
             role: effects.role,
         };
         if let Some(snapshot) = &install {
@@ -270,8 +302,13 @@ impl Cluster {
     /// A leader with nothing uncommitted takes a proposal and commits it.
     fn check_open(&mut self) -> Outcome {
         let Some(leader) = self.leader() else { return Ok(()) };
-        let proposed =
-            self.step(leader, Input::Propose(vec!["is this taken?".into()]))?.and_then(|step| step.proposed);
+        let mut proposed = self.propose(leader, "is this taken?")?;
+        if proposed == Some(Err(Refused::Transferring)) {
+            // a successor that was told so long ago that nothing is left to hear of it: the leader goes on
+            (0..self.knobs.raft_election_ticks).try_for_each(|_| self.step(leader, Input::Tick).map(drop))?;
+            self.quiesce()?;
+            proposed = self.propose(leader, "and this?")?;
+        }
         self.quiesce()?;
         let committed = self.node(leader).is_some_and(|node| node.commit() == node.last());
         if matches!(proposed, Some(Ok(_))) && committed {
@@ -281,6 +318,10 @@ impl Cluster {
             promise: "a cluster at rest takes proposals",
             detail: format!("{leader} said {proposed:?}"),
         })
+    }
+
+    fn propose(&mut self, id: MemberId, command: &str) -> Outcome<Option<Result<raft::Proposed, Refused>>> {
+        Ok(self.step(id, Input::Propose(vec![command.into()]))?.and_then(|step| step.proposed))
     }
 
     /// Delivers in order and syncs, until nothing is left to do.
@@ -309,14 +350,17 @@ impl Cluster {
         self.members.values().filter_map(|member| member.node.as_ref())
     }
 
-    /// One leader, which committed in its term, and everyone has applied all of its log.
+    /// One leader, which committed in its term, and everyone who belongs to it has applied all of its log.
     fn agreed(&self) -> bool {
         let Some(leader) = self.leader().and_then(|id| self.node(id)) else { return false };
         let state = self.members[&leader.id()].app;
         leader.log().term_at(leader.commit()) == Some(leader.term())
             && leader.commit() == leader.last()
-            && self.nodes().all(|node| node.leader() == Some(leader.id()) && node.applied() == leader.last())
-            && self.members.values().all(|member| member.app == state)
+            && leader.membership().outgoing.is_empty()
+            && leader.membership().all().iter().filter_map(|id| self.members.get(id)).all(|member| {
+                let follows = |node: &Node| node.leader() == Some(leader.id());
+                member.app == state && member.node.as_ref().is_some_and(follows)
+            })
     }
 
     pub fn summary(&self) -> String {
@@ -352,6 +396,7 @@ pub struct Step {
     pub reads: Vec<(u64, Index)>,
     pub reads_lost: Vec<u64>,
     pub proposed: Option<Result<raft::Proposed, raft::Refused>>,
+    pub transfer: Option<Result<(), raft::Refused>>,
     pub role: Option<raft::RoleChange>,
 }
 
@@ -384,6 +429,9 @@ pub fn describe_entry(entry: &Entry) -> String {
     match &entry.payload {
         Payload::Noop => format!("{}/{} noop", entry.index, entry.term),
         Payload::Command(data) => format!("{}/{} {}", entry.index, entry.term, String::from_utf8_lossy(data)),
+        Payload::Config { membership, .. } => {
+            format!("{}/{} {}", entry.index, entry.term, describe_membership(membership))
+        }
     }
 }
 
@@ -400,6 +448,20 @@ fn describe_persist(persist: &Persist) -> String {
         parts.push(describe_entries(&persist.entries));
     }
     parts.join(", ")
+}
+
+/// `{voters}`, learners behind a plus, the voters that are being left behind an arrow's tail.
+pub fn describe_membership(membership: &Membership) -> String {
+    let list = |ids: &BTreeSet<MemberId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let Membership { voters, learners, outgoing } = membership;
+    let mut text = list(voters);
+    if !learners.is_empty() {
+        text += &format!(" + {}", list(learners));
+    }
+    if !outgoing.is_empty() {
+        text += &format!(" <- {}", list(outgoing));
+    }
+    format!("{{{text}}}")
 }
 
 pub fn describe_entries(entries: &[Entry]) -> String {

@@ -3,23 +3,25 @@
 //!
 //! | command | |
 //! |---|---|
-//! | `cluster M.. [learners="M,.."] [outgoing="M,.."] [<knob>=<value>..]` | a new cluster of these voters |
+//! | `cluster M.. [learners="M,.."] [outgoing="M,.."] [spares="M,.."] [<knob>=<value>..]` | a new cluster of these voters; spares are up and belong to nothing |
 //! | `slow M..`, `fast M..` | syncs only when told; syncs at once (as all do at first) |
 //! | `sync M [writes]` | the disk syncs all that is under way, or the first so many writes |
 //! | `tick M [times]`, `campaign M` | time passes; so much of it that the member asks for votes |
 //! | `elect M [M..]` | it campaigns until it leads; the members named (or all) answer, and hear no more than that |
+//! | `configure M V.. [learners="M,.."]` | these are to be the voters |
+//! | `transfer M M` | the first is to hand on its leadership to the second |
 //! | `propose M command..`, `read M context` | what clients want |
 //! | `deliver`, `drop`, `double`, `delay`, `wire` `[from=M] [to=M] [kind=K] [count=N]` | messages on the wire, oldest first |
 //! | `run [M..]` | the members named (or all) talk until nothing is left to say |
 //! | `cut M..`, `heal` | messages between these and the others are lost from now on |
 //! | `crash M [kept=N]`, `start M` | power off, the first N un-synced writes survive; on again |
 //! | `snapshot M` | of all it applied |
-//! | `status`, `log M`, `disk M`, `progress M` | how things stand |
+//! | `status`, `members`, `log M`, `disk M`, `progress M` | how things stand |
 
-use crate::cluster::{Cluster, Step, describe_entries};
+use crate::cluster::{Cluster, Step, describe_entries, describe_membership};
 use base::{Knobs, MemberId, Term};
 use goldenscript::{ArgumentConsumer, Command, Context, Runner};
-use raft::{Body, Input, Membership, Message, Role};
+use raft::{Body, Data, Input, Membership, Message, Role, Target};
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::Write as _;
@@ -117,6 +119,7 @@ impl Script {
                 let commands = std::iter::from_fn(|| args.next_pos()).map(Into::into).collect();
                 self.step(id, Input::Propose(commands))
             }
+            "configure" | "transfer" => self.reorder(name, args),
             "read" => {
                 let id = one(args)?;
                 let context = args.next_pos().ok_or("expected a context")?.parse()?;
@@ -149,6 +152,7 @@ impl Script {
                     self.cluster()?.snapshot(id)?.ok_or("expected something new to take a snapshot of")?;
                 Ok(writeln!(self.out, "{id} takes a snapshot at {index}")?)
             }
+            "members" => self.show_members(),
             "status" | "log" | "disk" | "progress" => self.show(name, args),
             _ => Err(format!("unknown command {name}").into()),
         }
@@ -158,9 +162,29 @@ impl Script {
         self.cluster.as_mut().ok_or_else(|| "expected `cluster` first".into())
     }
 
+    /// Other members, or another leader.
+    fn reorder(&mut self, name: &str, args: &mut ArgumentConsumer<'_>) -> Result {
+        if name == "transfer" {
+            let (id, to) = (one(args)?, one(args)?);
+            return self.step(id, Input::Transfer(to));
+        }
+        let learners = args.take_key("learners").map(members).transpose()?.unwrap_or_default();
+        let (id, voters) = (one(args)?, rest(args)?.into_iter().collect());
+        self.step(id, Input::Reconfigure(Target { voters, learners, context: Data::default() }))
+    }
+
+    fn show_members(&mut self) -> Result {
+        for id in self.cluster()?.ids() {
+            let Some(node) = self.cluster()?.node(id) else { continue };
+            let line = format!("{id} goes by {}", describe_membership(node.membership()));
+            writeln!(self.out, "{line}")?;
+        }
+        Ok(())
+    }
+
     fn found(&mut self, args: &mut ArgumentConsumer<'_>) -> Result {
         let mut of = |key: &str| args.take_key(key).map(members).transpose().map(Option::unwrap_or_default);
-        let (learners, outgoing) = (of("learners")?, of("outgoing")?);
+        let (learners, outgoing, spares) = (of("learners")?, of("outgoing")?, of("spares")?);
         let voters = rest(args)?.into_iter().collect();
         let membership = Membership { voters, learners, outgoing };
         let mut knobs = Knobs::default();
@@ -169,7 +193,7 @@ impl Script {
                 return Err(format!("no knob is called {key}").into());
             }
         }
-        self.cluster = Some(Cluster::new(membership, knobs, 1)?);
+        self.cluster = Some(Cluster::with_spares(membership, &Vec::from_iter(spares), knobs, 1)?);
         Ok(())
     }
 
@@ -212,6 +236,9 @@ impl Script {
             }
             Some(Err(refused)) => writeln!(out, "{id} refuses: {refused:?}")?,
             None => {}
+        }
+        if let Some(Err(refused)) = &step.transfer {
+            writeln!(out, "{id} refuses: {refused:?}")?;
         }
         if let Some(persist) = &step.persist {
             writeln!(out, "{id} writes {persist}")?;
@@ -400,7 +427,9 @@ fn describe_body(message: &Message) -> (&'static str, String) {
     match &message.body {
         Body::PreVote { last_index, last_term } => ("prevote", end(last_index, last_term)),
         Body::PreVoteAnswer { granted } => ("prevote-answer", yes(*granted)),
-        Body::Vote { last_index, last_term } => ("vote", end(last_index, last_term)),
+        Body::Vote { last_index, last_term, handed_on } => {
+            ("vote", end(last_index, last_term) + if *handed_on { ", handed on" } else { "" })
+        }
         Body::VoteAnswer { granted } => ("vote-answer", yes(*granted)),
         Body::Append { prev_index, prev_term, entries, commit } => {
             let entries = describe_entries(entries);
@@ -423,6 +452,7 @@ fn describe_body(message: &Message) -> (&'static str, String) {
         Body::ReadRequest { context } => ("read", context.to_string()),
         Body::ReadAnswer { context, index } => ("read-answer", format!("{context} from {index}")),
         Body::Stale => ("stale", String::new()),
+        Body::StandForElection => ("stand", String::new()),
     }
 }
 
@@ -450,6 +480,7 @@ macro_rules! claims {
 
 claims! {
     a_candidate_asks_for_votes_only_after_its_own_is_on_the_disk,
+    a_change_waits_for_the_first_commit_of_the_term,
     a_deposed_leader_does_not_answer_a_read,
     a_follower_reads_through_its_leader,
     a_follower_says_how_far_back_the_logs_may_agree,
@@ -458,8 +489,11 @@ claims! {
     a_late_answer_to_a_read_does_not_serve_its_retry,
     a_leader_counts_its_own_log_only_after_its_sync,
     a_leader_goes_back_by_terms_not_by_single_entries,
+    a_leader_goes_on_when_its_successor_does_not_lead_in_time,
     a_leader_of_an_older_term_learns_of_the_newer_one,
+    a_leader_that_leaves_itself_out_steps_down_once_that_is_committed,
     a_leader_without_a_quorum_steps_down,
+    a_learner_is_added_and_promoted,
     a_read_waits_for_the_first_commit_of_the_term,
     a_rejoining_member_does_not_disturb_the_leader,
     a_single_voter_commits_by_its_own_disk,
@@ -472,10 +506,14 @@ claims! {
     answers_to_an_older_round_do_not_prove_a_newer_read,
     appends_follow_one_another_without_waiting,
     figure_8_an_entry_of_an_older_term_is_not_committed_by_counting,
+    leadership_is_handed_on,
     learners_get_the_log_but_have_no_say,
     nobody_votes_against_a_leader_that_is_alive,
     old_and_doubled_appends_undo_nothing,
+    one_that_is_left_out_may_be_needed_until_that_is_committed,
     the_window_bounds_bytes_as_well,
     the_window_bounds_what_is_on_its_way,
     too_much_uncommitted_is_refused,
+    two_changes_at_a_time_go_by_way_of_a_joint_configuration,
+    who_was_left_out_does_not_disturb,
 }

@@ -4,7 +4,7 @@
 use crate::cluster::{Cluster, Outcome};
 use base::stream::{Stream, stream};
 use base::{Index, Knobs, MemberId, Term, marks};
-use raft::{Entry, HardState, Input, Membership, Payload, Recovered, Role};
+use raft::{Data, Entry, HardState, Input, Membership, Payload, Recovered, Role, Target};
 use rand::Rng;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,6 +32,8 @@ struct Habits {
     cut: u32,
     /// Takes the disk of one that is down.
     wipe: u32,
+    configure: u32,
+    transfer: u32,
     /// Chances in a hundred.
     in_order: u32,
     double: u32,
@@ -53,6 +55,8 @@ impl Habits {
             lose: of(&[0, 2, 20, 60]),
             cut: of(&[0, 1, 4, 10]),
             wipe: 0,
+            configure: 0,
+            transfer: 0,
             in_order: of(&[0, 50, 90, 100]),
             double: of(&[0, 2, 15]),
             keep_unsynced: of(&[0, 50, 100]),
@@ -101,6 +105,7 @@ struct Harm {
     crashes_losing: u64,
     crashes_keeping: u64,
     disks_lost: u64,
+    changes: u64,
 }
 
 impl Harm {
@@ -132,16 +137,19 @@ struct Walk {
     apart: BTreeSet<MemberId>,
     proposals: u64,
     reads: u64,
+    /// Changes of members that were begun.
+    changes: u64,
 }
 
 impl Walk {
-    fn new(seed: u64) -> Outcome<Self> {
+    fn new(seed: u64, spares: &[MemberId]) -> Outcome<Self> {
         let mut chance = stream(seed, "walk");
         let (membership, mut knobs) = (membership(&mut chance), knobs(&mut chance));
         // From a stream of its own: it came later, and moves no walk that was there before.
         let bytes = stream(seed, "bytes on their way").gen_range(0..8);
         knobs.raft_inflight_bytes = [1, 30].get(bytes).copied().unwrap_or(knobs.raft_inflight_bytes);
-        let cluster = Cluster::new(membership, knobs, seed)?;
+        let spares: Vec<MemberId> = spares.iter().copied().filter(|id| !membership.contains(*id)).collect();
+        let cluster = Cluster::with_spares(membership, &spares, knobs, seed)?;
         let habits = Habits::draw(&mut chance);
         Ok(Self {
             cluster,
@@ -151,6 +159,7 @@ impl Walk {
             apart: BTreeSet::new(),
             proposals: 0,
             reads: 0,
+            changes: 0,
         })
     }
 
@@ -174,7 +183,19 @@ impl Walk {
     fn step(&mut self) -> Outcome {
         let h = &self.habits;
         let weights = [
-            h.deliver, h.tick, h.propose, h.read, h.sync, h.crash, h.start, h.snapshot, h.lose, h.cut, h.wipe,
+            h.deliver,
+            h.tick,
+            h.propose,
+            h.read,
+            h.sync,
+            h.crash,
+            h.start,
+            h.snapshot,
+            h.lose,
+            h.cut,
+            h.wipe,
+            h.configure,
+            h.transfer,
         ];
         let mut pick = self.chance.gen_range(0..weights.iter().sum());
         let mut what = 0;
@@ -202,11 +223,47 @@ impl Walk {
                 self.cut();
                 Ok(())
             }
-            _ => {
+            10 => {
                 self.lose_disk();
                 Ok(())
             }
+            11 => self.configure(),
+            _ => self.transfer(),
         }
+    }
+
+    /// One comes, goes, or gets or loses its vote; now and then, any others are to be the voters.
+    fn configure(&mut self) -> Outcome {
+        let id = self.someone_who_leads();
+        let Some(Membership { mut voters, mut learners, .. }) =
+            self.cluster.node(id).map(|node| node.membership().clone())
+        else {
+            return Ok(());
+        };
+        let who = self.someone();
+        match self.chance.gen_range(0..8) {
+            0 | 1 => drop(voters.remove(&who)),
+            2 => drop(learners.remove(&who)),
+            3 if !voters.contains(&who) => drop(learners.insert(who)),
+            3..=6 => {
+                learners.remove(&who);
+                voters.insert(who);
+            }
+            _ => {
+                let (ids, most) = (self.cluster.ids(), self.chance.gen_range(1..=5));
+                voters = (0..most).map(|_| ids[self.chance.gen_range(0..ids.len())]).collect();
+                learners.retain(|id| !voters.contains(id));
+            }
+        }
+        let target = Target { voters, learners, context: Data::default() };
+        let step = self.cluster.step(id, Input::Reconfigure(target))?;
+        self.changes += u64::from(step.is_some_and(|step| matches!(step.proposed, Some(Ok(_)))));
+        Ok(())
+    }
+
+    fn transfer(&mut self) -> Outcome {
+        let (id, to) = (self.someone_who_leads(), self.someone());
+        self.cluster.step(id, Input::Transfer(to)).map(drop)
     }
 
     fn start(&mut self) -> Outcome {
@@ -224,9 +281,9 @@ impl Walk {
         let members = self.cluster.members.values();
         let asks = members.into_iter().any(|member| member.recall.is_some() || member.disk.forgot.is_some());
         let id = self.someone();
-        // of two voters none can be spared
+        // of two voters none can be spared; and where members change, a lost disk is lost for good
         let Membership { voters, outgoing, .. } = &self.cluster.membership;
-        let spared = [voters, outgoing].into_iter().all(|half| half.len() > 2 || !half.contains(&id));
+        let spared = (voters.len() > 2 || !voters.contains(&id)) && outgoing.is_empty();
         if !asks && spared && self.cluster.node(id).is_none() {
             self.harm.disks_lost += 1;
             self.cluster.lose_disk(id);
@@ -327,16 +384,26 @@ impl Walk {
 
 /// One episode: how it ended, where, and what was done to it.
 fn episode(seed: u64) -> (Result<(), String>, Cluster, Harm) {
-    walked(seed, |_| {})
+    walked(seed, &[], |_| {})
+}
+
+/// An episode in which six members come and go.
+fn changing_episode(seed: u64) -> (Result<(), String>, Cluster, Harm) {
+    let all = [1, 2, 3, 4, 5, 6].map(MemberId);
+    walked(seed, &all, |habits| (habits.configure, habits.transfer) = (20, 4))
 }
 
 /// An episode in which disks are lost.
 fn losing_episode(seed: u64) -> (Result<(), String>, Cluster, Harm) {
-    walked(seed, |habits| (habits.wipe, habits.crash) = (8, habits.crash.max(3)))
+    walked(seed, &[], |habits| (habits.wipe, habits.crash) = (8, habits.crash.max(3)))
 }
 
-fn walked(seed: u64, change: impl Fn(&mut Habits)) -> (Result<(), String>, Cluster, Harm) {
-    let mut walk = match Walk::new(seed) {
+fn walked(
+    seed: u64,
+    spares: &[MemberId],
+    change: impl Fn(&mut Habits),
+) -> (Result<(), String>, Cluster, Harm) {
+    let mut walk = match Walk::new(seed, spares) {
         Ok(walk) => walk,
         Err(violation) => panic!("seed {seed}: {violation}"),
     };
@@ -345,6 +412,7 @@ fn walked(seed: u64, change: impl Fn(&mut Habits)) -> (Result<(), String>, Clust
         Ok(outcome) => outcome.map_err(|violation| violation.to_string()),
         Err(panic) => Err(panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic".into())),
     };
+    walk.harm.changes = walk.changes;
     (outcome, walk.cluster, walk.harm)
 }
 
@@ -424,6 +492,54 @@ fn random_walks_with_lost_disks_hold_every_promise() {
     assert!(again.is_none_or(|again| again > EPISODES_LOSING / 2), "{again:?} of {}", harm.disks_lost);
 }
 
+/// What walks of members that come and go must have been through.
+const CHANGES: &[&str] = &[
+    "raft: a change of members was refused before the first commit of the term",
+    "raft: a change of members was refused while another is under way",
+    "raft: a configuration was taken back",
+    "raft: a joint configuration was left",
+    "raft: a leader begins a change that leaves it out",
+    "raft: a leader that is a voter no more stepped down",
+    "raft: a proposal was refused while leadership is handed on",
+    "raft: a successor did not lead in time",
+    "raft: a successor stands for election",
+    "raft: a transfer was asked for while another is under way",
+    "raft: members change by way of a joint configuration",
+];
+
+#[test]
+fn random_walks_that_change_members_hold_every_promise() {
+    let _ = marks::take_reached();
+    let (mut commits, mut changes) = (0, 0);
+    for seed in 0..EPISODES_CHANGING {
+        let (outcome, cluster, harm) = changing_episode(seed);
+        if let Err(violation) = outcome {
+            panic!("seed {seed}: {violation}\n{}", cluster.summary());
+        }
+        (commits, changes) = (commits + cluster.check.last_committed().0, changes + harm.changes);
+    }
+    let reached = marks::take_reached();
+    println!("{commits} commits, {changes} changes; reached: {reached:#?}");
+    assert!(changes > EPISODES_CHANGING * 2 && commits > EPISODES_CHANGING * 20);
+    let missed: Vec<_> = CHANGES.iter().filter(|name| !reached.contains_key(**name)).collect();
+    assert!(missed.is_empty() || reached.is_empty(), "situations that no walk reached: {missed:?}");
+}
+
+#[test]
+fn random_walks_find_every_bug_of_changing_members() {
+    if !can_plant() {
+        return;
+    }
+    let mut missed = Vec::new();
+    for bug in ["R01", "R02", "R20", "R21", "R22"] {
+        match hunt(bug, changing_episode) {
+            Some((seed, violation)) => println!("{bug}: episode {seed}: {violation}"),
+            None => missed.push(bug),
+        }
+    }
+    assert!(missed.is_empty(), "planted and not found: {missed:?}");
+}
+
 #[test]
 fn random_walks_find_a_vote_that_comes_too_early() {
     if !can_plant() {
@@ -446,15 +562,20 @@ fn can_plant() -> bool {
 }
 
 /// Walks with a bug planted until a promise breaks: which one, and after how many episodes.
-fn hunt(bug: &'static str, episodes: u64) -> Option<(u64, String)> {
+fn hunt(
+    bug: &'static str,
+    episode: impl Fn(u64) -> (Result<(), String>, Cluster, Harm),
+) -> Option<(u64, String)> {
     marks::plant(Some(bug));
-    let found = (0..episodes).find_map(|seed| episode(seed).0.err().map(|violation| (seed, violation)));
+    let found = (0..EPISODES).find_map(|seed| episode(seed).0.err().map(|violation| (seed, violation)));
     marks::plant(None);
     found
 }
 
 /// Episodes in which disks are lost.
 const EPISODES_LOSING: u64 = 1_500;
+/// Episodes in which members come and go.
+const EPISODES_CHANGING: u64 = 1_000;
 
 /// What can be planted in this crate. The numbers are those of the catalogue of historical bugs.
 const BUGS: &[&str] = &[
@@ -472,7 +593,7 @@ fn random_walks_find_every_planted_bug() {
     }
     let mut missed = Vec::new();
     for bug in BUGS {
-        match hunt(bug, EPISODES) {
+        match hunt(bug, episode) {
             Some((seed, violation)) => println!("{bug}: episode {seed}: {violation}"),
             None => missed.push(bug),
         }

@@ -4,11 +4,12 @@
 //! A txn: `txn "COMPARES ? OPS : OPS"`; compares are joined by `&`, operations by `;`, a txn inside a txn stands
 //! in parentheses. A compare: `version|create|mod|value|lease RANGE =|!=|>|< OPERAND`.
 
+use base::MemberId;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::error::Error;
 use store::{Command, Compare, CompareOp, CompareTarget, DeleteRangeRequest, PutRequest, RangeRequest};
-use store::{SortOrder, SortTarget, TxnOp, TxnRequest};
+use store::{Member, Members, SortOrder, SortTarget, TxnOp, TxnRequest};
 
 type Parsed<T> = Result<T, Box<dyn Error>>;
 
@@ -74,12 +75,35 @@ impl Words {
             "revoke" => Command::LeaseRevoke { id: self.number()? },
             "expire" => Command::LeaseExpire { id: self.number()?, granted: self.number()? as u64 },
             "txn" => Command::Txn(self.txn()?),
+            "members" => Command::Members(self.members()?),
+            "publish" => Command::Publish {
+                id: MemberId(self.number()? as u64),
+                name: self.next()?,
+                client_urls: vec![self.next()?],
+            },
             _ => match self.op(&name)? {
                 TxnOp::Put(request) => Command::Put(request),
                 TxnOp::DeleteRange(request) => Command::DeleteRange(request),
                 other => return Err(format!("not a command: {other:?}").into()),
             },
         })
+    }
+
+    /// `ID=NAME` is a member, `ID~NAME` a learner, `-ID` one that was removed.
+    fn members(&mut self) -> Parsed<Members> {
+        let mut members = Members::default();
+        while let Some(word) = self.0.pop_front() {
+            if let Some(id) = word.strip_prefix('-') {
+                members.removed.insert(MemberId(id.parse()?));
+                continue;
+            }
+            let learner = word.contains('~');
+            let (id, name) = word.split_once(['=', '~']).ok_or("expected ID=NAME, ID~NAME or -ID")?;
+            let peer_urls = vec![format!("http://{id}:2380")];
+            let member = Member { name: name.into(), peer_urls, client_urls: vec![], learner };
+            members.present.insert(MemberId(id.parse()?), member);
+        }
+        Ok(members)
     }
 
     fn txn(&mut self) -> Parsed<TxnRequest> {
