@@ -36,6 +36,15 @@ impl Member {
     }
 }
 
+/// A change of members, by the index and the term of its entry: the voters, and those that were being left.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Config {
+    index: u64,
+    term: Term,
+    voters: Vec<MemberId>,
+    outgoing: Vec<MemberId>,
+}
+
 pub struct Raft {
     voters: usize,
     members: BTreeMap<MemberId, Member>,
@@ -47,6 +56,8 @@ pub struct Raft {
     forgetful: BTreeMap<Term, BTreeSet<MemberId>>,
     /// Digest of the entry of a term at an index, and the term in front of it.
     entries: BTreeMap<(u64, Term), (u64, Option<Term>)>,
+    /// Changes of members that stood in somebody's log.
+    configs: BTreeSet<Config>,
     /// Known to be committed, and since which term.
     committed: BTreeMap<u64, (Term, u64)>,
     hashes: BTreeMap<u64, (u64, Revision, MemberId)>,
@@ -72,6 +83,7 @@ impl Raft {
             leaders: BTreeMap::new(),
             forgetful: BTreeMap::new(),
             entries: BTreeMap::new(),
+            configs: BTreeSet::new(),
             committed: BTreeMap::new(),
             hashes: BTreeMap::new(),
             looked_at: BTreeMap::new(),
@@ -91,6 +103,10 @@ impl Raft {
             }
             Note::Leader { member, term } => self.leader(*member, *term),
             Note::Appended { member, first, entries } => self.appended(*member, *first, entries),
+            Note::Configured { member, index, voters, outgoing } => {
+                self.configured(*member, index.0, voters, outgoing);
+                Ok(())
+            }
             Note::Received { member, index, term } => self.received(*member, *index, *term),
             Note::Synced { member, last, .. } => self.synced(*member, *last),
             Note::Committed { member, index, .. } => self.commit(*member, *index),
@@ -136,8 +152,12 @@ impl Raft {
         member.revision = Revision(0);
     }
 
-    /// A leader was chosen by a quorum that had its term on disk; no more than the others may not know of it.
+    /// A leader was chosen by a quorum that had its term on disk; no more than the others may not know of it. Once
+    /// members have changed, nobody knows here which quorum that was.
     fn remembers(&mut self, id: MemberId, term: Term) -> Judged {
+        if !self.configs.is_empty() {
+            return Ok(());
+        }
         self.count(VOTES);
         for (elected, leader) in self.leaders.range(term.next()..) {
             let forgetful = self.forgetful.entry(*elected).or_default();
@@ -223,6 +243,14 @@ impl Raft {
         member.synced = member.synced.min(first.0.saturating_sub(1));
         member.log.extend((first.0..).zip(entries.iter().copied()));
         Ok(())
+    }
+
+    /// One that came with a snapshot stood in the leader's log before.
+    fn configured(&mut self, id: MemberId, index: u64, voters: &[MemberId], outgoing: &[MemberId]) {
+        if let Some((term, _)) = self.member(id).log.get(&index).copied() {
+            let (voters, outgoing) = (voters.to_vec(), outgoing.to_vec());
+            self.configs.insert(Config { index, term, voters, outgoing });
+        }
     }
 
     /// What stands on the disk stays there until the snapshot does.
@@ -311,16 +339,47 @@ impl Raft {
             member.snapshot >= index.0 || entry.is_none() || held(&member.log) || held(&member.replaced)
         };
         let disks = self.members.iter().chain(self.lost.iter().map(|(id, disk)| (id, disk)));
-        let holders = disks.filter(|(_, disk)| on_disk(disk) && same(disk)).map(|(id, _)| id);
-        let holders = holders.collect::<BTreeSet<_>>().len();
-        if holders * 2 <= self.voters {
-            let text = format!(
-                "{id} acknowledged entry {}, which is on the disks of {holders} of {} members",
-                index.0, self.voters
-            );
-            return Err((DURABLE, vec![text]));
+        let holders = disks.filter(|(_, disk)| on_disk(disk) && same(disk)).map(|(id, _)| *id);
+        let holders: BTreeSet<MemberId> = holders.collect();
+        if self.is_quorum(&holders, id, index.0) {
+            return Ok(());
         }
-        Ok(())
+        let names: Vec<String> = holders.iter().map(MemberId::to_string).collect();
+        let text = match self.configs.is_empty() {
+            true => format!(
+                "{id} acknowledged entry {}, which is on the disks of {} of {} members",
+                index.0,
+                holders.len(),
+                self.voters
+            ),
+            false => format!(
+                "{id} acknowledged entry {}, which is on the disks of {} only: no quorum of any members since",
+                index.0,
+                names.join(" and ")
+            ),
+        };
+        Err((DURABLE, vec![text]))
+    }
+
+    /// A leader goes by the last configuration in its log: the one before an index, or any that followed.
+    fn is_quorum(&self, holders: &BTreeSet<MemberId>, id: MemberId, index: u64) -> bool {
+        let log = self.members.get(&id);
+        // of those that were taken back none counts
+        let in_log = |config: &&Config| {
+            let base = log.map_or(0, |log| log.base.0);
+            config.index <= base || log.and_then(|log| log.term_at(config.index)) == Some(config.term)
+        };
+        let before = self.configs.iter().filter(|config| config.index <= index).filter(in_log);
+        let last = before.map(|config| config.index).max();
+        if last.is_none() && holders.len() * 2 > self.voters {
+            return true;
+        }
+        let majority =
+            |half: &[MemberId]| half.iter().filter(|id| holders.contains(id)).count() * 2 > half.len();
+        let valid = self.configs.iter().filter(|config| config.index >= last.unwrap_or(0));
+        valid.into_iter().any(|config| {
+            majority(&config.voters) && (config.outgoing.is_empty() || majority(&config.outgoing))
+        })
     }
 }
 

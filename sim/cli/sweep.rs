@@ -19,8 +19,16 @@ use std::time::{Duration, Instant};
 
 /// Every so many seeds are also run without harm, and compared.
 const TWINS: u64 = 10;
-const SWARMS: [&str; 7] =
-    ["swarm", "kv-swarm", "elections-swarm", "views-swarm", "processes-swarm", "disks-swarm", "nodes-swarm"];
+const SWARMS: [&str; 8] = [
+    "swarm",
+    "kv-swarm",
+    "elections-swarm",
+    "members-swarm",
+    "views-swarm",
+    "processes-swarm",
+    "disks-swarm",
+    "nodes-swarm",
+];
 
 /// Runs jobs in child processes, `jobs` at once, until `done` says so after a result.
 pub fn pool(jobs: usize, work: impl Iterator<Item = Run> + Send, done: impl FnMut(Ran) -> bool) {

@@ -18,6 +18,12 @@ pub struct State {
     pub history: History,
     pub raft: Raft,
     leader: Option<(Term, MemberId)>,
+    /// The process that a member is.
+    names: BTreeMap<MemberId, String>,
+    /// Machines that stood ready and are, or may be, members: by the number of the process.
+    pub added: BTreeSet<u64>,
+    /// Processes of members that ended because they were removed.
+    pub removed: BTreeSet<String>,
     /// How many leaders there have been.
     pub elections: u64,
     /// The process that holds each leader-election lock. (Its identity there is another on another machine.)
@@ -86,6 +92,9 @@ impl Seen {
             history: History::default(),
             raft: Raft::new(voters),
             leader: None,
+            names: BTreeMap::new(),
+            added: BTreeSet::new(),
+            removed: BTreeSet::new(),
             elections: 0,
             holders: BTreeMap::new(),
             live: BTreeMap::new(),
@@ -121,6 +130,9 @@ impl Seen {
             all.push((world::record::events() - 1, note.clone()));
         }
         match &note {
+            Note::MemberStarted { member, .. } => {
+                state.names.insert(*member, process.to_string());
+            }
             Note::Leader { member, term } if state.leader.is_none_or(|(known, _)| known <= *term) => {
                 state.leader = Some((*term, *member));
                 state.elections += 1;
@@ -215,13 +227,16 @@ impl Seen {
 
     /// A member has another disk from now on, an empty one.
     pub fn lost_disk(&self, process: &str) {
-        if let Some(number) = process.strip_prefix("member-").and_then(|number| number.parse().ok()) {
-            self.lock().raft.lost_disk(MemberId(number));
+        let mut state = self.lock();
+        let known = state.names.iter().find(|(_, name)| *name == process).map(|(id, _)| *id);
+        if let Some(member) = known {
+            state.raft.lost_disk(member);
         }
     }
 
     pub fn leader(&self) -> Option<String> {
-        self.lock().leader.map(|(_, member)| format!("member-{}", member.0))
+        let state = self.lock();
+        state.leader.and_then(|(_, member)| state.names.get(&member).cloned())
     }
 
     pub fn active(&self, role: Role) -> Option<String> {

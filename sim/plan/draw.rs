@@ -14,6 +14,7 @@ pub fn plan(scenario: &Scenario, seed: u64) -> Plan {
     let cluster = &scenario.cluster;
     let counts = Counts {
         members: draw("members", &cluster.members) as u64,
+        spares: cluster.spares,
         apiservers: draw("apiservers", &cluster.apiservers) as u64,
         managers: draw("managers", &cluster.managers) as u64,
         schedulers: draw("schedulers", &cluster.schedulers) as u64,
@@ -38,6 +39,7 @@ pub fn plan(scenario: &Scenario, seed: u64) -> Plan {
         kv: vec![],
         watchers: vec![],
         kube: vec![],
+        operators: vec![],
         crowds: vec![],
         api_watchers: 0,
         heal: draw("heal", &scenario.heal) as u64,
@@ -63,6 +65,7 @@ pub fn plan(scenario: &Scenario, seed: u64) -> Plan {
     plan.watchers.extend(written.watchers.iter().cloned());
     plan.kube.extend(written.users.iter().cloned());
     plan.crowds.extend(written.crowds.iter().cloned());
+    plan.operators.extend(written.operators.iter().cloned());
     plan.api_watchers += written.readers;
     plan.harms.sort_by_key(|harm| harm.at);
     plan.deeds.sort_by_key(|deed| deed.at);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::history::LOAD;
-use crate::scenario::{Draw, KubeLoad, KvLoad, Load, LoadKind};
+use crate::scenario::{Draw, KubeLoad, KvLoad, Load, LoadKind, members::MembersLoad};
 use base::stream::Stream;
 use rand::{Rng, seq::SliceRandom};
 
@@ -30,6 +30,24 @@ pub fn add(load: &Load, n: usize, plan: &mut Plan, stream: &mut Stream) {
                 plan.watchers.push(watcher_of(name, load.from, watcher > watchers, &mut own));
             }
             crowd(plan, load, kv.crowd.draw(stream) as u64, false);
+        }
+        LoadKind::Members(members) => {
+            let operators = members.operators.draw(stream);
+            for operator in 1..=operators {
+                // a machine that was removed does not come back: no two operators have the same ones
+                let ready = plan.cluster.ready().map(|process| process.number);
+                let ready = ready.filter(|number| *number as i64 % operators == operator % operators);
+                let ready: Vec<u64> = ready.rev().collect();
+                let mut own = base::stream::stream(plan.seed, &format!("load {n} operator {operator}"));
+                let name = format!("operator-{}", plan.operators.len() + 1);
+                plan.operators.push(operator_of(
+                    name,
+                    (plan.cluster.members, ready),
+                    members,
+                    load,
+                    &mut own,
+                ));
+            }
         }
         LoadKind::Kube(kube) => {
             let clients = kube.clients.draw(stream).max(1);
@@ -146,6 +164,47 @@ fn kv_deed(
         "history" => KvDeed::History,
         _ => KvDeed::Get { key, serializable: stream.gen_ratio(1, 6) },
     }
+}
+
+/// Operators begin at multiples of this, so that several wish for something at the same time.
+const TOGETHER: u64 = 250_000;
+
+/// What an operator may wish for who knows whom he added, promoted and removed: the last two voters stay.
+fn operator_of(
+    name: String,
+    (founders, mut ready): (u64, Vec<u64>),
+    members: &MembersLoad,
+    load: &Load,
+    stream: &mut Stream,
+) -> Operator {
+    let (from, until) = (load.from, load.from + load.lasting);
+    let mut voters: Vec<u64> = (1..=founders).collect();
+    let (mut learners, mut ops): (Vec<u64>, Vec<MemberOp>) = (vec![], vec![]);
+    let mut at = from;
+    while at < until && ops.len() < MOST_OPS {
+        at += (members.pause.draw(stream) as u64).max(1_000);
+        let deed = match stream.gen_range(0..10) {
+            0 | 1 if let Some(learner) = learners.pop() => {
+                voters.push(learner);
+                MemberDeed::Promote(learner)
+            }
+            0 | 1 if let Some(next) = ready.pop() => {
+                learners.push(next);
+                MemberDeed::Add(next)
+            }
+            2..=5 if let Some(next) = ready.pop() => {
+                voters.push(next);
+                MemberDeed::AddVoter(next)
+            }
+            6..=8 if voters.len() > 2 => {
+                MemberDeed::Remove(voters.swap_remove(stream.gen_range(0..voters.len())))
+            }
+            9 => MemberDeed::MoveLeader(voters[stream.gen_range(0..voters.len())]),
+            _ => continue,
+        };
+        ops.push(MemberOp { when: When::At(at.next_multiple_of(TOGETHER)), deed });
+    }
+    Operator { name, from, until, ops }
 }
 
 fn watcher_of(name: String, from: u64, slow: bool, stream: &mut Stream) -> Watcher {

@@ -12,6 +12,8 @@ pub use vary::vary;
 pub use write::{knob_table, scenario};
 
 pub use crate::scenario::clients::{Crowd, KubeClient, KubeOp, KvClient, KvDeed, KvOp, Watcher, When};
+use crate::scenario::members::FOUNDERS;
+pub use crate::scenario::members::{MemberDeed, MemberOp, Operator};
 use crate::scenario::{DiskHarm, Expect, KubeDeed, Process, Role, Way};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
@@ -38,6 +40,8 @@ pub struct Plan {
     pub watchers: Vec<Watcher>,
     pub kube: Vec<KubeClient>,
     #[serde(default)]
+    pub operators: Vec<Operator>,
+    #[serde(default)]
     pub crowds: Vec<Crowd>,
     pub api_watchers: u64,
     pub heal: u64,
@@ -58,6 +62,9 @@ fn memory() -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub members: u64,
+    /// Machines that stand ready to become members.
+    #[serde(default)]
+    pub spares: u64,
     pub apiservers: u64,
     pub managers: u64,
     pub schedulers: u64,
@@ -78,6 +85,9 @@ impl Counts {
     /// True when someone may be there to be hit.
     pub fn has(&self, aim: &Aim) -> bool {
         match aim {
+            Aim::Process(process) if process.role == Role::Member && process.number > FOUNDERS => {
+                process.number <= FOUNDERS + self.spares
+            }
             Aim::Process(process) => (1..=self.of(process.role)).contains(&process.number),
             Aim::Leader => self.members > 0,
             Aim::Active(role) => self.of(*role) > 0,
@@ -88,12 +98,23 @@ impl Counts {
     pub fn processes(&self, role: Role) -> impl Iterator<Item = Process> + use<> {
         (1..=self.of(role)).map(move |number| Process { role, number })
     }
+
+    /// Machines that stand ready to become members.
+    pub fn ready(&self) -> impl DoubleEndedIterator<Item = Process> + use<> {
+        (1..=self.spares).map(|n| Process { role: Role::Member, number: FOUNDERS + n })
+    }
+
+    /// All that are members, or may become one.
+    pub fn all_members(&self) -> impl Iterator<Item = Process> + use<> {
+        self.processes(Role::Member).chain(self.ready())
+    }
 }
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = [
             (self.members, "member"),
+            (self.spares, "spare"),
             (self.apiservers, "API server"),
             (self.managers, "manager"),
             (self.schedulers, "scheduler"),

@@ -1,7 +1,9 @@
 //! A plan as a scenario file: every draw is written as what it came to. Read again and planned with the same seed
 //! it gives the same plan, but for the line each harm stands in.
 
-use super::{Aim, Blow, Counts, Deliveries, KubeOp, KvDeed, KvOp, Plan, PlannedHarm, Watcher, When};
+use super::{
+    Aim, Blow, Counts, Deliveries, KubeOp, KvDeed, KvOp, MemberOp, Plan, PlannedHarm, Watcher, When,
+};
 use crate::scenario::{
     DiskHarm, DiskOp, Draw, Expect, KubeDeed, MEMORY, Way, loads::PATIENCE, read::knob_word,
 };
@@ -82,6 +84,7 @@ fn section(name: &str, lines: impl Iterator<Item = String>) -> Vec<String> {
 
 fn cluster(counts: &Counts) -> String {
     let others = [
+        ("spares", counts.spares),
         ("apiservers", counts.apiservers),
         ("managers", counts.managers),
         ("schedulers", counts.schedulers),
@@ -248,10 +251,23 @@ fn clients(plan: &Plan) -> Vec<String> {
         let lines = client.ops.iter().map(user_op).collect();
         ops(format!("user: {}", text(&client.name)), client.from, client.until, lines)
     });
+    let operators = plan.operators.iter().map(|operator| {
+        let line = |op: &MemberOp| {
+            let (word, number) = op.deed.said();
+            format!("{{ {}, {word}: member-{number} }}", when(op.when))
+        };
+        let lines = operator.ops.iter().map(line).collect();
+        ops(format!("operator: {}", text(&operator.name)), operator.from, operator.until, lines)
+    });
     let readers = (plan.api_watchers > 0).then(|| format!("{{ readers: {} }}", plan.api_watchers));
     section(
         "clients",
-        store.chain(plan.watchers.iter().map(watcher)).chain(crowds).chain(users).chain(readers),
+        store
+            .chain(plan.watchers.iter().map(watcher))
+            .chain(crowds)
+            .chain(users)
+            .chain(operators)
+            .chain(readers),
     )
 }
 

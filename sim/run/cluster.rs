@@ -36,7 +36,7 @@ pub fn client_ip(number: u64) -> IpAddr {
 }
 
 pub fn stores(plan: &Plan) -> Vec<SocketAddr> {
-    plan.cluster.processes(Role::Member).map(|p| SocketAddr::new(ip(p.role, p.number), CLIENT)).collect()
+    plan.cluster.all_members().map(|p| SocketAddr::new(ip(p.role, p.number), CLIENT)).collect()
 }
 
 pub fn apiservers(plan: &Plan) -> Vec<SocketAddr> {
@@ -52,8 +52,42 @@ fn turned(mut servers: Vec<SocketAddr>, number: u64) -> Vec<SocketAddr> {
     servers
 }
 
+/// Where a member is found by the others, and by clients.
+pub fn peer_url(number: u64) -> String {
+    format!("http://{}", SocketAddr::new(ip(Role::Member, number), PEER))
+}
+
+fn peers(plan: &Plan) -> Vec<SocketAddr> {
+    plan.cluster.all_members().map(|p| SocketAddr::new(ip(p.role, p.number), PEER)).collect()
+}
+
+/// A machine that stands ready: it becomes a member once it was added.
+fn ready(world: &World, plan: &Plan, process: Process, nemesis: &Nemesis, seen: &Seen) {
+    let (own, nemesis, seen, ask) =
+        (ip(process.role, process.number), nemesis.clone(), seen.clone(), peers(plan));
+    world.create(&process.to_string(), own, move || {
+        let (name, seen) = (process.to_string(), seen.clone());
+        let join = member::Join {
+            knobs: nemesis.knobs(&name),
+            name,
+            cluster_id: CLUSTER_ID,
+            data_dir: "/member".into(),
+            client_listen: SocketAddr::new(own, CLIENT),
+            peer_listen: SocketAddr::new(own, PEER),
+            ask: ask.iter().copied().filter(|peer| peer.ip() != own).collect(),
+        };
+        async move {
+            while !seen.lock().added.contains(&process.number) {
+                rt::sleep(Duration::from_millis(200)).await;
+            }
+            member::join(join).await.map_err(|error| error.to_string())
+        }
+    });
+}
+
 /// Starts every process of the plan. Each start asks the nemesis for the knobs there are by then.
-pub fn boot(world: &World, plan: &Plan, nemesis: &Nemesis) {
+pub fn boot(world: &World, plan: &Plan, nemesis: &Nemesis, seen: &Seen) {
+    plan.cluster.ready().for_each(|process| ready(world, plan, process, nemesis, seen));
     for process in plan.cluster.processes(Role::Member) {
         let (config, nemesis) = (member(plan, process), nemesis.clone());
         world.create(&process.to_string(), ip(process.role, process.number), move || {
@@ -138,22 +172,24 @@ fn member(plan: &Plan, process: Process) -> member::Config {
 /// Starts again what ended by itself, as any service manager would, and writes down why it ended.
 pub async fn supervise(plan: Plan, nemesis: Nemesis, seen: Seen) {
     let roles = [Role::Member, Role::ApiServer, Role::Manager, Role::Scheduler, Role::Node];
-    let names: Vec<String> = roles
-        .iter()
-        .flat_map(|role| plan.cluster.processes(*role))
-        .map(|process| process.to_string())
-        .collect();
+    let processes = roles.iter().flat_map(|role| plan.cluster.processes(*role)).chain(plan.cluster.ready());
+    let names: Vec<String> = processes.map(|process| process.to_string()).collect();
     let mut operator = Operator::default();
     loop {
         rt::sleep(Duration::from_millis(500)).await;
         for name in &names {
             let Some(status) = process::status(name) else { continue };
-            if status.up || nemesis.keeps_down(name) {
+            if status.up || nemesis.keeps_down(name) || seen.lock().removed.contains(name) {
                 continue;
             }
             if let Some(exit) = status.exit {
                 base::reached!("tank: a process ended by itself and is started again");
                 let why = exit.err().unwrap_or_else(|| "it ended as if it were done".into());
+                if why == member::Error::Removed.to_string() && !plan.operators.is_empty() {
+                    base::reached!("tank: a member that was removed ended");
+                    seen.lock().removed.insert(name.clone());
+                    continue;
+                }
                 operator.hears(name, &why, &seen);
                 seen.lock().deaths.push((now(), name.clone(), why));
             }

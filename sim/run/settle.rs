@@ -1,9 +1,9 @@
 //! Has the system come to rest? If not, the reason: who waits for whom, which object differs.
 
-use super::wishes::Wishes;
+use super::{cluster::peer_url, wishes::Wishes};
 use crate::history::{Text, seen::Seen, seen::State};
 use crate::plan::Plan;
-use crate::scenario::Role;
+use crate::scenario::{Process, Role};
 use etcd::{Client, pb};
 use serde_json::Value;
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
@@ -13,7 +13,8 @@ pub struct Judge {
     plan: Plan,
     seen: Seen,
     wishes: Wishes,
-    members: Vec<(String, Client)>,
+    /// By their numbers, all that are members or may be.
+    members: Vec<(u64, Client)>,
     all: Client,
 }
 
@@ -22,7 +23,7 @@ impl Judge {
         let mut knobs = plan.knobs();
         knobs.client_timeout_ms = 2_000;
         let client = |stores: Vec<SocketAddr>| Client::new(stores, &knobs);
-        let members = plan.cluster.processes(Role::Member).map(|process| process.to_string());
+        let members = plan.cluster.all_members().map(|process| process.number);
         let members = members.zip(stores.iter().map(|store| client(vec![*store]))).collect();
         let (plan, seen, all) = (plan.clone(), seen.clone(), client(stores.to_vec()));
         Judge { plan, seen, wishes: Wishes::default(), members, all }
@@ -39,7 +40,11 @@ impl Judge {
 
     async fn store(&self) -> Option<String> {
         let mut applied = BTreeMap::new();
-        for (name, client) in &self.members {
+        let members = match self.present().await {
+            Ok(members) => members,
+            Err(status) => return Some(format!("the store does not list its members: {}", status.message())),
+        };
+        for (name, client) in &members {
             match client.status(pb::StatusRequest {}).await {
                 Err(status) => return Some(format!("{name} does not answer: {}", status.message())),
                 Ok(status) if status.leader == 0 => return Some(format!("{name} knows no leader")),
@@ -60,6 +65,21 @@ impl Judge {
             return Some(format!("{behind} has applied {least} entries, others {most}"));
         }
         None
+    }
+
+    /// Those that are members now. Where nobody changes them, that is known.
+    async fn present(&self) -> Result<Vec<(String, Client)>, tonic::Status> {
+        let name = |number: &u64| Process { role: Role::Member, number: *number }.to_string();
+        let all = self.members.iter();
+        if self.plan.operators.is_empty() {
+            return Ok(all.map(|(number, client)| (name(number), client.clone())).collect());
+        }
+        let list = self.all.member_list(pb::MemberListRequest { linearizable: true }).await?;
+        // a learner answers no questions about its keys
+        let voters = list.members.iter().filter(|member| !member.is_learner);
+        let urls: Vec<&String> = voters.flat_map(|member| &member.peer_urls).collect();
+        let present = all.filter(|(number, _)| urls.contains(&&peer_url(*number)));
+        Ok(present.map(|(number, client)| (name(number), client.clone())).collect())
     }
 
     /// The store's revision now.
@@ -87,7 +107,7 @@ impl Judge {
     async fn answers(&self) -> Result<BTreeMap<String, pb::HashKvResponse>, String> {
         let revision = patiently(|| self.revision()).await?;
         let mut answers = BTreeMap::new();
-        for (name, client) in &self.members {
+        for (name, client) in patiently(|| self.present()).await? {
             let answer = patiently(|| client.hash_kv(pb::HashKvRequest { revision })).await;
             answers.insert(name.clone(), answer.map_err(|error| format!("{name}: {error}"))?);
         }

@@ -6,7 +6,7 @@ use crate::history::seen::{Seen, State};
 use crate::nemesis::{Nemesis, now, until};
 use crate::plan::Plan;
 use crate::story::Story;
-use crate::workload::{Ground, apiwatch, crowd, kube, kv, unordered, watch};
+use crate::workload::{Ground, apiwatch, crowd, kube, kv, operator, unordered, watch};
 use std::{collections::BTreeMap, future::Future, panic, time::Duration};
 use world::{World, process, record};
 
@@ -175,7 +175,7 @@ async fn run(world: World, plan: Plan, manner: Manner, seen: Seen) -> Taken {
 async fn course(world: &World, plan: &Plan, seen: &Seen) -> End {
     let mut end = End::default();
     let nemesis = Nemesis::new(plan, seen);
-    cluster::boot(world, plan, &nemesis);
+    cluster::boot(world, plan, &nemesis, seen);
     rt::spawn(cluster::supervise(plan.clone(), nemesis.clone(), seen.clone()));
     start_clients(world, plan, seen);
     nemesis.unleash(plan);
@@ -325,6 +325,13 @@ fn start_clients(world: &World, plan: &Plan, seen: &Seen) {
     for one in plan.crowds.iter().filter(|crowd| !crowd.of_api || plan.has_kube()) {
         let (one, own) = (one.clone(), ground.clone());
         create(&one.name.clone(), Box::new(move || Box::pin(crowd::run(one.clone(), own.clone())) as Main));
+    }
+    for one in &plan.operators {
+        let (one, own) = (one.clone(), ground.clone());
+        create(
+            &one.name.clone(),
+            Box::new(move || Box::pin(operator::run(one.clone(), own.clone())) as Main),
+        );
     }
     if base::bug!("UNORDERED") {
         create("unordered", Box::new(|| Box::pin(unordered::run()) as Main));

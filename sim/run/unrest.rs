@@ -9,7 +9,9 @@ use world::{net, process};
 /// What stands in the way, as lines; empty when nothing is known to.
 pub fn unrest(plan: &Plan, seen: &Seen) -> Vec<String> {
     let roles = [Role::Member, Role::ApiServer, Role::Manager, Role::Scheduler, Role::Node];
-    let names = roles.into_iter().flat_map(|role| plan.cluster.processes(role)).map(|name| name.to_string());
+    let names = roles.into_iter().flat_map(|role| plan.cluster.processes(role)).chain(plan.cluster.ready());
+    let gone = seen.lock().removed.clone();
+    let names = names.map(|name| name.to_string()).filter(|name| !gone.contains(name));
     let names: Vec<String> = names.collect();
     let mut lines: Vec<String> = names.iter().filter_map(|name| fate(name)).collect();
     lines.extend(cuts(&names));

@@ -4,6 +4,7 @@
 use super::{
     KubeDeed,
     loads::PATIENCE,
+    members::{self, MemberOp, Operator},
     read::{kube_deed, one},
     target::ROLES,
     units::{count, size, time},
@@ -19,6 +20,7 @@ pub struct Clients {
     pub watchers: Vec<Watcher>,
     pub users: Vec<KubeClient>,
     pub crowds: Vec<Crowd>,
+    pub operators: Vec<Operator>,
     /// Clients that list and watch at the API server.
     pub readers: u64,
 }
@@ -160,7 +162,7 @@ pub struct KubeOp {
     pub deed: KubeDeed,
 }
 
-const KINDS: [&str; 5] = ["store", "watcher", "user", "crowd", "readers"];
+const KINDS: [&str; 6] = ["store", "watcher", "user", "crowd", "operator", "readers"];
 /// What a client of the store may do, as a scenario says it.
 pub const STORE_DEEDS: [&str; 9] =
     ["put", "get", "list", "txn", "transfer", "delete", "lease", "compact", "history"];
@@ -186,6 +188,7 @@ pub fn clients(
             ["store"] => clients.store.push(store_client(&table, &mut taken)?),
             ["watcher"] => clients.watchers.push(watcher(&table, &mut taken)?),
             ["crowd"] => clients.crowds.push(crowd(&table, &mut taken)?),
+            ["operator"] => clients.operators.push(operator(&table, &mut taken)?),
             ["user"] => clients.users.push(user(&table, &mut taken, include)?),
             ["readers"] => clients.readers += one(table.need("readers")?, count)?,
             _ => {
@@ -323,6 +326,16 @@ fn crowd(table: &Table<'_>, taken: &mut BTreeSet<String>) -> Result<Crowd, Mista
         size: one(table.need("size")?, count)?,
         of_api,
     })
+}
+
+fn operator(table: &Table<'_>, taken: &mut BTreeSet<String>) -> Result<Operator, Mistake> {
+    let (from, until) = window(table)?;
+    let ops = ops(table)?.iter().map(|node| {
+        let table = node.table("an operator's wish", &[&members::DEEDS[..], &["after", "at"]].concat())?;
+        Ok(MemberOp { when: when(&table)?, deed: members::deed(&table)? })
+    });
+    let ops = ops.collect::<Result<_, Mistake>>()?;
+    Ok(Operator { name: name(table, "operator", taken)?, from, until, ops })
 }
 
 fn user(

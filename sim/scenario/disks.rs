@@ -60,7 +60,10 @@ pub fn survivable(scenario: &Scenario, document: &Node) -> Result<(), Mistake> {
     let members = scenario.cluster.members.bounds().1 as u64;
     let mut named = BTreeSet::new();
     for (harm, line) in harms.filter(|(harm, _)| destroys(harm)) {
-        if let Some(message) = harm.of.iter().find_map(|target| too_much(target, members, &mut named)) {
+        let changing =
+            members_change(scenario).then(|| "members change, and with them whose copies count".into());
+        let too_much = |target: &Target| too_much(target, members, &mut named);
+        if let Some(message) = changing.or_else(|| harm.of.iter().find_map(too_much)) {
             let place = Place { line, column: column_of(document, line) };
             let expected = match most_lost(members) {
                 0 => "a cluster of 3 members at least".to_string(),
@@ -73,6 +76,12 @@ pub fn survivable(scenario: &Scenario, document: &Node) -> Result<(), Mistake> {
         }
     }
     Ok(())
+}
+
+/// Whether somebody adds or removes members.
+fn members_change(scenario: &Scenario) -> bool {
+    let drawn = scenario.load.iter().any(|load| matches!(load.kind, super::LoadKind::Members(_)));
+    drawn || !scenario.clients.operators.is_empty()
 }
 
 pub fn destroys(harm: &Harm) -> bool {

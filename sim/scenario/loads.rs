@@ -1,7 +1,7 @@
 //! What is said of loads: who asks how often, for what, how much at once, and how patiently.
 
 use super::{
-    Draw, KUBE_OPS, KV_OPS, KubeLoad, KvLoad, Load, LoadKind,
+    Draw, KUBE_OPS, KV_OPS, KubeLoad, KvLoad, Load, LoadKind, members,
     read::{chance, one, or},
     units::{count, percent, size, time},
     yaml::{Mistake, Node},
@@ -19,13 +19,17 @@ pub const PATIENCE: u64 = 8_000_000;
 
 /// One that says no end goes on until the latest heal.
 pub fn load(node: &Node, latest: u64) -> Result<Load, Mistake> {
-    let table = node.table("a load", &["kv", "kube", "from", "for", "chance"])?;
+    let table = node.table("a load", &["kv", "kube", "members", "from", "for", "chance"])?;
     let from = table.get("from").map_or(Ok(1_000_000), |node| one(node, time))?;
     let lasting = table.get("for").map_or(Ok(latest.saturating_sub(from)), |node| one(node, time))?;
-    let kind = match (table.get("kv"), table.get("kube")) {
-        (Some(kv), None) => LoadKind::Kv(kv_load(kv)?),
-        (None, Some(kube)) => LoadKind::Kube(kube_load(kube)?),
-        _ => return Err(Mistake::new(table.place, "a load is of one kind", "`kv: {...}` or `kube: {...}`")),
+    let kind = match (table.get("kv"), table.get("kube"), table.get("members")) {
+        (Some(kv), None, None) => LoadKind::Kv(kv_load(kv)?),
+        (None, Some(kube), None) => LoadKind::Kube(kube_load(kube)?),
+        (None, None, Some(members)) => LoadKind::Members(members::load(members)?),
+        _ => {
+            let expected = "`kv: {...}`, `kube: {...}` or `members: {...}`";
+            return Err(Mistake::new(table.place, "a load is of one kind", expected));
+        }
     };
     Ok(Load { from, lasting, kind, chance: chance(&table)?, line: table.place.line })
 }

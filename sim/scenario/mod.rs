@@ -6,6 +6,7 @@
 //! | `units` | quantities as words |
 //! | `target` | who is meant |
 //! | `loads` | who asks how often, for what, how patiently |
+//! | `members` | members of the store that come and go |
 //! | `processes` | other knobs, other machines, slow CPUs |
 //! | `clients` | clients written out, operation by operation |
 //! | `disks` | how a disk may be harmed, and how much a cluster survives |
@@ -16,6 +17,7 @@
 pub mod clients;
 pub mod disks;
 pub mod loads;
+pub mod members;
 mod processes;
 pub mod read;
 pub mod schema;
@@ -65,6 +67,8 @@ pub const MEMORY: u64 = 6 << 30;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     pub members: Draw,
+    /// Machines that stand ready to become members.
+    pub spares: u64,
     pub apiservers: Draw,
     pub managers: Draw,
     pub schedulers: Draw,
@@ -253,6 +257,7 @@ pub struct Load {
 pub enum LoadKind {
     Kv(KvLoad),
     Kube(KubeLoad),
+    Members(members::MembersLoad),
 }
 
 /// Clients of the store's own protocol.

@@ -132,15 +132,18 @@ pub(super) fn or(
 fn cluster(node: Option<&Node>) -> Result<Cluster, Mistake> {
     let plain = Cluster {
         members: Draw::fixed(3),
+        spares: 0,
         apiservers: Draw::fixed(0),
         managers: Draw::fixed(0),
         schedulers: Draw::fixed(0),
         nodes: Draw::fixed(0),
     };
     let Some(node) = node else { return Ok(plain) };
-    let table = node.table("cluster", &["members", "apiservers", "managers", "schedulers", "nodes"])?;
+    let table =
+        node.table("cluster", &["members", "spares", "apiservers", "managers", "schedulers", "nodes"])?;
     let cluster = Cluster {
         members: or(&table, "members", plain.members, count)?,
+        spares: members::spares(&table)?,
         apiservers: or(&table, "apiservers", plain.apiservers, count)?,
         managers: or(&table, "managers", plain.managers, count)?,
         schedulers: or(&table, "schedulers", plain.schedulers, count)?,
@@ -148,6 +151,10 @@ fn cluster(node: Option<&Node>) -> Result<Cluster, Mistake> {
     };
     if cluster.members.bounds().0 < 1 {
         return Err(Mistake::new(table.place, "a cluster needs a store", "at least one member"));
+    }
+    if cluster.spares > 0 && cluster.members.bounds().1 > members::FOUNDERS as i64 {
+        let expected = format!("at most {} members beside machines that stand ready", members::FOUNDERS);
+        return Err(Mistake::new(table.place, "too many members", expected));
     }
     Ok(cluster)
 }
@@ -513,7 +520,9 @@ fn reachable(scenario: &Scenario, document: &Node, target: &Target, line: u64) -
     let least = if let Target::Exactly(process) = target { process.number as i64 } else { 1 };
     let role = target.role();
     let most = scenario.cluster.of(role).bounds().1;
-    if most >= least {
+    let ready = members::FOUNDERS as i64 + scenario.cluster.spares as i64;
+    let stands_ready = role == Role::Member && least > members::FOUNDERS as i64 && least <= ready;
+    if most >= least || stands_ready {
         return Ok(());
     }
     let place = yaml::Place { line, column: column_of(document, line) };

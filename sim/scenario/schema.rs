@@ -1,6 +1,6 @@
 //! The grammar as JSON schema, so that editors complete and check scenario files.
 
-use super::{KUBE_OPS, KV_OPS, clients, disks, read};
+use super::{KUBE_OPS, KV_OPS, clients, disks, members, read};
 use serde_json::{Value, json};
 
 /// The schema as text.
@@ -63,7 +63,7 @@ fn of(name: &str) -> Value {
 }
 
 fn cluster() -> Value {
-    let roles = ["members", "apiservers", "managers", "schedulers", "nodes"];
+    let roles = ["members", "spares", "apiservers", "managers", "schedulers", "nodes"];
     table(
         roles.iter().map(|role| (role.to_string(), of("count"))).collect::<serde_json::Map<_, _>>().into(),
         &[],
@@ -167,9 +167,14 @@ fn written() -> Vec<Value> {
         json!({ "crowd": word, "from": of("time"), "size": of("count"), "of": { "enum": ["store", "api"] } });
     let watcher = json!({ "watcher": word, "from": of("time"), "lives": of("time"), "pause": of("time"),
         "prevKv": flag, "only": { "enum": ["puts", "deletes"] }, "progress": of("time") });
+    let mut change = json!({ "after": of("time"), "at": of("time") });
+    for deed in members::DEEDS {
+        change[deed] = json!({ "type": "string", "pattern": "^member-[0-9]+$" });
+    }
     vec![
         windowed("store", op),
         windowed("user", wish),
+        windowed("operator", change),
         table(watcher, &["watcher", "from", "lives"]),
         table(crowd, &["crowd", "from", "size", "of"]),
         table(json!({ "readers": of("count") }), &["readers"]),
@@ -194,8 +199,9 @@ fn load() -> Value {
             "crowd": of("count") }),
         &[],
     );
+    let members = table(json!({ "operators": of("count"), "pause": of("time") }), &[]);
     table(
-        json!({ "kv": kv, "kube": kube, "from": of("time"), "for": of("time"), "chance": of("percent") }),
+        json!({ "kv": kv, "kube": kube, "members": members, "from": of("time"), "for": of("time"), "chance": of("percent") }),
         &[],
     )
 }

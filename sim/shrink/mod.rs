@@ -63,12 +63,14 @@ impl Size {
     pub fn of(plan: &Plan) -> Self {
         let store: usize = plan.kv.iter().map(|client| client.ops.len()).sum();
         let users: usize = plan.kube.iter().map(|client| client.ops.len()).sum();
+        let operators: usize = plan.operators.iter().map(|operator| operator.ops.len()).sum();
         let cluster = &plan.cluster;
-        let clients = plan.kv.len() + plan.kube.len() + plan.watchers.len();
+        let clients = plan.kv.len() + plan.kube.len() + plan.watchers.len() + plan.operators.len();
         Size {
             harms: plan.harms.len(),
-            operations: store + users + plan.deeds.len(),
+            operations: store + users + operators + plan.deeds.len(),
             processes: cluster.members
+                + cluster.spares
                 + cluster.apiservers
                 + cluster.managers
                 + cluster.schedulers

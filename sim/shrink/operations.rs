@@ -9,17 +9,21 @@ use std::collections::BTreeMap;
 pub enum Of {
     Store(usize),
     User(usize),
+    Operator(usize),
 }
 
 impl Of {
     pub fn all(plan: &Plan) -> Vec<Of> {
-        (0..plan.kube.len()).map(Of::User).chain((0..plan.kv.len()).map(Of::Store)).collect()
+        let users = (0..plan.kube.len()).map(Of::User);
+        let operators = (0..plan.operators.len()).map(Of::Operator);
+        users.chain(operators).chain((0..plan.kv.len()).map(Of::Store)).collect()
     }
 
     pub fn name(self, plan: &Plan) -> &str {
         match self {
             Of::Store(n) => &plan.kv[n].name,
             Of::User(n) => &plan.kube[n].name,
+            Of::Operator(n) => &plan.operators[n].name,
         }
     }
 
@@ -27,6 +31,7 @@ impl Of {
         match self {
             Of::Store(n) => plan.kv[n].ops.len(),
             Of::User(n) => plan.kube[n].ops.len(),
+            Of::Operator(n) => plan.operators[n].ops.len(),
         }
     }
 
@@ -40,6 +45,7 @@ impl Of {
         match self {
             Of::Store(n) => drop(plan.kv[n].ops.drain(from..to)),
             Of::User(n) => drop(plan.kube[n].ops.drain(from..to)),
+            Of::Operator(n) => drop(plan.operators[n].ops.drain(from..to)),
         }
     }
 
@@ -48,6 +54,7 @@ impl Of {
         match self {
             Of::Store(n) => plan.kv[n].ops.iter_mut().map(|op| &mut op.when).collect(),
             Of::User(n) => plan.kube[n].ops.iter_mut().map(|op| &mut op.when).collect(),
+            Of::Operator(n) => plan.operators[n].ops.iter_mut().map(|op| &mut op.when).collect(),
         }
     }
 }

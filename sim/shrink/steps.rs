@@ -2,7 +2,7 @@
 
 use super::{Look, Size, Work, operations::Of, operations::at_their_times};
 use crate::plan::{Aim, Blow, Plan, PlannedHarm, When};
-use crate::scenario::{Process, Role, Way, disks};
+use crate::scenario::{Process, Role, Way, disks, members::FOUNDERS};
 use std::collections::BTreeMap;
 
 pub fn all(work: &mut Work<'_>) {
@@ -159,6 +159,10 @@ pub fn ending(plan: &Plan, heal: u64) -> Plan {
         client.until = client.until.min(heal);
         within(&mut client.ops, client.from, client.until, |op| op.when);
     }
+    for operator in &mut plan.operators {
+        operator.until = operator.until.min(heal);
+        within(&mut operator.ops, operator.from, operator.until, |op| op.when);
+    }
     plan
 }
 
@@ -175,6 +179,7 @@ fn lists(work: &mut Work<'_>) {
     work.fewer(|plan| plan.harms.len(), |plan, from, to| drop(plan.harms.drain(from..to)));
     work.fewer(|plan| plan.kube.len(), |plan, from, to| drop(plan.kube.drain(from..to)));
     work.fewer(|plan| plan.kv.len(), |plan, from, to| drop(plan.kv.drain(from..to)));
+    work.fewer(|plan| plan.operators.len(), |plan, from, to| drop(plan.operators.drain(from..to)));
     work.fewer(|plan| plan.watchers.len(), |plan, from, to| drop(plan.watchers.drain(from..to)));
     work.fewer(|plan| plan.crowds.len(), |plan, from, to| drop(plan.crowds.drain(from..to)));
     work.fewer(|plan| plan.deeds.len(), |plan, from, to| drop(plan.deeds.drain(from..to)));
@@ -242,6 +247,9 @@ fn aim_lower(harm: &mut PlannedHarm, role: Role, count: u64) {
     }
     for n in 0..harm.of.len() {
         let Aim::Process(process) = &harm.of[n] else { continue };
+        if process.number > FOUNDERS {
+            continue;
+        }
         let lower = Aim::Process(Process { role, number: (process.number - 1) % count + 1 });
         if process.role == role && process.number > count && !harm.of.contains(&lower) {
             harm.of[n] = lower;
@@ -385,6 +393,9 @@ fn with_round_operations(plan: &Plan, unit: u64) -> Plan {
     }
     for client in &mut plan.kube {
         (client.from, client.until) = (to_unit(client.from, unit), to_unit(client.until, unit));
+    }
+    for operator in &mut plan.operators {
+        (operator.from, operator.until) = (to_unit(operator.from, unit), to_unit(operator.until, unit));
     }
     for of in Of::all(&plan) {
         for when in of.times(&mut plan) {

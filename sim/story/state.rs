@@ -84,6 +84,15 @@ fn say(note: &Note, known: &mut Known) {
             let term = entries.last().map_or(String::new(), |(term, _)| format!(", of term {}", term.0));
             set("log", format!("up to {}{term}", last.saturating_sub(1)));
         }
+        Note::Configured { index, voters, outgoing, .. } => {
+            let list =
+                |half: &[base::MemberId]| half.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            let left = match outgoing.is_empty() {
+                true => String::new(),
+                false => format!(", and of {} as well", list(outgoing)),
+            };
+            set("members", format!("a quorum of {}{left}, by entry {}", list(voters), index.0));
+        }
         Note::Received { index, .. } => set("log", format!("up to {} (a snapshot that came)", index.0)),
         Note::Synced { last, .. } => set("on disk", format!("up to {}", last.0)),
         Note::Committed { index, .. } => set("committed", format!("up to {}", index.0)),

@@ -8,12 +8,14 @@
 //! | `wire` | the protocol's messages to histories and back |
 //! | `kube` | clients of the API server |
 //! | `apiwatch` | lists and watches at one API server |
+//! | `operator` | changes of the store's members |
 //! | `crowd` | thousands of watchers in one process |
 
 pub mod apiwatch;
 pub mod crowd;
 pub mod kube;
 pub mod kv;
+pub mod operator;
 pub mod unordered;
 pub mod watch;
 pub mod wire;

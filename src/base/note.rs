@@ -16,6 +16,9 @@ pub enum Note {
     /// Entries now stand in a member's log (in memory): first index, then (term, digest) of each. Whatever
     /// stood at or behind the first index is gone.
     Appended { member: MemberId, first: Index, entries: Vec<(Term, u64)> },
+    /// The entry of this index says that these are the voters, in a member's log (in memory); `outgoing` are those
+    /// that are being left, if any.
+    Configured { member: MemberId, index: Index, voters: Vec<MemberId>, outgoing: Vec<MemberId> },
     /// The leader sent a member a snapshot, which goes to its disk now. Its whole log (in memory) is gone; what is
     /// appended next stands behind the snapshot's last entry, of this index and term.
     Received { member: MemberId, index: Index, term: Term },

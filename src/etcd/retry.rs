@@ -52,7 +52,12 @@ pub fn deadline_exceeded() -> Status {
 /// True when the request was surely not executed.
 pub fn surely_not_executed(status: &Status) -> bool {
     status.message().starts_with(NOT_SENT)
-        || matches!(kind(status), Some(Error::NoLeader | Error::TooManyRequests | Error::NotCapable))
+        || matches!(
+            kind(status),
+            Some(
+                Error::NoLeader | Error::TooManyRequests | Error::NotCapable | Error::NotSupportedForLearner
+            )
+        )
 }
 
 /// True when a write that failed like this may or may not have been executed.
@@ -67,7 +72,9 @@ pub fn outcome_unknown(status: &Status) -> bool {
 /// Decides about a failed call.
 pub fn judge(call: Call, status: &Status) -> Verdict {
     let overloaded = kind(status) == Some(Error::TooManyRequests);
-    let unavailable = status.code() == Code::Unavailable;
+    // a learner says so: another member may answer
+    let learns = kind(status) == Some(Error::NotSupportedForLearner);
+    let unavailable = status.code() == Code::Unavailable || learns;
     if !unavailable && !overloaded {
         let ours = matches!(status.code(), Code::DeadlineExceeded | Code::Unknown | Code::Internal);
         return if ours && kind(status).is_none() { Verdict::GiveAndMove } else { Verdict::Give };
@@ -105,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_write_is_sent_again_only_when_it_surely_was_not_executed() {
-        for status in [error::no_leader(), not_sent("refused")] {
+        for status in [error::no_leader(), error::not_supported_for_learner(), not_sent("refused")] {
             assert_eq!(judge(Call::Write, &status), Verdict::RetryElsewhere, "{status}");
             assert!(!outcome_unknown(&status));
         }

@@ -10,14 +10,15 @@
 
 use crate::driver::Core;
 use crate::error::Error;
-use crate::frame::Frame;
 use crate::handle::View;
 use crate::proposal::Proposal;
 use crate::recover::restore;
-use base::{Note, Term, bug, knobs::ms, reached};
+use base::{Index, MemberId, Note, Term, bug, knobs::ms, reached};
 use raft::{
-    Data, Effects, Entry, Input, Payload, Persist, Proposed, Refused, Role, RoleChange, Snapshot, Synced,
+    Data, Effects, Entry, Input, Membership, Payload, Persist, Proposed, Refused, Role, RoleChange, Snapshot,
+    Synced,
 };
+use std::collections::BTreeSet;
 use store::Command;
 
 /// How long a member that was removed still answers (etcd waits as long).
@@ -36,7 +37,7 @@ impl Core {
     /// A sync is done: what waited for it goes out, and Raft learns of it.
     pub(crate) fn after_sync(&mut self, synced: Synced) -> Result<(), Error> {
         for message in self.outbox.release(&synced) {
-            self.send(message.to, &Frame::Raft(message));
+            self.send_message(message);
         }
         self.step(Input::Synced(synced)).map(drop)
     }
@@ -46,7 +47,7 @@ impl Core {
             self.note_role(before, role);
         }
         for message in effects.send {
-            self.send(message.to, &Frame::Raft(message));
+            self.send_message(message);
         }
         if let Some(persist) = effects.persist {
             self.note_persist(&persist);
@@ -98,6 +99,7 @@ impl Core {
                 // a joint configuration was left: the state machine knows already where that led
                 Payload::Config { context, .. } if context.is_empty() => {
                     self.handle.skip(entry.index, entry.term);
+                    self.heed_members();
                 }
                 Payload::Command(data) | Payload::Config { context: data, .. } => self.obey(entry, data)?,
             }
@@ -128,11 +130,13 @@ impl Core {
         Ok(())
     }
 
-    /// The members are others than before. One that was removed ends, but not before its clients were answered.
+    /// The members are others than before. One that was removed ends, but not before its clients were answered, nor
+    /// while a joint configuration still needs it.
     fn heed_members(&mut self) {
         let (members, me) = (self.handle.with_store(|store| store.members().clone()), self.node.id());
         self.addresses.learn(&members);
-        if members.removed.contains(&me) && self.ends.is_none() {
+        let needed = self.node.membership().contains(me) || self.node.configured_at() > self.node.commit();
+        if members.removed.contains(&me) && !needed && self.ends.is_none() {
             reached!("a member was removed and ends");
             self.ends = Some(rt::now() + ms(LAST_WORDS_MS));
         }
@@ -152,10 +156,24 @@ impl Core {
     fn note_persist(&self, persist: &Persist) {
         if let Some(Snapshot { meta, .. }) = &persist.snapshot {
             rt::note(Note::Received { member: self.node.id(), index: meta.index, term: meta.term });
+            self.note_config(meta.configured, &meta.membership);
         }
         if let Some(first) = persist.entries.first() {
             let entries = persist.entries.iter().map(|entry| (entry.term, entry.digest())).collect();
             rt::note(Note::Appended { member: self.node.id(), first: first.index, entries });
+        }
+        for entry in &persist.entries {
+            if let Payload::Config { membership, .. } = &entry.payload {
+                self.note_config(entry.index, membership);
+            }
+        }
+    }
+
+    fn note_config(&self, index: Index, membership: &Membership) {
+        if index > Index(0) {
+            let list = |half: &BTreeSet<MemberId>| half.iter().copied().collect();
+            let (voters, outgoing) = (list(&membership.voters), list(&membership.outgoing));
+            rt::note(Note::Configured { member: self.node.id(), index, voters, outgoing });
         }
     }
 }

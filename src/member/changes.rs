@@ -1,5 +1,5 @@
-//! Changes of members: they wait for their turn, one is under way, and who asked for it is told what became of it.
-//! Only a leader carries them out; others pass them on before they come here.
+//! Changes of members: they wait for their turn, and those that wait together go together; who asked is told what became
+//! of it. Only a leader carries them out; others pass them on before they come here.
 
 use crate::driver::Core;
 use crate::error::Error;
@@ -28,12 +28,12 @@ struct Waiting {
     answer: Answer,
 }
 
+/// One change of the log, for all that waited when it was begun.
 struct UnderWay {
     id: ProposalId,
     term: Term,
     members: Members,
-    deadline: Mono,
-    answer: Answer,
+    askers: Vec<Waiting>,
 }
 
 impl Changes {
@@ -45,76 +45,86 @@ impl Changes {
         self.waiting.push_back(Waiting { change, deadline, answer });
     }
 
-    /// The one whose turn it is.
-    fn next(&self) -> Option<&Change> {
-        if self.under_way.is_some() { None } else { self.waiting.front().map(|waiting| &waiting.change) }
+    /// Whether it is somebody's turn.
+    fn is_due(&self) -> bool {
+        self.under_way.is_none() && !self.waiting.is_empty()
     }
 
-    fn refuse_next(&mut self, error: ChangeError) {
-        if let Some(waiting) = self.waiting.pop_front() {
+    fn refuse_all(&mut self, error: ChangeError) {
+        for waiting in self.waiting.drain(..) {
             let _ = waiting.answer.send(Err(error));
         }
     }
 
-    fn refuse_all(&mut self, error: ChangeError) {
-        while !self.waiting.is_empty() {
-            self.refuse_next(error);
+    /// The members after all changes that wait, one after the other; those that may not be begun are refused.
+    fn all_after(&mut self, now: &Members, health: &Health) -> Members {
+        let mut members = now.clone();
+        for waiting in std::mem::take(&mut self.waiting) {
+            match members::after(&members, &waiting.change, health) {
+                Ok(next) => {
+                    members = next;
+                    self.waiting.push_back(waiting);
+                }
+                Err(refused) => drop(waiting.answer.send(Err(refused))),
+            }
         }
+        members
     }
 
     fn begun(&mut self, id: ProposalId, term: Term, members: Members) {
-        if let Some(Waiting { deadline, answer, .. }) = self.waiting.pop_front() {
-            self.under_way = Some(UnderWay { id, term, members, deadline, answer });
-        }
+        let askers: Vec<Waiting> = self.waiting.drain(..).collect();
+        reached!("member: changes of members that waited went together", askers.len() > 1);
+        self.under_way = Some(UnderWay { id, term, members, askers });
     }
 
     /// An entry was applied: the one under way, or one of a later term, so that it never will be.
     pub fn applied(&mut self, id: Option<ProposalId>, term: Term) {
         let over = |change: &mut UnderWay| Some(change.id) == id || change.term < term;
-        if let Some(change) = self.under_way.take_if(over) {
-            let done = Some(change.id) == id;
-            reached!("member: a change of members was lost with its leader", !done);
-            let _ = change.answer.send(if done { Ok(change.members) } else { Err(ChangeError::Lost) });
+        let Some(change) = self.under_way.take_if(over) else { return };
+        let done = Some(change.id) == id;
+        reached!("member: a change of members was lost with its leader", !done);
+        for asker in change.askers {
+            let _ = asker.answer.send(if done { Ok(change.members.clone()) } else { Err(ChangeError::Lost) });
         }
     }
 
     /// Ends what has waited too long.
     pub fn sweep(&mut self, now: Mono) {
-        while self.waiting.front().is_some_and(|waiting| waiting.deadline <= now) {
-            self.refuse_next(ChangeError::NotBegun);
+        while let Some(late) = self.waiting.pop_front_if(|waiting| waiting.deadline <= now) {
+            let _ = late.answer.send(Err(ChangeError::NotBegun));
         }
-        if let Some(change) = self.under_way.take_if(|change| change.deadline <= now) {
+        let Some(change) = &mut self.under_way else { return };
+        for late in change.askers.extract_if(.., |asker| asker.deadline <= now) {
             reached!("member: a change of members was not agreed on in time");
-            let _ = change.answer.send(Err(ChangeError::Timeout));
+            let _ = late.answer.send(Err(ChangeError::Timeout));
         }
+        // nobody waits for it any more, and whatever comes of it, the next may be begun: Raft says when
+        self.under_way.take_if(|change| change.askers.is_empty());
     }
 }
 
 impl Core {
-    /// Begins the next change of members, if it is its turn: the last one is applied here, and it may be begun.
+    /// Begins the changes of members that wait, if it is their turn: the last one is applied here.
     pub(crate) fn change_members(&mut self) -> Result<(), Error> {
-        while let Some(change) = self.changes.next() {
-            if self.node.role() != Role::Leader {
-                self.changes.refuse_all(ChangeError::NotLeader);
-                return Ok(());
-            }
-            if self.handle.applied() < self.node.configured_at() {
-                return Ok(());
-            }
-            match members::after(&self.handle.members(), change, &self.health()) {
-                Err(refused) => self.changes.refuse_next(refused),
-                Ok(members) => {
-                    if !self.begin_change(members)? {
-                        return Ok(());
-                    }
-                }
-            }
+        if !self.changes.is_due() {
+            return Ok(());
         }
-        Ok(())
+        if self.node.role() != Role::Leader {
+            self.changes.refuse_all(ChangeError::NotLeader);
+            return Ok(());
+        }
+        if self.handle.applied() < self.node.configured_at() {
+            return Ok(());
+        }
+        let (now, health) = (self.handle.members(), self.health());
+        let members = self.changes.all_after(&now, &health);
+        if self.changes.len() == 0 {
+            return Ok(());
+        }
+        self.begin_change(members)
     }
 
-    /// False if it must wait.
-    fn begin_change(&mut self, members: Members) -> Result<bool, Error> {
+    fn begin_change(&mut self, members: Members) -> Result<(), Error> {
         let id = self.next_id();
         let command = Command::Members(members.clone());
         let context = Proposal { id, command }.encode();
@@ -127,17 +137,11 @@ impl Core {
             Some(Ok(Proposed { term, .. })) => {
                 reached!("member: a change of members was begun");
                 self.changes.begun(id, term, members);
-                Ok(true)
             }
-            Some(Err(Refused::BadMembership)) => {
-                self.changes.refuse_next(ChangeError::NotEnoughStarted);
-                Ok(true)
-            }
-            _ => {
-                reached!("member: a change of members waits for its turn");
-                Ok(false)
-            }
+            Some(Err(Refused::BadMembership)) => self.changes.refuse_all(ChangeError::NotEnoughStarted),
+            _ => reached!("member: a change of members waits for its turn"),
         }
+        Ok(())
     }
 
     fn health(&self) -> Health {
@@ -147,6 +151,7 @@ impl Core {
         let holds = |id: &MemberId| self.node.matched(*id).is_some_and(|index| nearly(index, last));
         let heard = others.iter().copied().filter(|id| self.node.is_heard(*id));
         Health {
+            term: self.node.term(),
             caught_up: others.iter().copied().filter(holds).collect(),
             heard: heard.chain([me]).collect(),
         }

@@ -10,13 +10,17 @@ use crate::handle::{ProposeError, Request, TransferAnswer, TransferError};
 use crate::pending::{Proposals, Reads};
 use crate::proposal::{Proposal, ProposalId};
 use crate::recover::Recovered;
-use crate::{Config, Handle, Requests, disk::Disk, join, members::ChangeError, snapshots::Snapshots};
-use base::{Index, MemberId, Term, knobs::ms, reached};
+use crate::{
+    Config, Handle, Requests, disk::Disk, join, members::ChangeError, members::Members, snapshots::Snapshots,
+};
+use base::{Index, MemberId, Term, bug, knobs::ms, reached};
 use bytes::Bytes;
-use raft::{Data, Input, Node, Outbox, Proposed, Refused, Role};
+use raft::{Data, Input, Membership, Node, Outbox, Proposed, Refused, Role};
 use rt::{memory::Gauge, net::Peers};
 use std::collections::BTreeMap;
 
+/// Election time-outs without a leader after which a member asks whether it is one still.
+const ALONE: u64 = 4;
 /// Bytes of proposals in one frame.
 const FRAME_BYTES: usize = 1 << 20;
 
@@ -38,6 +42,8 @@ pub struct Core {
     peers: Peers,
     accepted: Accepted,
     last_count: u64,
+    /// Ticks without a leader.
+    alone: u64,
     /// Who is to lead, and who wants that.
     transfers: Vec<(MemberId, TransferAnswer)>,
     /// What was lost with an earlier disk is not made up for yet.
@@ -77,6 +83,7 @@ impl Core {
             peers,
             accepted: Accepted::default(),
             last_count: 0,
+            alone: 0,
             transferred: None,
             dropped: BTreeMap::new(),
             held: Holdings {
@@ -144,6 +151,7 @@ impl Core {
         let patience = self.config().knobs.election_timeout();
         self.proposals.sweep(now);
         self.changes.sweep(now);
+        self.ask_if_alone();
         if self.ends.is_some_and(|ends| ends <= now) {
             return Err(Error::Removed);
         }
@@ -156,6 +164,24 @@ impl Core {
             self.forward(leader, overdue);
         }
         Ok(())
+    }
+
+    /// Without a leader for long, it may have been removed without hearing of it: it asks the others, now and then.
+    fn ask_if_alone(&mut self) {
+        self.alone = if self.node.leader().is_some() { 0 } else { self.alone + 1 };
+        let knobs = &self.config().knobs;
+        if self.alone < ALONE * knobs.raft_election_ticks
+            || !self.alone.is_multiple_of(knobs.raft_election_ticks)
+        {
+            return;
+        }
+        if self.node.configured_at() == Index(0) && self.node.membership().contains(self.node.id()) {
+            return; // members never changed, as far as it knows
+        }
+        reached!("member: one without a leader asks whether it is a member still");
+        let (peer, id) = (self.config().peer_listen, Some(self.node.id()));
+        let question = Frame::WhoAmI { nonce: 0, peer, id };
+        self.addresses.others(self.node.id()).for_each(|to| self.send(to, &question));
     }
 
     /// Takes what clients want, as much as is there: a flood of frames must not keep them out.
@@ -285,12 +311,15 @@ impl Core {
 
     fn receive(&mut self, bytes: &Bytes) -> Result<(), Error> {
         match frame::open(self.config().cluster_id, bytes) {
-            Ok(Frame::Raft(message)) if self.was_removed(message.from) => {
+            Ok(Frame::Raft { message, .. }) if self.was_removed(message.from) => {
                 reached!("a member that was removed was told so");
                 self.send(message.from, &Frame::Removed);
                 Ok(())
             }
-            Ok(Frame::Raft(message)) => self.step(Input::Message(message)).map(drop),
+            Ok(Frame::Raft { message, sender }) => {
+                self.addresses.hear(message.from, sender);
+                self.step(Input::Message(message)).map(drop)
+            }
             Ok(Frame::Propose { term, proposals }) => self.accept(term, proposals),
             Ok(Frame::Recall { from, nonce }) => {
                 reached!("a member that lost its disk was told the term");
@@ -300,13 +329,18 @@ impl Core {
                 Ok(())
             }
             Ok(Frame::WhoAmI { nonce, peer, id }) => {
-                if let Some(answer) = join::answer(&self.handle.members(), nonce, peer, id) {
+                let removed = id.filter(|id| self.was_removed(*id)).map(|_| Frame::Removed);
+                if let Some(answer) = removed.or_else(|| join::answer(&self.listed(), nonce, peer, id)) {
                     self.peers.send(peer, frame::seal(self.config().cluster_id, &answer));
                 }
                 Ok(())
             }
             Ok(Frame::Removed) => Err(Error::Removed),
             // An answer that came late: this member knows where it stands.
+            Ok(Frame::YouAre { id, .. }) if id != self.node.id() && self.belongs_to_nothing() => {
+                reached!("member: one that joined is another one than it was told first");
+                Err(Error::Renamed)
+            }
             Ok(Frame::Recalled { .. } | Frame::YouAre { .. }) => Ok(()),
             Err(reason) => {
                 reached!("a frame was dropped that was not for this member");
@@ -316,6 +350,11 @@ impl Core {
         }
     }
 
+    pub(crate) fn send_message(&self, message: raft::Message) {
+        let sender = self.config().peer_listen;
+        self.send(message.to, &Frame::Raft { message, sender });
+    }
+
     /// Whose address is not known gets nothing.
     pub(crate) fn send(&self, to: MemberId, frame: &Frame) {
         if let Some(peer) = self.addresses.get(to) {
@@ -323,8 +362,25 @@ impl Core {
         }
     }
 
+    /// The members by the last list in the log, committed or not: who asks which one it is may be needed to commit
+    /// the very entry that adds it.
+    fn listed(&self) -> Members {
+        let newest = self.addresses.newest();
+        let Membership { voters, learners, .. } = self.node.membership();
+        let in_the_log = newest.present.keys().eq(voters.union(learners));
+        // our own: B05 goes by what is agreed on
+        if in_the_log && !bug!("B05") { newest.clone() } else { self.handle.members() }
+    }
+
+    /// It joins, and its log names no members yet.
+    fn belongs_to_nothing(&self) -> bool {
+        self.node.membership().all().is_empty()
+    }
+
+    /// For good: a joint configuration that still needs it is left.
     fn was_removed(&self, id: MemberId) -> bool {
-        self.handle.with_store(|store| store.members().removed.contains(&id))
+        !self.node.membership().contains(id)
+            && self.handle.with_store(|store| store.members().removed.contains(&id))
     }
 
     /// The store's own snapshot, when it is time.

@@ -28,6 +28,8 @@ pub enum Error {
         "{dir} is empty, but the member at {peer} has started before: remove it (etcdctl member remove) and add it again"
     )]
     StartedBefore { dir: PathBuf, peer: SocketAddr },
+    #[error("this member is another one than it was told when it joined: it begins again")]
+    Renamed,
     #[error("this member was removed from the cluster; its folder is of no use any more")]
     Removed,
     #[error("the store's snapshot at {index} cannot be read: {reason}")]

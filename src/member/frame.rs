@@ -13,18 +13,13 @@ const HEADER: usize = 4 + 2 + 8 + 4;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Frame {
-    Raft(raft::Message),
+    /// With the sender's address: a receiver whose log lags may never have heard of it, and must answer.
+    Raft { message: raft::Message, sender: SocketAddr },
     /// Proposals for whoever leads in this term, and in no other: a second copy of the frame is recognised
     /// within the term.
-    Propose {
-        term: Term,
-        proposals: Vec<Forwarded>,
-    },
+    Propose { term: Term, proposals: Vec<Forwarded> },
     /// A member that lost its disk asks in which term the receiver is.
-    Recall {
-        from: MemberId,
-        nonce: u64,
-    },
+    Recall { from: MemberId, nonce: u64 },
     Recalled {
         from: MemberId,
         nonce: u64,
@@ -33,11 +28,7 @@ pub enum Frame {
         changed: bool,
     },
     /// A member that joins asks which one it is: it is reached at this address. It may know its id, but not the others.
-    WhoAmI {
-        nonce: u64,
-        peer: SocketAddr,
-        id: Option<MemberId>,
-    },
+    WhoAmI { nonce: u64, peer: SocketAddr, id: Option<MemberId> },
     YouAre {
         nonce: u64,
         id: MemberId,
@@ -96,7 +87,7 @@ pub fn open(cluster: u64, bytes: &[u8]) -> Result<Frame, Dropped> {
 pub fn describe(bytes: &[u8]) -> Option<String> {
     let cluster = bytes.strip_prefix(MAGIC)?.get(2..10)?;
     match open(u64::from_le_bytes(cluster.try_into().ok()?), bytes).ok()? {
-        Frame::Raft(message) => Some(message.to_string()),
+        Frame::Raft { message, .. } => Some(message.to_string()),
         Frame::Propose { term, proposals } => {
             Some(format!("{} proposals for the leader of term {}", proposals.len(), term.0))
         }

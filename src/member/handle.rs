@@ -10,7 +10,7 @@
 //! a lease's time runs on the leader only, and starts again when a member becomes leader.
 
 use crate::{
-    config::Config,
+    config::{Config, Start},
     members::{Change, ChangeError, Members, address, founded},
     services::{hub::Hub, lease_clock::LeaseClock},
 };
@@ -361,9 +361,14 @@ impl Handle {
         }
     }
 
-    /// Whether this member gets the log, but has no say.
+    /// Whether this member gets the log, but has no say: a learner, one that joins and does not belong to the others
+    /// yet, one that was removed.
     pub fn learns(&self) -> bool {
-        self.with_store(|store| store.members().present.get(&self.member()).is_some_and(|me| me.learner))
+        let joins = self.config().start == Start::Joining;
+        self.with_store(|store| match store.members().present.get(&self.member()) {
+            Some(me) => me.learner,
+            None => joins || !store.members().is_empty(),
+        })
     }
 
     async fn wait_applied(&self, index: Index) {

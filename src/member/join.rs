@@ -39,11 +39,25 @@ pub async fn stand_up(join: Join, peers: &Peers) -> Result<Recovered, Error> {
     let mut recovered = recover::recover(config(&join, id, said.as_ref())).await?;
     if let Some(members) = said {
         recovered.addresses.learn(&members);
-    } else if recovered.addresses.len() < 2 {
-        // it stopped before it was given a log that names the others
-        reached!("member: one that joined asks again who the others are");
-        recovered.addresses.learn(&who_am_i(&join, Some(id), peers).await?.1);
+        return Ok(recovered);
     }
+    if recovered.addresses.len() > 1 {
+        return Ok(recovered);
+    }
+    // it stopped before it was given a log that names the others
+    reached!("member: one that joined asks again who the others are");
+    let (now, members) = who_am_i(&join, Some(id), peers).await?;
+    if now == id {
+        recovered.addresses.learn(&members);
+        return Ok(recovered);
+    }
+    // The change that gave it its id was never agreed on, and so nothing was that it had a part in under that id: a
+    // later change that was agreed on would have come with it.
+    reached!("member: one that joined is another one than it was told first");
+    drop(recovered);
+    wal::forget(&join.data_dir).await?;
+    let mut recovered = recover::recover(config(&join, now, Some(&members))).await?;
+    recovered.addresses.learn(&members);
     Ok(recovered)
 }
 
@@ -91,16 +105,13 @@ async fn who_am_i(join: &Join, id: Option<MemberId>, peers: &Peers) -> Result<(M
     }
 }
 
-/// What a member answers to one that asks who it is; nothing if it does not know of it (yet).
+/// What a member answers to one that asks who it is; nothing if it does not know of it (yet). The one at an address may
+/// be another than it was told when a change was under way that was taken back.
 pub fn answer(members: &Members, nonce: u64, peer: SocketAddr, id: Option<MemberId>) -> Option<Frame> {
-    if id.is_some_and(|id| members.removed.contains(&id)) {
-        return Some(Frame::Removed);
-    }
-    let asks = |(known, member): &(&MemberId, &Member)| match id {
-        Some(id) => **known == id,
-        None => member.peer_urls.iter().any(|url| members::address(url) == Some(peer)),
-    };
-    let (id, member) = members.present.iter().find(asks)?;
+    let at = |member: &Member| member.peer_urls.iter().any(|url| members::address(url) == Some(peer));
+    let of_that_id = id.and_then(|id| members.present.get_key_value(&id)).filter(|(_, member)| at(member));
+    let there = || members.present.iter().find(|(_, member)| at(member));
+    let (id, member) = of_that_id.or_else(there)?;
     let (id, started) = (*id, member.has_started());
     Some(Frame::YouAre { nonce, id, members: members.clone(), started })
 }

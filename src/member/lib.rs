@@ -67,13 +67,18 @@ pub async fn run(config: Config) -> Result<(), Error> {
 /// Runs a member that was added to a cluster that runs.
 pub async fn join(join: Join) -> Result<(), Error> {
     let peer = join.peer_listen;
-    let refuse = |source| Error::Listen { address: peer, source };
-    let peers = rt::net::Peers::bind(peer).await.map_err(refuse)?;
-    let recovered = rt::select! {
-        recovered = join::stand_up(join, &peers) => recovered?,
-        () = rt::shutdown() => return Ok(()),
-    };
-    serve(recovered, peers).await
+    loop {
+        let refuse = |source| Error::Listen { address: peer, source };
+        let peers = rt::net::Peers::bind(peer).await.map_err(refuse)?;
+        let recovered = rt::select! {
+            recovered = join::stand_up(join.clone(), &peers) => recovered?,
+            () = rt::shutdown() => return Ok(()),
+        };
+        match serve(recovered, peers).await {
+            Err(Error::Renamed) => {}
+            ended => return ended,
+        }
+    }
 }
 
 async fn serve(recovered: recover::Recovered, peers: rt::net::Peers) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 //! `--strict-reconfig-check`): a change that would leave too few members that have ever started is not begun.
 
 use crate::Config;
-use base::MemberId;
+use base::{MemberId, Term};
 use std::{collections::BTreeSet, net::SocketAddr};
 pub use store::{Member, Members};
 
@@ -12,7 +12,7 @@ const LEARNERS: usize = 1;
 /// What a client wants of the members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    Add { id: MemberId, peer_urls: Vec<String>, learner: bool },
+    Add { peer_urls: Vec<String>, learner: bool },
     Promote { id: MemberId },
     Remove { id: MemberId },
     Update { id: MemberId, peer_urls: Vec<String> },
@@ -47,8 +47,10 @@ pub enum ChangeError {
     Stopped,
 }
 
-/// What the leader knows of the others.
+/// What the leader knows of itself and the others.
 pub struct Health {
+    /// The term in which it leads.
+    pub term: Term,
     /// It has heard of these lately, itself included.
     pub heard: BTreeSet<MemberId>,
     /// These hold nearly all of its log.
@@ -76,10 +78,10 @@ pub fn address(url: &str) -> Option<SocketAddr> {
 pub fn after(members: &Members, change: &Change, health: &Health) -> Result<Members, ChangeError> {
     let mut next = members.clone();
     match change {
-        Change::Add { id, peer_urls, learner } => {
+        Change::Add { peer_urls, learner } => {
             may_add(members, peer_urls, *learner, health)?;
             let member = Member { peer_urls: peer_urls.clone(), learner: *learner, ..Member::default() };
-            next.present.insert(*id, member);
+            next.present.insert(next_id(members, health.term), member);
         }
         Change::Promote { id } => {
             may_promote(members, *id, health)?;
@@ -99,6 +101,17 @@ pub fn after(members: &Members, change: &Change, health: &Health) -> Result<Memb
         }
     }
     Ok(next)
+}
+
+/// Bits of an id that count the members; those above are the term in which it was given.
+const COUNT: u32 = 16;
+
+/// One that never was given before, not even by a change that was taken back: that was in another term. The machine it
+/// was given to may still go by it.
+fn next_id(members: &Members, term: Term) -> MemberId {
+    let ever = members.present.keys().chain(&members.removed);
+    let count = ever.map(|id| id.0 & ((1 << COUNT) - 1)).max().unwrap_or(0) + 1;
+    MemberId((term.0 << COUNT) + count)
 }
 
 /// The voters but for one: how many there are, and how many of them have started.
@@ -186,7 +199,7 @@ mod tests {
 
     fn all_well(members: &Members) -> Health {
         let all: BTreeSet<MemberId> = members.present.keys().copied().collect();
-        Health { heard: all.clone(), caught_up: all }
+        Health { term: Term(0), heard: all.clone(), caught_up: all }
     }
 
     fn outcome(kinds: &str, change: &Change) -> Result<usize, ChangeError> {
@@ -195,7 +208,7 @@ mod tests {
     }
 
     fn add(id: u64, learner: bool) -> Change {
-        Change::Add { id: MemberId(id), peer_urls: vec![url(id)], learner }
+        Change::Add { peer_urls: vec![url(id)], learner }
     }
 
     #[test]
@@ -240,6 +253,7 @@ mod tests {
         use ChangeError::*;
         let three = members("vvv");
         let heard = |ids: &[u64]| Health {
+            term: Term(0),
             heard: ids.iter().map(|id| MemberId(*id)).collect(),
             caught_up: BTreeSet::new(),
         };
@@ -254,6 +268,13 @@ mod tests {
         let three = members("vvv");
         let next = after(&three, &Change::Remove { id: MemberId(3) }, &all_well(&three)).expect("allowed");
         assert!(next.removed.contains(&MemberId(3)) && !next.present.contains_key(&MemberId(3)));
+        let again = after(&next, &add(3, false), &all_well(&next)).expect("allowed");
+        let ids: Vec<u64> = again.present.keys().map(|id| id.0).collect();
+        assert_eq!(ids, [1, 2, 4], "no id is given twice");
+        let later = Health { term: Term(3), ..all_well(&next) };
+        let again = after(&next, &add(3, false), &later).expect("allowed");
+        let last = again.present.keys().last();
+        assert_eq!(last, Some(&MemberId(0x30004)), "nor after a change in another term was taken back");
         let update = |id, to| Change::Update { id: MemberId(id), peer_urls: vec![url(to)] };
         assert_eq!(outcome("vv", &update(1, 2)), Err(ChangeError::PeerUrlExists));
         assert_eq!(outcome("vv", &update(1, 7)), Ok(2));

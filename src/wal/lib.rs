@@ -29,7 +29,7 @@ mod snapshot;
 
 pub use error::Error;
 pub use log::{Synced, Wal};
-pub use owner::owner;
+pub use owner::{forget, owner};
 pub use record::{Entry, HardState, Identity, Record, Snapshot};
 pub use recover::Recovered;
 pub use snapshot::{Snapshots, Written};

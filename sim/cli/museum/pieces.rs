@@ -31,6 +31,7 @@ const READS: &[&str] = &["linearizable"];
 const KV: &[&str] = &["kv-swarm", "elections-swarm"];
 const DISKS: &[&str] = &["disks-swarm"];
 const STORE: &[&str] = &["kv-swarm"];
+const MEMBERS: &[&str] = &["members-swarm"];
 const BOTH: &[&str] = &["swarm"];
 const VIEWS: &[&str] = &["views-swarm"];
 const NODES: &[&str] = &["nodes-swarm"];
@@ -48,6 +49,7 @@ const fn piece(
 
 pub const PIECES: &[Piece] = &[
     piece("CANARY", "a client that lies about what it read", KV, READS),
+    piece("R01", "members go by the configuration they applied last", MEMBERS, RAFT),
     piece("R03", "votes compared by index alone", KV, RAFT),
     piece("R06", "an entry of an earlier term counted as committed", KV, RAFT),
     piece("R08", "a vote answered before it is on disk", KV, RAFT),
@@ -150,6 +152,7 @@ pub const PIECES: &[Piece] = &[
 const ELSEWHERE: &[&str] = &[
     "A02",
     "A07",
+    "B05",
     "C01-expired",
     "C05",
     "C06",
@@ -166,7 +169,6 @@ const ELSEWHERE: &[&str] = &[
     "N06",
     "P02",
     "P04",
-    "R01",
     "R02",
     "R03-and",
     "R16",

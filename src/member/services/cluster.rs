@@ -82,15 +82,15 @@ impl pb::cluster_server::Cluster for Cluster {
         let passed_on = is_forwarded(&request);
         let request = admit(&self.handle, request)?;
         check_urls(&request.peer_urls)?;
-        let id = MemberId(rt::random_u64().max(1));
         let (peer_urls, learner) = (request.peer_urls.clone(), request.is_learner);
+        let asked = peer_urls.clone();
         let done = |members: Members| {
             let members = to_pb(&members);
-            let member = members.iter().find(|member| member.id == id.0).cloned();
+            let member = members.iter().find(|member| member.peer_urls == asked).cloned();
             pb::MemberAddResponse { header: self.head(), member, members }
         };
         let elsewhere = self.forward.member_add(&self.handle, request);
-        self.change(passed_on, Change::Add { id, peer_urls, learner }, done, elsewhere).await
+        self.change(passed_on, Change::Add { peer_urls, learner }, done, elsewhere).await
     }
 
     async fn member_remove(
