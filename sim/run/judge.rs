@@ -219,6 +219,9 @@ fn ends(
     }
 }
 
+/// So few operations may all have met with harm.
+const FEW: usize = 10;
+
 /// Lines of the scenario whose harms touched nothing, although nothing broke that would have cut them short.
 pub fn vacuous(plan: &Plan, state: &State, findings: &[Finding]) -> Vec<String> {
     if findings.iter().any(|finding| finding.verdict.failed()) {
@@ -229,6 +232,7 @@ pub fn vacuous(plan: &Plan, state: &State, findings: &[Finding]) -> Vec<String> 
     let mut vacuous = owing(plan, &did);
     if !plan.kv.is_empty()
         && !plan.unavailable
+        && (state.history.operations.len() > FEW || plan.is_calm())
         && !state.history.operations.iter().any(|op| op.done().is_some())
     {
         vacuous.push("no operation of the load was done".into());

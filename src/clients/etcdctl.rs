@@ -95,7 +95,7 @@ fn etcdctl_changes_the_members() {
         served.etcdctl(&["member", "add", "four", "--learner", &format!("--peer-urls=http://{peer}")]),
         "",
     );
-    let id = added.strip_prefix("Member ").and_then(|rest| rest.split(' ').next()).expect(&added).to_string();
+    let id = added.split_whitespace().nth(1).expect(&added).to_string();
     let list = || succeed(served.etcdctl(&["member", "list"]), "");
     let line = |text: &str, id: &str| text.lines().find(|line| line.starts_with(id)).map(str::to_string);
     let unstarted = line(&list(), &id).expect("the new member");
