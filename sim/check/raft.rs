@@ -517,6 +517,30 @@ mod tests {
     }
 
     /// What stood on a disk before a harm took it counts for what is acknowledged later; nothing else does.
+    /// Of changes of members the last one before an entry counts, or any behind it; but none that was taken back.
+    #[test]
+    fn what_is_acknowledged_is_on_a_quorum_of_those_who_are_members_then() {
+        let of = |member, index, voters: &[MemberId]| Note::Configured {
+            member,
+            index: Index(index),
+            voters: voters.to_vec(),
+            outgoing: vec![],
+        };
+        let acknowledged = Note::Acknowledged { member: A, index: Index(4) };
+        let d = MemberId(4);
+        let on = |member, term| [appended(member, 3, &[(term, 30), (term, 31)]), synced(member, term, 4)];
+        let two = |voters: &[MemberId]| [&on(A, 1)[..], &[of(A, 3, voters)], &on(B, 1)].concat();
+        assert_eq!(with(&[two(&[A, B, C]), vec![acknowledged.clone()]].concat()), None);
+        assert_eq!(with(&[two(&[A, B, C, d]), vec![acknowledged.clone()]].concat()), Some(DURABLE));
+        let three = [two(&[A, B, C, d]), on(C, 1).to_vec(), vec![acknowledged.clone()]].concat();
+        let all_of_c = appended(C, 1, &[(1, 10), (1, 11)]);
+        assert_eq!(with(&[vec![all_of_c], three].concat()), None);
+        // C's change of four stood behind entry 2, and B's entries took its place
+        let taken_back = [appended(C, 1, &[(1, 10), (1, 11), (1, 99)]), of(C, 3, &[A, B, C, d])];
+        let replaced = [&taken_back[..], &on(B, 2), &on(A, 2), &[acknowledged]].concat();
+        assert_eq!(with(&replaced), None);
+    }
+
     #[test]
     fn a_disk_that_is_taken_away_held_what_it_held() {
         let acknowledged = |index| Note::Acknowledged { member: A, index: Index(index) };

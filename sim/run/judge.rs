@@ -285,6 +285,23 @@ mod tests {
     }
 
     #[test]
+    fn a_load_of_which_nothing_was_done_is_vacuous_unless_it_was_small_and_harmed() {
+        let load = "name: x\nload:\n  - { kv: { clients: 1 }, for: 5s }\nheal: 30s\n";
+        let is_vacuous = |harm: &str, asked: u64| {
+            let plan = plan(&scenario(&format!("{load}{harm}"), &|_| Err(String::new())).unwrap(), 1);
+            let seen = crate::history::seen::Seen::new(3);
+            for at in 0..asked {
+                seen.call("client-1", at, crate::history::Request::Compact { at: 1 });
+            }
+            let state = seen.lock();
+            !vacuous(&plan, &state, &[]).is_empty()
+        };
+        let harm = "harm:\n  - { pause: one, for: 1s, every: 3s, chance: 99% }\n";
+        assert!(is_vacuous("", 1) && is_vacuous(harm, FEW as u64 + 1));
+        assert!(!is_vacuous(harm, FEW as u64));
+    }
+
+    #[test]
     fn a_harm_owes_what_its_scenario_says_and_no_more() {
         let timeline = "timeline:\n  - { at: 5s, crash: one, for: 1s }";
         assert!(is_vacuous(timeline, &[]) && !is_vacuous(timeline, &[5]));

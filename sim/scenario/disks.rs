@@ -66,6 +66,7 @@ pub fn survivable(scenario: &Scenario, document: &Node) -> Result<(), Mistake> {
         if let Some(message) = changing.or_else(|| harm.of.iter().find_map(too_much)) {
             let place = Place { line, column: column_of(document, line) };
             let expected = match most_lost(members) {
+                _ if members_change(scenario) => "a cluster whose members stay".to_string(),
                 0 => "a cluster of 3 members at least".to_string(),
                 most => format!(
                     "at most {most} of {members} members, always the same, so that a quorum of copies survives"

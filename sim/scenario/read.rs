@@ -456,14 +456,17 @@ fn checks(node: Option<&Node>) -> Result<Vec<String>, Mistake> {
 }
 
 /// A load draws the names of its clients.
+/// What the clients of loads are called, before their numbers.
+const LOADS: [&str; 5] = ["client-", "watcher-", "user-", "crowd-", "operator-"];
+
 fn apart(scenario: &Scenario, document: &Node) -> Result<(), Mistake> {
     let clients = &scenario.clients;
     let names = clients.store.iter().map(|client| &client.name);
     let names = names.chain(clients.watchers.iter().map(|watcher| &watcher.name));
     let names = names.chain(clients.crowds.iter().map(|crowd| &crowd.name));
+    let names = names.chain(clients.operators.iter().map(|operator| &operator.name));
     let mut names = names.chain(clients.users.iter().map(|user| &user.name));
-    let drawn =
-        |name: &&String| ["client-", "watcher-", "user-", "crowd-"].iter().any(|kind| name.starts_with(kind));
+    let drawn = |name: &&String| LOADS.iter().any(|kind| name.starts_with(kind));
     match names.find(drawn).filter(|_| !scenario.load.is_empty()) {
         Some(name) => {
             let place = yaml::Place { line: document.line_of("clients"), column: 1 };
@@ -502,6 +505,12 @@ fn possible(scenario: &Scenario, document: &Node) -> Result<(), Mistake> {
     if let Some(deliveries) = &scenario.deliveries {
         reachable(scenario, document, &deliveries.to, document.line_of("deliveries"))?;
     }
+    for operator in &scenario.clients.operators {
+        for op in &operator.ops {
+            let process = Process { role: Role::Member, number: op.deed.said().1 };
+            reachable(scenario, document, &Target::Exactly(process), document.line_of("clients"))?;
+        }
+    }
     for (harm, line) in timeline.chain(harms) {
         let from = match &harm.kind {
             HarmKind::Partition { from: Some(from), .. } | HarmKind::Hold { from: Some(from) } => {
@@ -527,8 +536,13 @@ fn reachable(scenario: &Scenario, document: &Node, target: &Target, line: u64) -
     }
     let place = yaml::Place { line, column: column_of(document, line) };
     let message = format!("`{target}` can never be hit");
+    let founders = members::FOUNDERS as i64;
+    let (least, word, most) = match role {
+        Role::Member if least > founders => (least - founders, "spare", scenario.cluster.spares as i64),
+        _ => (least, role.word(), most),
+    };
     let many = if least == 1 { "" } else { "s" };
-    let expected = format!("a cluster with {least} {}{many} at least; this has {most}", role.word());
+    let expected = format!("a cluster with {least} {word}{many} at least; this has {most}");
     Err(Mistake::new(place, message, expected))
 }
 
@@ -655,6 +669,11 @@ memory: 8GiB
                 "name: x\nload:\n  - { kv: { burst: 0..5 } }\n",
                 "name: x\nload:\n  - { kv: { retrys: 5 } }\n",
                 "name: x\nclients:\n  - { store: c, from: 1s, until: 9s, ops: [ { after: 1s, at: 2s, get: a } ] }\n",
+                "name: x\ncluster: { spares: 11 }\n",
+                "name: x\nclients:\n  - { operator: o, from: 1s, until: 9s, ops: [ { at: 2s, add: member-11 } ] }\n",
+                "name: x\nclients:\n  - { operator: o, from: 1s, until: 9s, ops: [ { at: 2s, remov: member-1 } ] }\n",
+                "name: x\nclients:\n  - { operator: o, from: 1s, until: 9s, ops: [ { at: 2s, remove: node-1 } ] }\n",
+                "name: x\nload:\n  - { members: {} }\ntimeline:\n  - { at: 2s, disk: { wipe: true }, of: member-1 }\n",
                 "name: x\nname: y\n",
                 "name: x\ncluster:\n\tmembers: 3\n",
                 "name: [x\n",

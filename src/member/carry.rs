@@ -24,8 +24,11 @@ use store::Command;
 /// How long a member that was removed still answers (etcd waits as long).
 const LAST_WORDS_MS: u64 = 1_000;
 
-/// What became of proposals.
-pub(crate) type Outcome = Option<Result<Proposed, Refused>>;
+/// What a step said to what was asked of it.
+pub(crate) struct Outcome {
+    pub proposed: Option<Result<Proposed, Refused>>,
+    pub transfer: Option<Result<(), Refused>>,
+}
 
 impl Core {
     pub(crate) fn step(&mut self, input: Input) -> Result<Outcome, Error> {
@@ -77,8 +80,7 @@ impl Core {
         if let Some(index) = effects.compacted {
             self.disk.release(index);
         }
-        self.transferred = effects.transfer;
-        Ok(effects.proposed)
+        Ok(Outcome { proposed: effects.proposed, transfer: effects.transfer })
     }
 
     fn install(&mut self, snapshot: &Snapshot) -> Result<(), Error> {

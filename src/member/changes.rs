@@ -3,18 +3,17 @@
 
 use crate::driver::Core;
 use crate::error::Error;
+use crate::handle::ChangeAnswer;
 use crate::members::{self, Change, ChangeError, Health, Members};
 use crate::proposal::{Proposal, ProposalId};
 use base::{Index, MemberId, Term, reached};
 use raft::{Input, Proposed, Refused, Role, Target};
-use rt::{Mono, sync::oneshot};
+use rt::Mono;
 use std::collections::VecDeque;
 use store::Command;
 
 /// A learner has caught up when it holds so many percent of the leader's log (etcd: `readyPercent`).
 const CAUGHT_UP: u64 = 90;
-
-pub type Answer = oneshot::Sender<Result<Members, ChangeError>>;
 
 #[derive(Default)]
 pub struct Changes {
@@ -25,7 +24,7 @@ pub struct Changes {
 struct Waiting {
     change: Change,
     deadline: Mono,
-    answer: Answer,
+    answer: ChangeAnswer,
 }
 
 /// One change of the log, for all that waited when it was begun.
@@ -41,7 +40,7 @@ impl Changes {
         self.waiting.len()
     }
 
-    pub fn add(&mut self, change: Change, deadline: Mono, answer: Answer) {
+    pub fn add(&mut self, change: Change, deadline: Mono, answer: ChangeAnswer) {
         self.waiting.push_back(Waiting { change, deadline, answer });
     }
 
@@ -133,7 +132,7 @@ impl Core {
             ids.map(|(id, _)| *id).collect()
         };
         let target = Target { voters: of_kind(false), learners: of_kind(true), context };
-        match self.step(Input::Reconfigure(target))? {
+        match self.step(Input::Reconfigure(target))?.proposed {
             Some(Ok(Proposed { term, .. })) => {
                 reached!("member: a change of members was begun");
                 self.changes.begun(id, term, members);

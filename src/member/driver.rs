@@ -48,8 +48,6 @@ pub struct Core {
     transfers: Vec<(MemberId, TransferAnswer)>,
     /// What was lost with an earlier disk is not made up for yet.
     rejoining: bool,
-    /// Whether a transfer was begun in this step, if one was asked for.
-    pub(crate) transferred: Option<Result<(), Refused>>,
     /// Frames that were not for us, by their reason.
     dropped: BTreeMap<Dropped, u64>,
     held: Holdings,
@@ -84,7 +82,6 @@ impl Core {
             accepted: Accepted::default(),
             last_count: 0,
             alone: 0,
-            transferred: None,
             dropped: BTreeMap::new(),
             held: Holdings {
                 log: Gauge::new("log"),
@@ -247,7 +244,7 @@ impl Core {
             return Ok(());
         }
         let (counts, data): (Vec<u64>, Vec<Data>) = unsent.into_iter().unzip();
-        match self.step(Input::Propose(data))? {
+        match self.step(Input::Propose(data))?.proposed {
             Some(Ok(Proposed { term, .. })) => self.proposals.appended(&counts, term),
             Some(Err(Refused::TooMuchUncommitted)) => {
                 self.proposals.refuse(&counts, ProposeError::TooManyRequests);
@@ -261,8 +258,8 @@ impl Core {
     /// Hands on leadership, as a client wants.
     fn transfer(&mut self) -> Result<(), Error> {
         for (to, answer) in std::mem::take(&mut self.transfers) {
-            self.step(Input::Transfer(to))?;
-            let begun = self.transferred.take().unwrap_or(Err(Refused::NotLeader { leader: None }));
+            let begun =
+                self.step(Input::Transfer(to))?.transfer.unwrap_or(Err(Refused::NotLeader { leader: None }));
             let _ = answer.send(begun.map_err(|refused| match refused {
                 Refused::NoVoter => TransferError::NoVoter,
                 Refused::NotLeader { .. } => TransferError::NotLeader,
@@ -302,7 +299,7 @@ impl Core {
             return Ok(());
         }
         let data = fresh.iter().map(|proposal| proposal.data.clone()).collect();
-        if !matches!(self.step(Input::Propose(data))?, Some(Ok(_))) {
+        if !matches!(self.step(Input::Propose(data))?.proposed, Some(Ok(_))) {
             reached!("member: a forwarded proposal was refused and may come again");
             fresh.iter().for_each(|proposal| self.accepted.forget(proposal.id));
         }

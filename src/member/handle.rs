@@ -63,7 +63,7 @@ pub enum Request {
         answer: oneshot::Sender<Result<Applied, ProposeError>>,
     },
     /// Other members are wanted.
-    Change { change: Change, answer: oneshot::Sender<Result<Members, ChangeError>> },
+    Change { change: Change, answer: ChangeAnswer },
     /// This member is to lead.
     Transfer { to: MemberId, answer: TransferAnswer },
     /// An index that was committed at some time after the request, confirmed by a quorum (in this term).
@@ -106,6 +106,9 @@ pub enum ReadError {
     #[error("the member has stopped")]
     Stopped,
 }
+
+/// Who the members are after a change.
+pub type ChangeAnswer = oneshot::Sender<Result<Members, ChangeError>>;
 
 /// Whether handing on leadership was begun.
 pub type TransferAnswer = oneshot::Sender<Result<(), TransferError>>;

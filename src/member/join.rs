@@ -94,7 +94,9 @@ async fn who_am_i(join: &Join, id: Option<MemberId>, peers: &Peers) -> Result<(M
         rt::select! {
             _ = again.tick() => join.ask.iter().for_each(|to| peers.send(*to, question.clone())),
             heard = peers.recv() => match frame::open(join.cluster_id, &heard.map_err(Error::Peers)?) {
-                Ok(Frame::YouAre { nonce: of, started: true, .. }) if of == nonce && id.is_none() => {
+                Ok(Frame::YouAre { nonce: of, id: now, started: true, .. })
+                    if of == nonce && id != Some(now) =>
+                {
                     return Err(Error::StartedBefore { peer: join.peer_listen, dir: join.data_dir.clone() });
                 }
                 Ok(Frame::YouAre { nonce: of, id, members, .. }) if of == nonce => return Ok((id, members)),

@@ -20,21 +20,27 @@ impl Node {
     }
 
     pub(crate) fn transfer_to(&mut self, to: MemberId) {
-        self.out.transfer = Some(match self.role {
-            Role::Leader if !self.membership().voters.contains(&to) => Err(Refused::NoVoter),
-            // Leads already: there is nothing to do.
-            Role::Leader if to == self.id => Ok(()),
-            Role::Leader if self.transfer.is_some_and(|transfer| transfer.to != to) => {
-                reached!("raft: a transfer was asked for while another is under way");
-                Err(Refused::Transferring)
-            }
-            Role::Leader => Ok(()),
-            _ => Err(Refused::NotLeader { leader: self.leader }),
-        });
-        if self.role == Role::Leader && to != self.id && self.out.transfer == Some(Ok(())) {
+        let begun = self.may_transfer(to);
+        self.out.transfer = Some(begun);
+        // who leads already has nothing to do
+        if begun.is_ok() && to != self.id {
             self.transfer.get_or_insert(Transfer { to, lasts: 0, told: false });
             self.go_on_with_transfer();
         }
+    }
+
+    fn may_transfer(&self, to: MemberId) -> Result<(), Refused> {
+        if self.role != Role::Leader {
+            return Err(Refused::NotLeader { leader: self.leader });
+        }
+        if !self.membership().voters.contains(&to) {
+            return Err(Refused::NoVoter);
+        }
+        if to != self.id && self.transfer.is_some_and(|transfer| transfer.to != to) {
+            reached!("raft: a transfer was asked for while another is under way");
+            return Err(Refused::Transferring);
+        }
+        Ok(())
     }
 
     /// The successor stands for election once it holds all of our log.

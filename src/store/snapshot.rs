@@ -208,7 +208,7 @@ impl Record {
 }
 
 impl Store {
-    /// Bytes of a snapshot taken now. Takes constant time.
+    /// Bytes of a snapshot taken now. Takes no longer for more keys.
     pub fn bytes(&self) -> u64 {
         let header = MAGIC.len() as u64 + LENGTH + TAG + 5 * NUMBER;
         let lease = LENGTH + TAG + 3 * NUMBER;

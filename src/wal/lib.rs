@@ -10,7 +10,7 @@
 //! | `segment` | a file of frames: `[len][crc32c][payload]` behind a header |
 //! | `snapshot` | snapshot files, written aside and renamed |
 //! | `log` | [`Wal`]: append, sync, cut, release |
-//! | `owner` | whose log a folder holds |
+//! | `owner` | whose log a folder holds, and an end to one that is nobody's |
 //! | `rejoin` | the note that what was promised is lost |
 //! | `recover` | the table of cases in which a folder may be found, and what is done in each |
 //! | `error` | what can go wrong, and what to do about it |

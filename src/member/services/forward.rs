@@ -51,42 +51,6 @@ impl Forward {
         self.checked(leader.lease_time_to_live(forwarded(request)).await).map(Response::into_inner)
     }
 
-    pub async fn member_add(
-        &self,
-        handle: &Handle,
-        request: pb::MemberAddRequest,
-    ) -> Result<pb::MemberAddResponse, Status> {
-        let mut leader = self.cluster(handle).await?;
-        self.checked(leader.member_add(forwarded(request)).await).map(Response::into_inner)
-    }
-
-    pub async fn member_remove(
-        &self,
-        handle: &Handle,
-        request: pb::MemberRemoveRequest,
-    ) -> Result<pb::MemberRemoveResponse, Status> {
-        let mut leader = self.cluster(handle).await?;
-        self.checked(leader.member_remove(forwarded(request)).await).map(Response::into_inner)
-    }
-
-    pub async fn member_update(
-        &self,
-        handle: &Handle,
-        request: pb::MemberUpdateRequest,
-    ) -> Result<pb::MemberUpdateResponse, Status> {
-        let mut leader = self.cluster(handle).await?;
-        self.checked(leader.member_update(forwarded(request)).await).map(Response::into_inner)
-    }
-
-    pub async fn member_promote(
-        &self,
-        handle: &Handle,
-        request: pb::MemberPromoteRequest,
-    ) -> Result<pb::MemberPromoteResponse, Status> {
-        let mut leader = self.cluster(handle).await?;
-        self.checked(leader.member_promote(forwarded(request)).await).map(Response::into_inner)
-    }
-
     async fn cluster(&self, handle: &Handle) -> Result<ClusterClient<Channel>, Status> {
         self.channel(handle).await.map(ClusterClient::new)
     }
@@ -124,6 +88,30 @@ impl Forward {
         *self.channel.lock().expect("no holder of the channel panics") = Some((addr, channel.clone()));
         Ok(channel)
     }
+}
+
+macro_rules! changes {
+    ($($name:ident($request:ident) -> $response:ident;)+) => {
+        impl Forward {
+            $(
+                pub async fn $name(
+                    &self,
+                    handle: &Handle,
+                    request: pb::$request,
+                ) -> Result<pb::$response, Status> {
+                    let mut leader = self.cluster(handle).await?;
+                    self.checked(leader.$name(forwarded(request)).await).map(Response::into_inner)
+                }
+            )+
+        }
+    };
+}
+
+changes! {
+    member_add(MemberAddRequest) -> MemberAddResponse;
+    member_remove(MemberRemoveRequest) -> MemberRemoveResponse;
+    member_update(MemberUpdateRequest) -> MemberUpdateResponse;
+    member_promote(MemberPromoteRequest) -> MemberPromoteResponse;
 }
 
 /// Asks again until there is an answer, or the time is up. `ask` says `None` when it is worth asking again.
