@@ -364,10 +364,13 @@ impl Raft {
     /// A leader goes by the last configuration in its log: the one before an index, or any that followed.
     fn is_quorum(&self, holders: &BTreeSet<MemberId>, id: MemberId, index: u64) -> bool {
         let log = self.members.get(&id);
-        // of those that were taken back none counts
+        // Of those that were taken back none counts; behind a snapshot, which is of what is committed, that tells.
         let in_log = |config: &&Config| {
             let base = log.map_or(0, |log| log.base.0);
-            config.index <= base || log.and_then(|log| log.term_at(config.index)) == Some(config.term)
+            match config.index <= base {
+                true => self.committed.get(&config.index).is_none_or(|(term, _)| *term == config.term),
+                false => log.and_then(|log| log.term_at(config.index)) == Some(config.term),
+            }
         };
         let before = self.configs.iter().filter(|config| config.index <= index).filter(in_log);
         let last = before.map(|config| config.index).max();
@@ -539,6 +542,26 @@ mod tests {
         let taken_back = [appended(C, 1, &[(1, 10), (1, 11), (1, 99)]), of(C, 3, &[A, B, C, d])];
         let replaced = [&taken_back[..], &on(B, 2), &on(A, 2), &[acknowledged]].concat();
         assert_eq!(with(&replaced), None);
+    }
+
+    /// Nor does one that was taken back before the snapshot that a learner got (members-swarm, seed 10224).
+    #[test]
+    fn what_a_learner_acknowledges_behind_a_snapshot_is_on_a_quorum_of_what_was_committed() {
+        let d = MemberId(4);
+        let on = |member, term| [appended(member, 3, &[(term, 30), (term, 31)]), synced(member, term, 4)];
+        let taken_back = [
+            appended(C, 1, &[(1, 10), (1, 11), (1, 99)]),
+            Note::Configured { member: C, index: Index(3), voters: vec![C, d], outgoing: vec![] },
+        ];
+        let behind = [
+            committed(A, 2, 3),
+            Note::Received { member: d, index: Index(3), term: Term(2) },
+            appended(d, 4, &[(2, 31)]),
+            Note::Acknowledged { member: d, index: Index(4) },
+        ];
+        assert_eq!(with(&[&taken_back[..], &on(B, 2), &on(A, 2), &behind].concat()), None);
+        let one_only = [&taken_back[..], &on(B, 2)[..1], &on(A, 2), &behind].concat();
+        assert_eq!(with(&one_only), Some(DURABLE));
     }
 
     #[test]

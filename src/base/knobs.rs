@@ -68,6 +68,12 @@ knobs! {
     request_bytes: 1_536 << 10,
     /// Operations in one txn. etcd: max-txn-ops.
     txn_ops: 128,
+    /// What a member may hold, in bytes, before it raises the alarm NOSPACE; 0: any amount. etcd: quota-backend-bytes.
+    quota_bytes: 2 << 30,
+    /// An auth token unused for this long is forgotten. etcd: auth-token-ttl.
+    auth_token_ttl_ms: 300_000,
+    /// Passwords are hashed in 2 to the power of this many rounds, 4 to 31. etcd: bcrypt-cost.
+    bcrypt_cost: 10,
     /// How long a request may wait for the store. etcd: 5 s + 2 x election time-out.
     request_timeout_ms: 7_000,
     /// Committed minus applied entries at which requests are refused. etcd: 5000.

@@ -3,9 +3,12 @@
 //! attempt surely was not executed (see `retry`).
 
 use crate::{
+    credentials::{Credentials, signed},
+    error::{Error, kind},
     pb::{
-        self, cluster_client::ClusterClient, kv_client::KvClient, lease_client::LeaseClient,
-        maintenance_client::MaintenanceClient, request_op::Request as Op, watch_client::WatchClient,
+        self, auth_client::AuthClient, cluster_client::ClusterClient, kv_client::KvClient,
+        lease_client::LeaseClient, maintenance_client::MaintenanceClient, request_op::Request as Op,
+        watch_client::WatchClient,
     },
     retry::{self, Call, Verdict},
     streams::{KeepAliveStream, Stream, WatchStream},
@@ -18,15 +21,20 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
-use tonic::{Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 /// The longest pause between two attempts of one call; a longer one would only use up the deadline.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often a call has its token renewed.
+const RENEWALS: u32 = 3;
 
 /// Cheap to clone; clones share the channel.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    /// Who it asks for; none if the store tells nobody apart.
+    credentials: Option<Arc<Credentials>>,
 }
 
 struct Shared {
@@ -81,6 +89,9 @@ mod over {
     pub(super) fn lease(transport: Transport) -> LeaseClient<Transport> {
         LeaseClient::new(transport).max_decoding_message_size(usize::MAX)
     }
+    pub(super) fn auth(transport: Transport) -> AuthClient<Transport> {
+        AuthClient::new(transport)
+    }
     pub(super) fn cluster(transport: Transport) -> ClusterClient<Transport> {
         ClusterClient::new(transport)
     }
@@ -127,6 +138,32 @@ calls! {
     hash_kv(HashKvRequest) -> HashKvResponse: |_| Call::Read, maintenance.hash_kv;
     /// Alarms. Only the listing of alarms is a read.
     alarm(AlarmRequest) -> AlarmResponse: alarm_kind, maintenance.alarm;
+    /// From here on users are told apart.
+    auth_enable(AuthEnableRequest) -> AuthEnableResponse: |_| Call::Write, auth.auth_enable;
+    /// From here on they are not.
+    auth_disable(AuthDisableRequest) -> AuthDisableResponse: |_| Call::Write, auth.auth_disable;
+    /// Whether users are told apart, and how often they were changed.
+    auth_status(AuthStatusRequest) -> AuthStatusResponse: |_| Call::Read, auth.auth_status;
+    /// Adds a user.
+    user_add(AuthUserAddRequest) -> AuthUserAddResponse: |_| Call::Write, auth.user_add;
+    /// Deletes a user.
+    user_delete(AuthUserDeleteRequest) -> AuthUserDeleteResponse: |_| Call::Write, auth.user_delete;
+    /// The roles of a user.
+    user_get(AuthUserGetRequest) -> AuthUserGetResponse: |_| Call::Read, auth.user_get;
+    /// Gives a user another password.
+    user_change_password(AuthUserChangePasswordRequest) -> AuthUserChangePasswordResponse: |_| Call::Write, auth.user_change_password;
+    /// Gives a user a role.
+    user_grant_role(AuthUserGrantRoleRequest) -> AuthUserGrantRoleResponse: |_| Call::Write, auth.user_grant_role;
+    /// Takes a role from a user.
+    user_revoke_role(AuthUserRevokeRoleRequest) -> AuthUserRevokeRoleResponse: |_| Call::Write, auth.user_revoke_role;
+    /// Adds a role.
+    role_add(AuthRoleAddRequest) -> AuthRoleAddResponse: |_| Call::Write, auth.role_add;
+    /// What a role may do.
+    role_get(AuthRoleGetRequest) -> AuthRoleGetResponse: |_| Call::Read, auth.role_get;
+    /// Lets a role do more.
+    role_grant_permission(AuthRoleGrantPermissionRequest) -> AuthRoleGrantPermissionResponse: |_| Call::Write, auth.role_grant_permission;
+    /// Lets a role do less.
+    role_revoke_permission(AuthRoleRevokePermissionRequest) -> AuthRoleRevokePermissionResponse: |_| Call::Write, auth.role_revoke_permission;
 }
 
 fn txn_kind(txn: &pb::TxnRequest) -> Call {
@@ -151,7 +188,13 @@ impl Client {
             picked: Mutex::default(),
             picking: rt::sync::Mutex::new(()),
         };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), credentials: None }
+    }
+
+    /// The same client, over the same channel, for a user.
+    pub fn for_user(&self, name: &str, password: &str) -> Self {
+        let credentials = Arc::new(Credentials::new(name.into(), password.into()));
+        Self { shared: self.shared.clone(), credentials: Some(credentials) }
     }
 
     /// The endpoint of the present channel.
@@ -162,52 +205,87 @@ impl Client {
     /// A watch stream. It ends with an error when the member loses its leader or the connection is lost;
     /// the caller then opens another and takes up from the last revision seen.
     pub async fn watch(&self) -> Result<WatchStream, Status> {
+        let token = self.token(self.deadline()).await?;
         let pick = self.pick().await?;
         let open = |transport, requests| {
             Box::pin(async move { over::watch(transport).watch(requests).await.map(Response::into_inner) })
                 as _
         };
-        Ok(Stream::open(self.clone(), pick, open))
+        Stream::open(self.clone(), pick, token, open)
+    }
+
+    /// The whole state of the member at the present endpoint, piece by piece, and its hash at the end.
+    pub async fn snapshot(&self) -> Result<Streaming<pb::SnapshotResponse>, Status> {
+        let token = self.token(self.deadline()).await?;
+        let pick = self.pick().await?;
+        let request = signed(pb::SnapshotRequest {}, token.as_deref())?;
+        let opened = over::maintenance(pick.transport.clone()).snapshot(request).await;
+        opened.map(Response::into_inner).inspect_err(|status| {
+            self.forget(token.as_deref(), status);
+            self.drop_pick(&pick);
+        })
     }
 
     /// A lease keepalive stream.
     pub async fn lease_keep_alive(&self) -> Result<KeepAliveStream, Status> {
+        let token = self.token(self.deadline()).await?;
         let pick = self.pick().await?;
         let open = |transport, requests| {
             Box::pin(async move {
                 over::lease(transport).lease_keep_alive(requests).await.map(Response::into_inner)
             }) as _
         };
-        Ok(Stream::open(self.clone(), pick, open))
+        Stream::open(self.clone(), pick, token, open)
+    }
+
+    fn deadline(&self) -> rt::Mono {
+        rt::now() + ms(self.shared.knobs.client_timeout_ms)
     }
 
     /// One call with its attempts, under one deadline.
     async fn call<Req, Resp, F, Fut>(&self, call: Call, request: Req, send: F) -> Result<Resp, Status>
     where
         Req: Clone,
-        F: Fn(Transport, Req) -> Fut,
+        F: Fn(Transport, Request<Req>) -> Fut,
         Fut: Future<Output = Result<Response<Resp>, Status>>,
     {
-        let deadline = rt::now() + ms(self.shared.knobs.client_timeout_ms);
+        let deadline = self.deadline();
+        for renewed in 0.. {
+            let token = self.token(deadline).await?;
+            let sign = || signed(request.clone(), token.as_deref());
+            let answer = self.attempts(call, deadline, &sign, &send).await;
+            match answer {
+                Err(status) if renewed < RENEWALS && self.forget(token.as_deref(), &status) => {
+                    reached!("etcd: a token that is known no more is exchanged for another");
+                }
+                answer => return answer,
+            }
+        }
+        unreachable!("tokens are renewed a few times only")
+    }
+
+    async fn attempts<Req, Resp, F, Fut>(
+        &self,
+        call: Call,
+        deadline: rt::Mono,
+        sign: &impl Fn() -> Result<Request<Req>, Status>,
+        send: &F,
+    ) -> Result<Resp, Status>
+    where
+        F: Fn(Transport, Request<Req>) -> Fut,
+        Fut: Future<Output = Result<Response<Resp>, Status>>,
+    {
         for attempt in 0.. {
             let picked = self.pick_until(deadline).await;
             let (pick, status) = match picked {
                 Err(status) => (None, status),
-                Ok(pick) => {
-                    match self.attempt(call, deadline, send(pick.transport.clone(), request.clone())).await {
-                        Ok(response) => return Ok(response),
-                        Err(status) => (Some(pick), status),
-                    }
-                }
+                Ok(pick) => match self.attempt(call, deadline, send(pick.transport.clone(), sign()?)).await {
+                    Ok(response) => return Ok(response),
+                    Err(status) => (Some(pick), status),
+                },
             };
             let verdict = retry::judge(call, &status);
-            reached!("etcd: a call is made again over another channel", verdict == Verdict::RetryElsewhere);
-            reached!("etcd: a call waits because the store is overloaded", verdict == Verdict::RetryLater);
-            reached!(
-                "etcd: the outcome of a write is unknown",
-                call == Call::Write && retry::outcome_unknown(&status)
-            );
-            reached!("etcd: a request never left", status.message().starts_with(retry::NOT_SENT));
+            note_verdict(call, verdict, &status);
             if matches!(verdict, Verdict::GiveAndMove | Verdict::RetryElsewhere) {
                 pick.inspect(|pick| self.drop_pick(pick));
             }
@@ -219,6 +297,38 @@ impl Client {
             rt::sleep(pause).await;
         }
         unreachable!("the attempts end with an answer or at the deadline")
+    }
+
+    /// The user's token, asked for if there is none; nothing if the client asks for nobody, or nobody is told apart.
+    async fn token(&self, deadline: rt::Mono) -> Result<Option<String>, Status> {
+        let Some(credentials) = &self.credentials else { return Ok(None) };
+        if credentials.token().is_none() {
+            let _asking = credentials.asking.lock().await;
+            if credentials.token().is_none() {
+                credentials.set(self.authenticate(credentials, deadline).await?);
+            }
+        }
+        Ok(credentials.token().filter(|token| !token.is_empty()))
+    }
+
+    async fn authenticate(&self, credentials: &Credentials, deadline: rt::Mono) -> Result<String, Status> {
+        let (name, password) = (credentials.name.clone(), credentials.password.clone());
+        let request = pb::AuthenticateRequest { name, password };
+        let sign = || Ok(Request::new(request.clone()));
+        let send = |transport, request| async move { over::auth(transport).authenticate(request).await };
+        match self.attempts(Call::Read, deadline, &sign, &send).await {
+            Ok(answer) => Ok(answer.token),
+            Err(status) if kind(&status) == Some(Error::AuthNotEnabled) => Ok(String::new()),
+            Err(status) => Err(status),
+        }
+    }
+
+    /// Forgets a token that the store does not know, or that it misses. True if there may be another.
+    pub(crate) fn forget(&self, token: Option<&str>, status: &Status) -> bool {
+        let unknown =
+            matches!(kind(status), Some(Error::InvalidAuthToken | Error::UserEmpty | Error::AuthOldRevision));
+        let credentials = self.credentials.as_ref().filter(|_| unknown);
+        credentials.inspect(|credentials| credentials.forget(Some(token.unwrap_or_default()))).is_some()
     }
 
     /// One attempt. A read waits for half a deadline at most, so that a silent endpoint leaves time for another.
@@ -326,6 +436,16 @@ impl Client {
             connect_timeout: ms(knobs.connect_timeout_ms),
         }
     }
+}
+
+fn note_verdict(call: Call, verdict: Verdict, status: &Status) {
+    reached!("etcd: a call is made again over another channel", verdict == Verdict::RetryElsewhere);
+    reached!("etcd: a call waits because the store is overloaded", verdict == Verdict::RetryLater);
+    reached!(
+        "etcd: the outcome of a write is unknown",
+        call == Call::Write && retry::outcome_unknown(status)
+    );
+    reached!("etcd: a request never left", status.message().starts_with(retry::NOT_SENT));
 }
 
 impl Pick {

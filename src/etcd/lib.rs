@@ -7,9 +7,11 @@
 //! | `keys` | ranges: a prefix, everything from a key on |
 //! | `client` | one channel at a time, re-picked on failure; a write is never sent twice unless the first was surely not executed |
 //! | `streams` | watch and lease keepalive, as streams of requests and responses |
+//! | `credentials` | a user's name and password, and the token they were exchanged for |
 //! | `retry` | the decision whether a failed call may be sent again |
 
 pub mod client;
+mod credentials;
 pub mod error;
 pub mod keys;
 pub mod retry;
@@ -19,6 +21,10 @@ mod transport;
 /// The generated code.
 pub mod pb {
     #![allow(clippy::all, missing_docs)]
+    /// Package `authpb`.
+    pub mod authpb {
+        include!(concat!(env!("OUT_DIR"), "/authpb.rs"));
+    }
     /// Package `mvccpb`.
     pub mod mvccpb {
         include!(concat!(env!("OUT_DIR"), "/mvccpb.rs"));
@@ -32,5 +38,6 @@ pub mod pb {
 }
 
 pub use client::Client;
+pub use credentials::TOKEN;
 pub use error::{Error, kind};
 pub use streams::{KeepAliveStream, WatchStream};

@@ -4,6 +4,7 @@
 
 use crate::{
     client::{Client, Pick},
+    credentials::signed,
     pb,
     retry::connection_lost,
     transport::Transport,
@@ -25,6 +26,7 @@ pub type KeepAliveStream = Stream<pb::LeaseKeepAliveRequest, pb::LeaseKeepAliveR
 pub struct Stream<Req, Resp> {
     client: Client,
     pick: Pick,
+    token: Option<String>,
     requests: rt::sync::mpsc::Sender<Req>,
     inbound: Inbound<Resp>,
 }
@@ -39,17 +41,18 @@ impl<Req: Send + 'static, Resp> Stream<Req, Resp> {
     pub(crate) fn open(
         client: Client,
         pick: Pick,
+        token: Option<String>,
         open: impl FnOnce(
             Transport,
             Request<ReceiverStream<Req>>,
         ) -> BoxFuture<'static, Result<Streaming<Resp>, Status>>,
-    ) -> Self {
+    ) -> Result<Self, Status> {
         let (requests, queue) = rt::sync::mpsc::channel(QUEUE);
-        let mut request = Request::new(ReceiverStream::new(queue));
+        let mut request = signed(ReceiverStream::new(queue), token.as_deref())?;
         // Ask to be told when the member we talk to is cut off, instead of waiting on it for ever.
         request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
         let inbound = Inbound::Opening(open(pick.transport(), request));
-        Self { client, pick, requests, inbound }
+        Ok(Self { client, pick, token, requests, inbound })
     }
 
     /// Sends one request; waits while many are queued. An error means that the stream has ended.
@@ -87,6 +90,7 @@ impl<Req: Send + 'static, Resp> Stream<Req, Resp> {
                 Inbound::Ended => return Err(connection_lost("the stream has ended")),
             };
             self.inbound = Inbound::Ended;
+            self.client.forget(self.token.as_deref(), &ended);
             self.client.drop_pick(&self.pick);
             return Err(ended);
         }

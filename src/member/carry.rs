@@ -113,11 +113,11 @@ impl Core {
 
     fn obey(&mut self, entry: &Entry, data: &Data) -> Result<(), Error> {
         let refuse = |reason| Error::Entry { index: entry.index, reason };
-        let Proposal { id, command } = Proposal::decode(data).map_err(refuse)?;
+        let Proposal { id, by, command } = Proposal::decode(data).map_err(refuse)?;
         if bug!("S02") {
             self.snapshot_if_due(entry.index); // etcd-io/etcd#13766: the index goes before the data
         }
-        let applied = self.handle.apply(entry.index, entry.term, &command);
+        let applied = self.handle.apply(entry.index, entry.term, by.as_ref(), &command);
         reached!(
             "member: a proposal of an earlier life was applied",
             id.origin == self.node.id() && id.run != self.run

@@ -126,7 +126,7 @@ impl Core {
     fn begin_change(&mut self, members: Members) -> Result<(), Error> {
         let id = self.next_id();
         let command = Command::Members(members.clone());
-        let context = Proposal { id, command }.encode();
+        let context = Proposal { id, by: None, command }.encode();
         let of_kind = |learner| {
             let ids = members.present.iter().filter(move |(_, member)| member.learner == learner);
             ids.map(|(id, _)| *id).collect()

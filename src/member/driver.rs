@@ -202,8 +202,8 @@ impl Core {
                 reached!("a proposal was refused because too many are under way");
                 let _ = answer.send(Err(ProposeError::TooManyRequests));
             }
-            Request::Propose { command, only_in, answer } => {
-                let data = Proposal { id: self.next_id(), command }.encode();
+            Request::Propose { by, command, only_in, answer } => {
+                let data = Proposal { id: self.next_id(), by, command }.encode();
                 self.proposals.add(self.last_count, data, only_in, self.deadline(), answer);
             }
         }

@@ -13,6 +13,7 @@ use crate::{
     config::{Config, Start},
     members::{Change, ChangeError, Members, address, founded},
     services::{hub::Hub, lease_clock::LeaseClock},
+    tokens::{self, Tokens},
 };
 use base::{Index, Knobs, MemberId, Note, Revision, Term, bug, knobs::ms, reached};
 use rt::{
@@ -24,7 +25,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
-use store::{Command, Outcome, Response, Store};
+use store::{AuthChange, Command, Identity, Outcome, Response, Store};
 
 /// Requests the core has not taken yet; more make their senders wait.
 const QUEUE: usize = 1_024;
@@ -46,6 +47,7 @@ struct Shared {
     requests: mpsc::Sender<Request>,
     hub: Arc<Hub>,
     leases: Mutex<LeaseClock>,
+    tokens: Mutex<Tokens>,
     /// What the store holds in memory: its keys, their values, and history.
     held: Gauge,
     /// What waits for clients of watches to read it.
@@ -58,6 +60,8 @@ pub enum Request {
     /// Agree on a command and apply it. On a follower it is forwarded to the leader, unless `only_in` names a
     /// term: then it is accepted only while this member leads in that very term, and else is `NotLeader`.
     Propose {
+        /// The user it is for; none for what members do of themselves, or if nobody is told apart.
+        by: Option<Identity>,
         command: Command,
         only_in: Option<Term>,
         answer: oneshot::Sender<Result<Applied, ProposeError>>,
@@ -151,6 +155,7 @@ impl Handle {
         held.set(store.bytes());
         let shared = Shared {
             leases: Mutex::new(LeaseClock::new(config.knobs.election_timeout())),
+            tokens: Mutex::default(),
             config,
             store: Mutex::new(store),
             view: Mutex::default(),
@@ -166,10 +171,10 @@ impl Handle {
     }
 
     /// Applies a committed command; tells watchers and the lease clock, and the tank.
-    pub fn apply(&self, index: Index, term: Term, command: &Command) -> Applied {
+    pub fn apply(&self, index: Index, term: Term, by: Option<&Identity>, command: &Command) -> Applied {
         let (outcome, revision, hash) = {
             let mut store = lock(&self.0.store);
-            let outcome = store.apply(index, command);
+            let outcome = store.apply_by(index, by, command);
             self.0.held.set(store.bytes());
             (outcome, store.revision(), store.hash())
         };
@@ -178,6 +183,7 @@ impl Handle {
         let Outcome { response, events } = outcome;
         if let Ok(response) = &response {
             self.after_lease_command(command, response, index);
+            self.after_auth_command(command, index);
         }
         if !events.is_empty() {
             self.0.hub.publish(revision.0, &events);
@@ -211,6 +217,7 @@ impl Handle {
         }
         reached!("member: watches go on behind a snapshot", self.0.hub.count().1 > 0);
         self.0.hub.wake_all();
+        lock(&self.0.tokens).clear();
         self.0.members.set();
         self.0.changed.set();
     }
@@ -243,6 +250,21 @@ impl Handle {
         }
     }
 
+    /// A token stands for a user from the entry on that made it known, until the user is another than it was then.
+    fn after_auth_command(&self, command: &Command, index: Index) {
+        match command {
+            Command::Authenticate { user, token, .. } => {
+                let (now, ttl) = (rt::now(), ms(self.knobs().auth_token_ttl_ms));
+                lock(&self.0.tokens).assign(tokens::token(token, index), user, now + ttl, now);
+            }
+            Command::Auth(AuthChange::Disable) => lock(&self.0.tokens).clear(),
+            Command::Auth(AuthChange::UserDelete { name } | AuthChange::UserChangePassword { name, .. }) => {
+                lock(&self.0.tokens).forget(name)
+            }
+            _ => {}
+        }
+    }
+
     fn after_lease_command(&self, command: &Command, response: &Response, index: Index) {
         let ended = |lease: i64, expired: bool| {
             lock(&self.0.leases).ended(lease);
@@ -261,20 +283,34 @@ impl Handle {
 
 /// For the services.
 impl Handle {
-    /// Agrees on a command and applies it here.
+    /// Agrees on a command of this member's own, or from before users are told apart, and applies it here.
     pub async fn propose(&self, command: Command) -> Result<Applied, ProposeError> {
-        self.propose_in(command, None).await
+        self.agree(None, command, None).await
+    }
+
+    /// As `propose`, for a user.
+    pub async fn propose_by(&self, by: Option<Identity>, command: Command) -> Result<Applied, ProposeError> {
+        self.agree(by, command, None).await
     }
 
     /// As `propose`; with `only_in`, only if this member leads in that term.
     pub async fn propose_in(&self, command: Command, only_in: Option<Term>) -> Result<Applied, ProposeError> {
+        self.agree(None, command, only_in).await
+    }
+
+    async fn agree(
+        &self,
+        by: Option<Identity>,
+        command: Command,
+        only_in: Option<Term>,
+    ) -> Result<Applied, ProposeError> {
         let lag = self.view().committed.0.saturating_sub(self.applied().0);
         if lag > self.knobs().apply_lag {
             reached!("a request was refused because too many entries wait to be applied");
             return Err(ProposeError::TooManyRequests);
         }
         let (answer, answered) = oneshot::channel();
-        let request = Request::Propose { command, only_in, answer };
+        let request = Request::Propose { by, command, only_in, answer };
         let asked = async {
             self.0.requests.send(request).await.map_err(|_| ProposeError::Stopped)?;
             answered.await.map_err(|_| ProposeError::Stopped)?
@@ -374,7 +410,13 @@ impl Handle {
         })
     }
 
-    async fn wait_applied(&self, index: Index) {
+    /// The user that a token stands for here.
+    pub fn user_of(&self, token: &str) -> Option<String> {
+        lock(&self.0.tokens).user(token, rt::now(), ms(self.knobs().auth_token_ttl_ms))
+    }
+
+    /// Waits until the entry of an index is applied here.
+    pub async fn wait_applied(&self, index: Index) {
         loop {
             let seen = self.0.changed.version();
             if self.applied() >= index {

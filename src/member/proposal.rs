@@ -1,9 +1,9 @@
-//! What a log entry says: a command, and who waits for it.
+//! What a log entry says: a command, for whom, and who waits for it.
 
 use crate::codec::{self, DecodeError};
 use base::MemberId;
 use serde::{Deserialize, Serialize};
-use store::Command;
+use store::{Command, Identity};
 
 /// Names one proposal among all that were ever made: the member, its run (drawn at start), and a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub struct ProposalId {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Proposal {
     pub id: ProposalId,
+    /// The user; none for what members do of themselves, or if nobody is told apart.
+    pub by: Option<Identity>,
     pub command: Command,
 }
 

@@ -3,7 +3,7 @@
 //!
 //! | module | promise |
 //! |---|---|
-//! | `task` | `spawn`, and running a whole program |
+//! | `task` | `spawn`, computing what takes long, and running a whole program |
 //! | `time` | the process's two clocks, and waiting by the monotonic one |
 //! | `random` | the process's own random stream, and its boot id |
 //! | `sync` | channels and locks that wake in a fixed order, and `Signal` |
@@ -31,7 +31,7 @@ mod time;
 pub use note::{aside, delivery, note};
 pub use random::{boot_id, machine_id, random_bytes, random_range, random_u64};
 pub use shutdown::shutdown;
-pub use task::{AbortHandle, JoinError, JoinHandle, run, spawn, yield_now};
+pub use task::{AbortHandle, JoinError, JoinHandle, heavy, run, spawn, yield_now};
 pub use time::{
     Elapsed, Interval, Mono, Sleep, Timeout, Wall, interval, now, sleep, sleep_until, timeout, wall,
 };

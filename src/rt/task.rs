@@ -16,6 +16,21 @@ where
     tokio::spawn(future)
 }
 
+/// Computes what takes long without keeping tasks waiting.
+#[cfg(not(madsim))]
+pub async fn heavy<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> T {
+    let computed = tokio::task::spawn_blocking(compute).await;
+    computed.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))
+}
+
+/// In the tank a computation takes no time but what its process's slow CPU costs it.
+#[cfg(madsim)]
+pub async fn heavy<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> T {
+    let computed = compute();
+    yield_now().await;
+    computed
+}
+
 /// Runs a whole program to its end.
 #[cfg(not(madsim))]
 pub fn run<F: Future>(future: F) -> F::Output {

@@ -3,7 +3,7 @@
 use crate::check::MAX_TTL;
 use crate::state::{Lease, Write};
 use crate::{Command, DeleteRangeRequest, DeleteRangeResponse, Error, Event, KeyRange, Outcome};
-use crate::{PutRequest, PutResponse, Response, Store};
+use crate::{Identity, PutRequest, PutResponse, Response, Store};
 use base::{Index, bug, invariant, reached};
 use imbl::OrdSet;
 
@@ -12,8 +12,26 @@ type Applied = Result<(Response, Vec<Event>), Error>;
 impl Store {
     /// Applies the command at a log index. Entries come one after the other and without a gap.
     pub fn apply(&mut self, index: Index, command: &Command) -> Outcome {
+        self.apply_by(index, None, command)
+    }
+
+    /// As `apply`, for a user.
+    pub fn apply_by(&mut self, index: Index, by: Option<&Identity>, command: &Command) -> Outcome {
         self.skip(index);
-        let applied = match command {
+        let allowed = self.permit(by, command).and_then(|()| self.allow(command));
+        match allowed.and_then(|()| self.perform(command)) {
+            Ok((response, events)) => Outcome { response: Ok(response), events },
+            Err(error) => {
+                if bug!("S11") {
+                    self.applied = Index(index.0 - 1); // etcd#13946: what was refused does not count as applied
+                }
+                Outcome { response: Err(error), events: Vec::new() }
+            }
+        }
+    }
+
+    fn perform(&mut self, command: &Command) -> Applied {
+        match command {
             Command::Put(request) => self.apply_put(request),
             Command::DeleteRange(request) => Ok(self.apply_delete_range(request)),
             Command::Txn(request) => {
@@ -29,15 +47,11 @@ impl Store {
             Command::Publish { id, name, client_urls } => {
                 self.publish(*id, name, client_urls).map(|response| (response, Vec::new()))
             }
-        };
-        match applied {
-            Ok((response, events)) => Outcome { response: Ok(response), events },
-            Err(error) => {
-                if bug!("S11") {
-                    self.applied = Index(index.0 - 1); // etcd#13946: what was refused does not count as applied
-                }
-                Outcome { response: Err(error), events: Vec::new() }
+            Command::Auth(change) => self.change_auth(change).map(|response| (response, Vec::new())),
+            Command::Authenticate { user, checked, .. } => {
+                self.authenticate(user, *checked).map(|response| (response, Vec::new()))
             }
+            Command::Alarm(change) => Ok((self.change_alarms(*change), Vec::new())),
         }
     }
 

@@ -20,7 +20,10 @@ pub fn check(command: &Command, max_ops: usize) -> Result<(), Error> {
         | Command::LeaseExpire { .. }
         | Command::Compact { .. }
         | Command::Members(_)
-        | Command::Publish { .. } => Ok(()),
+        | Command::Publish { .. }
+        | Command::Authenticate { .. }
+        | Command::Alarm(_) => Ok(()),
+        Command::Auth(change) => change.check(),
     }
 }
 

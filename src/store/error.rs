@@ -29,4 +29,36 @@ pub enum Error {
     LeaseTtlTooLarge,
     #[error("there is no such member")]
     MemberNotFound,
+    #[error("root: there is no such user")]
+    RootUserNotExist,
+    #[error("the user root does not have the role root")]
+    RootRoleNotExist,
+    #[error("there is a user of this name already")]
+    UserAlreadyExist,
+    #[error("expected a user, got none")]
+    UserEmpty,
+    #[error("there is no such user")]
+    UserNotFound,
+    #[error("there is a role of this name already")]
+    RoleAlreadyExist,
+    #[error("there is no such role")]
+    RoleNotFound,
+    #[error("expected the name of a role, got none")]
+    RoleEmpty,
+    #[error("the user does not have this role")]
+    RoleNotGranted,
+    #[error("the role does not have this permission")]
+    PermissionNotGranted,
+    #[error("the user may not do this")]
+    PermissionDenied,
+    #[error("users are not told apart: authentication is not enabled")]
+    AuthNotEnabled,
+    #[error("users or roles have changed since the request was let in")]
+    AuthOldRevision,
+    #[error("root would lose what it needs, or a permission names no key")]
+    InvalidAuthMgmt,
+    #[error("a member holds as much as it may")]
+    NoSpace,
+    #[error("a member holds other data than the rest")]
+    Corrupt,
 }

@@ -14,30 +14,38 @@
 //! | `txn` | transactions: the path is chosen and checked before anything changes |
 //! | `read` | ranges, now and at a revision; history for watchers |
 //! | `compact` | history before a revision goes, what a watcher may still ask for stays |
+//! | `auth` | users, roles, and who may do what |
+//! | `alarms`, `quota` | what is refused while a member has no space, or other data than the rest |
 //! | `members` | who the members are, once that has changed |
 //! | `digest` | hashes: rolling, and of the state at a revision |
 //! | `snapshot` | the state as bytes and back |
 //!
 //! All maps are persistent: `clone()` takes constant time and is a snapshot that no later write disturbs.
 
+mod alarms;
 mod apply;
+pub mod auth;
 mod check;
 mod compact;
 mod digest;
 mod error;
 mod key_range;
 mod members;
+mod quota;
 mod read;
 mod snapshot;
 mod state;
 mod txn;
 mod types;
 
+pub use alarms::{Alarm, AlarmChange, AlarmKind};
+pub use auth::{Auth, AuthChange, Identity};
 pub use check::check;
 pub use digest::{Digest, HashAt};
 pub use error::Error;
 pub use key_range::KeyRange;
 pub use members::{Member, Members};
+pub use quota::cost;
 pub use snapshot::{Encoder, RestoreError};
 pub use state::{Lease, Store};
 pub use types::*;

@@ -46,6 +46,7 @@ impl Store {
 
     pub(crate) fn replace_members(&mut self, members: &Members) -> Response {
         self.members = Arc::new(members.clone());
+        self.rest_bytes = crate::snapshot::rest_bytes(self);
         self.digest_members();
         Response::Members
     }
@@ -64,6 +65,7 @@ impl Store {
         };
         member.name = name.into();
         member.client_urls = client_urls.to_vec();
+        self.rest_bytes = crate::snapshot::rest_bytes(self);
         self.digest_members();
         Ok(Response::Members)
     }

@@ -2,10 +2,11 @@
 //! revision.
 
 use crate::snapshot;
-use crate::{Digest, Event, EventKind, KeyRange, KeyValue, Members};
+use crate::{Alarm, Auth, Digest, Event, EventKind, KeyRange, KeyValue, Members};
 use base::{Index, Revision, invariant, reached};
 use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The state machine. `clone()` takes constant time.
@@ -26,6 +27,10 @@ pub struct Store {
     pub(crate) log: OrdMap<(i64, u32), Bytes>,
     pub(crate) leases: OrdMap<i64, Lease>,
     pub(crate) members: Arc<Members>,
+    pub(crate) auth: Arc<Auth>,
+    pub(crate) alarms: BTreeSet<Alarm>,
+    /// Bytes of members, users, roles and alarms in a snapshot.
+    pub(crate) rest_bytes: u64,
 }
 
 /// A key's value from one revision on.
@@ -75,6 +80,9 @@ impl Default for Store {
             log: OrdMap::new(),
             leases: OrdMap::new(),
             members: Arc::default(),
+            auth: Arc::default(),
+            alarms: BTreeSet::new(),
+            rest_bytes: 0,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The requests, answers and events, in this crate's own words. Numbers and flags mean what they mean in etcd's
 //! v3 API: a revision of 0 is "now", a lease of 0 is "none", an empty `range_end` is "this key only".
 
-use crate::{Error, Members};
+use crate::{Alarm, AlarmChange, AuthChange, Error, Members};
 use base::MemberId;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,15 @@ pub enum Command {
         name: String,
         client_urls: Vec<String>,
     },
+    /// Other users, other roles.
+    Auth(AuthChange),
+    /// A user gave the right password, at this auth revision; `token` is a random word for it.
+    Authenticate {
+        user: String,
+        checked: u64,
+        token: String,
+    },
+    Alarm(AlarmChange),
 }
 
 /// What a command gave.
@@ -46,10 +55,17 @@ pub enum Response {
     DeleteRange(DeleteRangeResponse),
     Txn(TxnResponse),
     Compact,
-    LeaseGrant { id: i64, ttl: i64 },
+    LeaseGrant {
+        id: i64,
+        ttl: i64,
+    },
     LeaseRevoke,
     LeaseExpire,
     Members,
+    Auth,
+    Authenticate,
+    /// The alarm that was raised or taken back, if anything changed.
+    Alarm(Option<Alarm>),
 }
 
 /// What applying a command did.

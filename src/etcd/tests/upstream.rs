@@ -29,7 +29,7 @@ fn ours() -> BTreeMap<String, String> {
         }
     };
     for file in &files {
-        assert!(["etcdserverpb", "mvccpb"].contains(&file.package()), "{}", file.package());
+        assert!(["authpb", "etcdserverpb", "mvccpb"].contains(&file.package()), "{}", file.package());
         let top = file.enum_type.iter().map(|kind| (kind.name().to_owned(), kind));
         let inner = file.message_type.iter().flat_map(|message| {
             message.enum_type.iter().map(|kind| (format!("{}.{}", message.name(), kind.name()), kind))

@@ -2,8 +2,8 @@
 //! once.
 
 use super::{
-    admit,
-    forward::{Forward, is_forwarded},
+    admit, admit_admin,
+    forward::{Forward, Pass},
     refuse,
 };
 use crate::handle::Handle;
@@ -48,12 +48,12 @@ impl Cluster {
     /// Changes the members here if this one leads, else has the leader do so.
     async fn change<T>(
         &self,
-        passed_on: bool,
+        pass: &Pass,
         change: Change,
         done: impl FnOnce(Members) -> T,
         elsewhere: impl Future<Output = Result<T, Status>>,
     ) -> Result<Response<T>, Status> {
-        if self.handle.leads() || passed_on {
+        if self.handle.leads() || pass.passed_on() {
             let members = self.handle.change_members(change).await.map_err(refuse::by_change)?;
             return Ok(Response::new(done(members)));
         }
@@ -68,7 +68,9 @@ impl pb::cluster_server::Cluster for Cluster {
         &self,
         request: Request<pb::MemberListRequest>,
     ) -> Result<Response<pb::MemberListResponse>, Status> {
-        if admit(&self.handle, request)?.linearizable {
+        let (sender, request) = admit(&self.handle, request).await?;
+        sender.require_user(&self.handle)?;
+        if request.linearizable {
             self.handle.read_index().await.map_err(refuse::by_read)?;
         }
         let members = to_pb(&self.handle.members());
@@ -79,8 +81,8 @@ impl pb::cluster_server::Cluster for Cluster {
         &self,
         request: Request<pb::MemberAddRequest>,
     ) -> Result<Response<pb::MemberAddResponse>, Status> {
-        let passed_on = is_forwarded(&request);
-        let request = admit(&self.handle, request)?;
+        let pass = Pass::of(&request);
+        let request = admit_admin(&self.handle, request).await?;
         check_urls(&request.peer_urls)?;
         let (peer_urls, learner) = (request.peer_urls.clone(), request.is_learner);
         let asked = peer_urls.clone();
@@ -89,47 +91,47 @@ impl pb::cluster_server::Cluster for Cluster {
             let member = members.iter().find(|member| member.peer_urls == asked).cloned();
             pb::MemberAddResponse { header: self.head(), member, members }
         };
-        let elsewhere = self.forward.member_add(&self.handle, request);
-        self.change(passed_on, Change::Add { peer_urls, learner }, done, elsewhere).await
+        let elsewhere = self.forward.member_add(&self.handle, &pass, request);
+        self.change(&pass, Change::Add { peer_urls, learner }, done, elsewhere).await
     }
 
     async fn member_remove(
         &self,
         request: Request<pb::MemberRemoveRequest>,
     ) -> Result<Response<pb::MemberRemoveResponse>, Status> {
-        let passed_on = is_forwarded(&request);
-        let request = admit(&self.handle, request)?;
+        let pass = Pass::of(&request);
+        let request = admit_admin(&self.handle, request).await?;
         let change = Change::Remove { id: MemberId(request.id) };
         let done =
             |members: Members| pb::MemberRemoveResponse { header: self.head(), members: to_pb(&members) };
-        let elsewhere = self.forward.member_remove(&self.handle, request);
-        self.change(passed_on, change, done, elsewhere).await
+        let elsewhere = self.forward.member_remove(&self.handle, &pass, request);
+        self.change(&pass, change, done, elsewhere).await
     }
 
     async fn member_update(
         &self,
         request: Request<pb::MemberUpdateRequest>,
     ) -> Result<Response<pb::MemberUpdateResponse>, Status> {
-        let passed_on = is_forwarded(&request);
-        let request = admit(&self.handle, request)?;
+        let pass = Pass::of(&request);
+        let request = admit_admin(&self.handle, request).await?;
         check_urls(&request.peer_urls)?;
         let change = Change::Update { id: MemberId(request.id), peer_urls: request.peer_urls.clone() };
         let done =
             |members: Members| pb::MemberUpdateResponse { header: self.head(), members: to_pb(&members) };
-        let elsewhere = self.forward.member_update(&self.handle, request);
-        self.change(passed_on, change, done, elsewhere).await
+        let elsewhere = self.forward.member_update(&self.handle, &pass, request);
+        self.change(&pass, change, done, elsewhere).await
     }
 
     async fn member_promote(
         &self,
         request: Request<pb::MemberPromoteRequest>,
     ) -> Result<Response<pb::MemberPromoteResponse>, Status> {
-        let passed_on = is_forwarded(&request);
-        let request = admit(&self.handle, request)?;
+        let pass = Pass::of(&request);
+        let request = admit_admin(&self.handle, request).await?;
         let change = Change::Promote { id: MemberId(request.id) };
         let done =
             |members: Members| pb::MemberPromoteResponse { header: self.head(), members: to_pb(&members) };
-        let elsewhere = self.forward.member_promote(&self.handle, request);
-        self.change(passed_on, change, done, elsewhere).await
+        let elsewhere = self.forward.member_promote(&self.handle, &pass, request);
+        self.change(&pass, change, done, elsewhere).await
     }
 }

@@ -3,11 +3,14 @@
 
 use crate::handle::Handle;
 use base::{knobs::ms, reached};
-use etcd::{error, pb};
+use etcd::{TOKEN, error, pb};
 use pb::{cluster_client::ClusterClient, lease_client::LeaseClient};
 use rt::grpc::{Channel, ChannelOptions};
 use std::{future::Future, net::SocketAddr, sync::Mutex, time::Duration};
-use tonic::{Request, Response, Status, metadata::MetadataValue};
+use tonic::{
+    Request, Response, Status,
+    metadata::{Ascii, MetadataValue},
+};
 
 /// Marks a request that another member passed on.
 const FORWARDED: &str = "wavetank-forwarded";
@@ -20,23 +23,45 @@ pub struct Forward {
     channel: Mutex<Option<(SocketAddr, Channel)>>,
 }
 
-/// True for a request that was passed on by another member.
-pub fn is_forwarded<T>(request: &Request<T>) -> bool {
-    request.metadata().contains_key(FORWARDED)
+/// How a request came: whether another member passed it on, and with which token, so that it can be passed on for the
+/// same user.
+#[derive(Clone, Default)]
+pub struct Pass {
+    passed_on: bool,
+    token: Option<MetadataValue<Ascii>>,
 }
 
-fn forwarded<T>(message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert(FORWARDED, MetadataValue::from_static("true"));
-    request
+impl Pass {
+    pub fn of<T>(request: &Request<T>) -> Self {
+        let metadata = request.metadata();
+        Self { passed_on: metadata.contains_key(FORWARDED), token: metadata.get(TOKEN).cloned() }
+    }
+
+    pub fn passed_on(&self) -> bool {
+        self.passed_on
+    }
+
+    fn on<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert(FORWARDED, MetadataValue::from_static("true"));
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert(TOKEN, token.clone());
+        }
+        request
+    }
 }
 
 impl Forward {
     /// Asks the leader to renew a lease.
-    pub async fn keep_alive(&self, handle: &Handle, id: i64) -> Result<pb::LeaseKeepAliveResponse, Status> {
+    pub async fn keep_alive(
+        &self,
+        handle: &Handle,
+        pass: &Pass,
+        id: i64,
+    ) -> Result<pb::LeaseKeepAliveResponse, Status> {
         let requests = futures::stream::iter([pb::LeaseKeepAliveRequest { id }]);
         let mut leader = self.leader(handle).await?;
-        let mut answers = self.checked(leader.lease_keep_alive(forwarded(requests)).await)?.into_inner();
+        let mut answers = self.checked(leader.lease_keep_alive(pass.on(requests)).await)?.into_inner();
         let answer = self.checked(answers.message().await)?;
         answer.ok_or_else(error::leader_changed)
     }
@@ -45,10 +70,11 @@ impl Forward {
     pub async fn time_to_live(
         &self,
         handle: &Handle,
+        pass: &Pass,
         request: pb::LeaseTimeToLiveRequest,
     ) -> Result<pb::LeaseTimeToLiveResponse, Status> {
         let mut leader = self.leader(handle).await?;
-        self.checked(leader.lease_time_to_live(forwarded(request)).await).map(Response::into_inner)
+        self.checked(leader.lease_time_to_live(pass.on(request)).await).map(Response::into_inner)
     }
 
     async fn cluster(&self, handle: &Handle) -> Result<ClusterClient<Channel>, Status> {
@@ -97,10 +123,11 @@ macro_rules! changes {
                 pub async fn $name(
                     &self,
                     handle: &Handle,
+                    pass: &Pass,
                     request: pb::$request,
                 ) -> Result<pb::$response, Status> {
                     let mut leader = self.cluster(handle).await?;
-                    self.checked(leader.$name(forwarded(request)).await).map(Response::into_inner)
+                    self.checked(leader.$name(pass.on(request)).await).map(Response::into_inner)
                 }
             )+
         }

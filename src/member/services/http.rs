@@ -1,6 +1,6 @@
 //! What a person or a probe asks over plain HTTP.
 
-use super::VERSION;
+use super::{VERSION, maintenance::alarm_name};
 use crate::handle::Handle;
 use axum::{
     Json, Router,
@@ -27,8 +27,13 @@ async fn version() -> Response {
     Json(body).into_response()
 }
 
-/// Why this member cannot serve, if it cannot.
-async fn unfit(handle: &Handle, serializable: bool) -> Option<String> {
+/// Why this member cannot serve, if it cannot. Alarms that are excluded are none.
+async fn unfit(handle: &Handle, serializable: bool, exclude: &str) -> Option<String> {
+    let alarms = handle.with_store(|store| store.alarms().clone());
+    let mut names = alarms.iter().map(|alarm| alarm_name(alarm.kind));
+    if let Some(name) = names.find(|name| *name != exclude) {
+        return Some(format!("ALARM {name}"));
+    }
     if serializable {
         return None;
     }
@@ -43,7 +48,8 @@ fn is_serializable(query: &BTreeMap<String, String>) -> bool {
 }
 
 async fn health(State(handle): State<Handle>, Query(query): Query<BTreeMap<String, String>>) -> Response {
-    match unfit(&handle, is_serializable(&query)).await {
+    let exclude = query.get("exclude").map(String::as_str).unwrap_or_default();
+    match unfit(&handle, is_serializable(&query), exclude).await {
         None => Json(BTreeMap::from([("health", "true"), ("reason", "")])).into_response(),
         Some(reason) => {
             let body = BTreeMap::from([("health", "false".into()), ("reason", reason)]);
@@ -53,7 +59,7 @@ async fn health(State(handle): State<Handle>, Query(query): Query<BTreeMap<Strin
 }
 
 async fn ready(State(handle): State<Handle>) -> Response {
-    match unfit(&handle, false).await {
+    match unfit(&handle, false, "").await {
         None => "ok\n".into_response(),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response(),
     }

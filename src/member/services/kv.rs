@@ -1,7 +1,7 @@
 //! Ranges, puts, deletes, txns and compaction. Writes and linearizable reads go through Raft, on any member;
 //! serializable reads are answered from what this member has applied.
 
-use super::{admit, admit_at_learner, convert, refuse, refuse_if_learner};
+use super::{admit, admit_at_learner, convert, refuse, refuse_if_learner, sender::Sender, space};
 use crate::handle::{Applied, Handle};
 use base::reached;
 use etcd::{error, pb};
@@ -20,13 +20,18 @@ impl Kv {
     }
 
     /// Refuses what is too large, then what no state could accept; agrees on the rest.
-    async fn write(&self, command: Command, bytes: usize) -> Result<(Answer, pb::ResponseHeader), Status> {
+    async fn write(
+        &self,
+        sender: &Sender,
+        command: Command,
+        bytes: usize,
+    ) -> Result<(Answer, pb::ResponseHeader), Status> {
         if bytes as u64 > self.handle.knobs().request_bytes {
             return Err(error::request_too_large());
         }
         store::check(&command, self.handle.knobs().txn_ops as usize).map_err(refuse::by_store)?;
-        let Applied { revision, response, .. } =
-            self.handle.propose(command).await.map_err(refuse::by_propose)?;
+        space::afford(&self.handle, &command).await?;
+        let Applied { revision, response, .. } = sender.propose(&self.handle, command).await?;
         Ok((response.map_err(refuse::by_store)?, self.handle.header(revision)))
     }
 
@@ -34,14 +39,22 @@ impl Kv {
         self.handle.read_index().await.map_err(refuse::by_read)
     }
 
-    async fn read_txn(&self, txn: store::TxnRequest, serializable: bool) -> Result<pb::TxnResponse, Status> {
+    async fn read_txn(
+        &self,
+        sender: &Sender,
+        txn: store::TxnRequest,
+        serializable: bool,
+    ) -> Result<pb::TxnResponse, Status> {
         let command = Command::Txn(txn);
         store::check(&command, self.handle.knobs().txn_ops as usize).map_err(refuse::by_store)?;
         let Command::Txn(txn) = command else { unreachable!("made above") };
         if !serializable {
             self.linearizable().await?;
         }
-        let (answer, revision) = self.handle.with_store(|store| (store.read_txn(&txn), store.revision()));
+        let (answer, revision) = self.handle.with_store(|store| {
+            let permitted = store.permit_txn(sender.identity(store).as_ref(), &txn);
+            (store.read_txn(&txn).map(|answer| permitted.and(answer)), store.revision())
+        });
         let answer = answer.expect("a txn that only reads is answered as a read");
         Ok(convert::txn_response(self.handle.header(revision), answer.map_err(refuse::by_store)?))
     }
@@ -68,7 +81,7 @@ impl pb::kv_server::Kv for Kv {
         if !serializable {
             refuse_if_learner(&self.handle)?;
         }
-        let request = admit_at_learner(&self.handle, request)?;
+        let (sender, request) = admit_at_learner(&self.handle, request).await?;
         let request = convert::range(request)?;
         request.check().map_err(refuse::by_store)?;
         if !serializable {
@@ -79,15 +92,18 @@ impl pb::kv_server::Kv for Kv {
             "member: a serializable read is behind what is committed",
             serializable && self.handle.view().committed > store.applied()
         );
-        let answer = store.range(&request).map_err(refuse::by_store)?;
+        let by = sender.identity(&store);
+        let permitted =
+            store.auth().permit(by.as_ref(), &request.key, &request.range_end, store::auth::Access::Read);
+        let answer = permitted.and_then(|()| store.range(&request)).map_err(refuse::by_store)?;
         let header = Some(self.handle.header(store.revision()));
         Ok(Response::new(convert::range_response(header, answer)))
     }
 
     async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {
-        let request = admit(&self.handle, request)?;
+        let (sender, request) = admit(&self.handle, request).await?;
         let bytes = request.encoded_len();
-        let (answer, header) = self.write(Command::Put(convert::put(request)), bytes).await?;
+        let (answer, header) = self.write(&sender, Command::Put(convert::put(request)), bytes).await?;
         let Answer::Put(answer) = answer else { return Err(mismatch()) };
         Ok(Response::new(convert::put_response(Some(header), answer)))
     }
@@ -96,22 +112,22 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::DeleteRangeRequest>,
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
-        let request = admit(&self.handle, request)?;
+        let (sender, request) = admit(&self.handle, request).await?;
         let bytes = request.encoded_len();
         let (answer, header) =
-            self.write(Command::DeleteRange(convert::delete_range(request)), bytes).await?;
+            self.write(&sender, Command::DeleteRange(convert::delete_range(request)), bytes).await?;
         let Answer::DeleteRange(answer) = answer else { return Err(mismatch()) };
         Ok(Response::new(convert::delete_range_response(Some(header), answer)))
     }
 
     async fn txn(&self, request: Request<pb::TxnRequest>) -> Result<Response<pb::TxnResponse>, Status> {
-        let request = admit(&self.handle, request)?;
+        let (sender, request) = admit(&self.handle, request).await?;
         let (bytes, serializable) = (request.encoded_len(), is_serializable(&request));
         let txn = convert::txn(request)?;
         if txn.is_read_only() {
-            return self.read_txn(txn, serializable).await.map(Response::new);
+            return self.read_txn(&sender, txn, serializable).await.map(Response::new);
         }
-        let (answer, header) = self.write(Command::Txn(txn), bytes).await?;
+        let (answer, header) = self.write(&sender, Command::Txn(txn), bytes).await?;
         let Answer::Txn(answer) = answer else { return Err(mismatch()) };
         Ok(Response::new(convert::txn_response(header, answer)))
     }
@@ -120,9 +136,9 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::CompactionRequest>,
     ) -> Result<Response<pb::CompactionResponse>, Status> {
-        let request = admit(&self.handle, request)?;
+        let (sender, request) = admit(&self.handle, request).await?;
         let bytes = request.encoded_len();
-        let (_, header) = self.write(Command::Compact { revision: request.revision }, bytes).await?;
+        let (_, header) = self.write(&sender, Command::Compact { revision: request.revision }, bytes).await?;
         Ok(Response::new(pb::CompactionResponse { header: Some(header) }))
     }
 }

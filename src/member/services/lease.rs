@@ -3,18 +3,20 @@
 
 use super::{
     admit,
-    forward::{Forward, is_forwarded, until_answered},
+    forward::{Forward, Pass, until_answered},
     lease_clock::Renewal,
     refuse, requires_leader,
+    sender::Sender,
+    space,
 };
 use crate::handle::{Handle, ReadError};
 use base::{Revision, reached};
 use etcd::{error, pb};
 use rt::sync::mpsc;
 use std::{pin::pin, sync::Arc};
-use store::Command;
+use store::{Command, auth::Access};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 /// Keepalive answers that wait for the client to read.
 const QUEUE: usize = 8;
@@ -36,12 +38,18 @@ impl Lease {
         Some(self.handle.header(self.handle.with_store(store::Store::revision)))
     }
 
-    async fn grant(&self, id: i64, ttl: i64) -> Result<Option<pb::LeaseGrantResponse>, Status> {
+    async fn grant(
+        &self,
+        sender: &Sender,
+        id: i64,
+        ttl: i64,
+    ) -> Result<Option<pb::LeaseGrantResponse>, Status> {
         let chosen = id != 0;
         let id = if chosen { id } else { random_id() };
         let command = Command::LeaseGrant { id, ttl };
         store::check(&command, 0).map_err(refuse::by_store)?;
-        let applied = self.handle.propose(command).await.map_err(refuse::by_propose)?;
+        space::afford(&self.handle, &command).await?;
+        let applied = sender.propose(&self.handle, command).await?;
         match applied.response {
             Ok(_) => {
                 let header = Some(self.handle.header(applied.revision));
@@ -53,19 +61,19 @@ impl Lease {
     }
 
     /// Renews a lease here if this member leads, else asks the leader; a lease that is gone has 0 s.
-    async fn keep_alive(&self, id: i64, passed_on: bool) -> Result<pb::LeaseKeepAliveResponse, Status> {
+    async fn keep_alive(&self, id: i64, pass: &Pass) -> Result<pb::LeaseKeepAliveResponse, Status> {
         until_answered(&self.handle, async || match self.handle.confirm_leadership().await {
             Ok(Some(_)) => Ok(self.renew(id)),
-            Ok(None) if passed_on => {
+            Ok(None) if pass.passed_on() => {
                 reached!("member: a renewal was passed on to one that does not lead");
                 Err(error::not_leader())
             }
             Ok(None) => {
                 reached!("member: a renewal is passed on to the leader");
-                Ok(self.forward.keep_alive(&self.handle, id).await.ok())
+                Ok(self.forward.keep_alive(&self.handle, pass, id).await.ok())
             }
             Err(ReadError::Stopped) => Err(error::stopped()),
-            Err(_) if passed_on => Err(error::leader_changed()),
+            Err(_) if pass.passed_on() => Err(error::leader_changed()),
             Err(_) => {
                 reached!("member: a renewal waits until leadership is proved");
                 Ok(None)
@@ -91,29 +99,45 @@ impl Lease {
 
     async fn time_to_live(
         &self,
+        sender: &Sender,
         request: pb::LeaseTimeToLiveRequest,
-        passed_on: bool,
+        pass: &Pass,
     ) -> Result<pb::LeaseTimeToLiveResponse, Status> {
         until_answered(&self.handle, async || match self.handle.confirm_leadership().await {
-            Ok(Some(_)) => Ok(Some(self.left(&request))),
-            Ok(None) if passed_on => Err(error::not_leader()),
-            Ok(None) => Ok(self.forward.time_to_live(&self.handle, request).await.ok()),
+            Ok(Some(_)) => self.left(sender, &request).map(Some),
+            Ok(None) if pass.passed_on() => Err(error::not_leader()),
+            Ok(None) => match self.forward.time_to_live(&self.handle, pass, request).await {
+                Err(refusal) if refusal.code() == Code::PermissionDenied => Err(refusal),
+                answer => Ok(answer.ok()),
+            },
             Err(ReadError::Stopped) => Err(error::stopped()),
-            Err(_) if passed_on => Err(error::leader_changed()),
+            Err(_) if pass.passed_on() => Err(error::leader_changed()),
             Err(_) => Ok(None),
         })
         .await
     }
 
-    fn left(&self, request: &pb::LeaseTimeToLiveRequest) -> pb::LeaseTimeToLiveResponse {
+    /// Which keys hang on a lease is told to those only who may read all of them (CVE-2023-32082).
+    fn left(
+        &self,
+        sender: &Sender,
+        request: &pb::LeaseTimeToLiveRequest,
+    ) -> Result<pb::LeaseTimeToLiveResponse, Status> {
         let left = self.handle.leases().left(request.id, rt::now());
-        let (header, id) = (self.head(), request.id);
-        let lease = self.handle.with_store(|store| store.lease(id).cloned());
-        let (Some(lease), Some(left)) = (lease, left) else {
-            return pb::LeaseTimeToLiveResponse { header, id, ttl: -1, ..Default::default() };
+        let (header, id, store) = (self.head(), request.id, self.handle.store());
+        let (Some(lease), Some(left)) = (store.lease(id), left) else {
+            return Ok(pb::LeaseTimeToLiveResponse { header, id, ttl: -1, ..Default::default() });
         };
-        let keys = if request.keys { lease.keys.iter().cloned().collect() } else { Vec::new() };
-        pb::LeaseTimeToLiveResponse { header, id, ttl: left.as_secs() as i64, granted_ttl: lease.ttl, keys }
+        let by = sender.identity(&store);
+        let one = bytes::Bytes::new();
+        let may_read = |key| store.auth().permit(by.as_ref(), key, &one, Access::Read);
+        let mut keys = Vec::new();
+        if request.keys {
+            lease.keys.iter().try_for_each(may_read).map_err(refuse::by_store)?;
+            keys.extend(lease.keys.iter().cloned());
+        }
+        let (ttl, granted_ttl) = (left.as_secs() as i64, lease.ttl);
+        Ok(pb::LeaseTimeToLiveResponse { header, id, ttl, granted_ttl, keys })
     }
 
     /// Answers a client's keepalives one after the other.
@@ -122,7 +146,7 @@ impl Lease {
         mut requests: Streaming<pb::LeaseKeepAliveRequest>,
         out: mpsc::Sender<Result<pb::LeaseKeepAliveResponse, Status>>,
         needs_leader: bool,
-        passed_on: bool,
+        pass: Pass,
     ) {
         let mut lost = pin!(async {
             match needs_leader {
@@ -135,7 +159,7 @@ impl Lease {
                 () = out.closed() => return,
                 () = &mut lost => Err(error::no_leader()),
                 request = requests.message() => match request {
-                    Ok(Some(request)) => self.keep_alive(request.id, passed_on).await,
+                    Ok(Some(request)) => self.keep_alive(request.id, &pass).await,
                     Ok(None) | Err(_) => return,
                 },
             };
@@ -159,12 +183,12 @@ impl pb::lease_server::Lease for Lease {
         &self,
         request: Request<pb::LeaseGrantRequest>,
     ) -> Result<Response<pb::LeaseGrantResponse>, Status> {
-        let request = admit(&self.handle, request)?;
+        let (sender, request) = admit(&self.handle, request).await?;
         let least = self.handle.knobs().lease_min_ttl_ms.div_ceil(1_000) as i64;
         let ttl = request.ttl.max(least);
         loop {
             // An id of ours may be taken already; then another is drawn.
-            if let Some(response) = self.grant(request.id, ttl).await? {
+            if let Some(response) = self.grant(&sender, request.id, ttl).await? {
                 return Ok(Response::new(response));
             }
         }
@@ -174,9 +198,9 @@ impl pb::lease_server::Lease for Lease {
         &self,
         request: Request<pb::LeaseRevokeRequest>,
     ) -> Result<Response<pb::LeaseRevokeResponse>, Status> {
-        let request = admit(&self.handle, request)?;
+        let (sender, request) = admit(&self.handle, request).await?;
         let command = Command::LeaseRevoke { id: request.id };
-        let applied = self.handle.propose(command).await.map_err(refuse::by_propose)?;
+        let applied = sender.propose(&self.handle, command).await?;
         applied.response.map_err(refuse::by_store)?;
         let header = Some(self.handle.header(applied.revision));
         Ok(Response::new(pb::LeaseRevokeResponse { header }))
@@ -186,10 +210,11 @@ impl pb::lease_server::Lease for Lease {
         &self,
         request: Request<Streaming<pb::LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
-        let (needs_leader, passed_on) = (requires_leader(&request), is_forwarded(&request));
-        let requests = admit(&self.handle, request)?;
+        let (needs_leader, pass) = (requires_leader(&request), Pass::of(&request));
+        let (sender, requests) = admit(&self.handle, request).await?;
+        sender.require_user(&self.handle)?;
         let (out, answers) = mpsc::channel(QUEUE);
-        rt::spawn(self.clone().serve(requests, out, needs_leader, passed_on));
+        rt::spawn(self.clone().serve(requests, out, needs_leader, pass));
         Ok(Response::new(ReceiverStream::new(answers)))
     }
 
@@ -197,16 +222,18 @@ impl pb::lease_server::Lease for Lease {
         &self,
         request: Request<pb::LeaseTimeToLiveRequest>,
     ) -> Result<Response<pb::LeaseTimeToLiveResponse>, Status> {
-        let passed_on = is_forwarded(&request);
-        let request = admit(&self.handle, request)?;
-        self.time_to_live(request, passed_on).await.map(Response::new)
+        let pass = Pass::of(&request);
+        let (sender, request) = admit(&self.handle, request).await?;
+        sender.require_user(&self.handle)?;
+        self.time_to_live(&sender, request, &pass).await.map(Response::new)
     }
 
     async fn lease_leases(
         &self,
         request: Request<pb::LeaseLeasesRequest>,
     ) -> Result<Response<pb::LeaseLeasesResponse>, Status> {
-        admit(&self.handle, request)?;
+        let (sender, _) = admit(&self.handle, request).await?;
+        sender.require_user(&self.handle)?;
         self.handle.read_index().await.map_err(refuse::by_read)?;
         let (ids, revision): (Vec<i64>, Revision) =
             self.handle.with_store(|store| (store.leases().map(|(id, _)| id).collect(), store.revision()));

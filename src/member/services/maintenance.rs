@@ -1,9 +1,12 @@
-//! The state of this member, and hashes of what it holds.
+//! The state of this member, hashes of what it holds, all of it as a file, and the alarms.
 
-use super::{VERSION, admit, admit_at_learner, refuse};
+use super::{VERSION, admit_admin, admit_at_learner, backup, refuse};
 use crate::handle::Handle;
 use base::MemberId;
 use etcd::{error, pb};
+use pb::alarm_request::AlarmAction;
+use rt::sync::mpsc;
+use store::{Alarm, AlarmChange, AlarmKind, Command};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
@@ -28,28 +31,84 @@ impl Maintenance {
     }
 }
 
+fn alarm(member: u64, kind: AlarmKind) -> Alarm {
+    Alarm { member: MemberId(member), kind }
+}
+
+/// Nothing for no alarm in particular.
+fn kind_of(kind: pb::AlarmType) -> Option<AlarmKind> {
+    match kind {
+        pb::AlarmType::None => None,
+        pb::AlarmType::Nospace => Some(AlarmKind::NoSpace),
+        pb::AlarmType::Corrupt => Some(AlarmKind::Corrupt),
+    }
+}
+
+fn alarm_to_pb(alarm: &Alarm) -> pb::AlarmMember {
+    let kind = match alarm.kind {
+        AlarmKind::NoSpace => pb::AlarmType::Nospace,
+        AlarmKind::Corrupt => pb::AlarmType::Corrupt,
+    };
+    pb::AlarmMember { member_id: alarm.member.0, alarm: kind.into() }
+}
+
+/// As etcd writes it in a member's state.
+fn alarm_text(alarm: &Alarm) -> String {
+    format!("memberID:{} alarm:{} ", alarm.member.0, alarm_name(alarm.kind))
+}
+
+/// An alarm's name in the protocol.
+pub fn alarm_name(kind: AlarmKind) -> &'static str {
+    match kind {
+        AlarmKind::NoSpace => "NOSPACE",
+        AlarmKind::Corrupt => "CORRUPT",
+    }
+}
+
+impl Maintenance {
+    /// Those that are raised, of one kind or of all.
+    async fn alarms(&self, kind: Option<AlarmKind>) -> Result<pb::AlarmResponse, Status> {
+        self.handle.read_index().await.map_err(refuse::by_read)?;
+        let alarms = self.handle.with_store(|store| store.alarms().clone());
+        let wanted = alarms.iter().filter(|alarm| kind.is_none_or(|kind| alarm.kind == kind));
+        Ok(pb::AlarmResponse { header: self.head(), alarms: wanted.map(alarm_to_pb).collect() })
+    }
+}
+
 #[tonic::async_trait]
 impl pb::maintenance_server::Maintenance for Maintenance {
     type SnapshotStream = ReceiverStream<Result<pb::SnapshotResponse, Status>>;
 
     async fn alarm(&self, request: Request<pb::AlarmRequest>) -> Result<Response<pb::AlarmResponse>, Status> {
-        // There is no quota and no corruption check, so that no alarm is ever raised.
-        if admit(&self.handle, request)?.action() == pb::alarm_request::AlarmAction::Activate {
-            return Err(Status::unimplemented("alarms cannot be raised by hand"));
-        }
-        Ok(Response::new(pb::AlarmResponse { header: self.head(), alarms: Vec::new() }))
+        let request = admit_admin(&self.handle, request).await?;
+        let kind = kind_of(request.alarm());
+        let change = match (request.action(), kind) {
+            (AlarmAction::Get, kind) => return self.alarms(kind).await.map(Response::new),
+            (_, None) => return Err(Status::invalid_argument("expected an alarm: NOSPACE or CORRUPT")),
+            (AlarmAction::Activate, Some(kind)) => AlarmChange::Raise(alarm(request.member_id, kind)),
+            (AlarmAction::Deactivate, Some(kind)) => AlarmChange::Disarm(alarm(request.member_id, kind)),
+        };
+        let applied = self.handle.propose(Command::Alarm(change)).await.map_err(refuse::by_propose)?;
+        let store::Response::Alarm(changed) = applied.response.map_err(refuse::by_store)? else {
+            return Err(Status::internal("the store gave an answer of another kind than the command's"));
+        };
+        let header = Some(self.handle.header(applied.revision));
+        let alarms = changed.iter().map(alarm_to_pb).collect();
+        Ok(Response::new(pb::AlarmResponse { header, alarms }))
     }
 
     async fn status(
         &self,
         request: Request<pb::StatusRequest>,
     ) -> Result<Response<pb::StatusResponse>, Status> {
-        admit_at_learner(&self.handle, request)?;
+        let (sender, _) = admit_at_learner(&self.handle, request).await?;
+        sender.require_admin(&self.handle)?;
         let view = self.handle.view();
         // What it holds of a disk is a snapshot.
         let (applied, bytes) = self.handle.with_store(|store| (store.applied(), store.bytes() as i64));
-        let errors =
-            if view.leader.is_none() { vec![error::Error::NoLeader.text().into()] } else { Vec::new() };
+        let no_leader = view.leader.is_none().then(|| error::Error::NoLeader.text().into());
+        let alarms = self.handle.with_store(|store| store.alarms().clone());
+        let errors = no_leader.into_iter().chain(alarms.iter().map(alarm_text)).collect();
         Ok(Response::new(pb::StatusResponse {
             header: self.head(),
             version: VERSION.into(),
@@ -61,6 +120,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
             errors,
             db_size_in_use: bytes,
             is_learner: self.handle.learns(),
+            db_size_quota: self.handle.knobs().quota_bytes as i64,
             ..Default::default()
         }))
     }
@@ -69,12 +129,12 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         &self,
         request: Request<pb::DefragmentRequest>,
     ) -> Result<Response<pb::DefragmentResponse>, Status> {
-        admit(&self.handle, request)?; // nothing here gets fragmented
+        admit_admin(&self.handle, request).await?; // nothing here gets fragmented
         Ok(Response::new(pb::DefragmentResponse { header: self.head() }))
     }
 
     async fn hash(&self, request: Request<pb::HashRequest>) -> Result<Response<pb::HashResponse>, Status> {
-        admit(&self.handle, request)?;
+        admit_admin(&self.handle, request).await?;
         let (header, hash) = self.hash_at(0)?;
         Ok(Response::new(pb::HashResponse { header, hash: hash.hash }))
     }
@@ -83,7 +143,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         &self,
         request: Request<pb::HashKvRequest>,
     ) -> Result<Response<pb::HashKvResponse>, Status> {
-        let request = admit(&self.handle, request)?;
+        let request = admit_admin(&self.handle, request).await?;
         let (header, hash) = self.hash_at(request.revision)?;
         let (compact_revision, hash_revision) = (hash.compacted, hash.revision);
         Ok(Response::new(pb::HashKvResponse { header, hash: hash.hash, compact_revision, hash_revision }))
@@ -91,16 +151,22 @@ impl pb::maintenance_server::Maintenance for Maintenance {
 
     async fn snapshot(
         &self,
-        _: Request<pb::SnapshotRequest>,
+        request: Request<pb::SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
-        Err(Status::unimplemented("snapshots are not offered yet"))
+        let (sender, _) = admit_at_learner(&self.handle, request).await?;
+        sender.require_admin(&self.handle)?;
+        let (out, pieces) = mpsc::channel(backup::QUEUE);
+        let store = self.handle.store();
+        let header = self.handle.header(store.revision());
+        rt::spawn(backup::send(store, header, out));
+        Ok(Response::new(ReceiverStream::new(pieces)))
     }
 
     async fn move_leader(
         &self,
         request: Request<pb::MoveLeaderRequest>,
     ) -> Result<Response<pb::MoveLeaderResponse>, Status> {
-        let target = MemberId(admit(&self.handle, request)?.target_id);
+        let target = MemberId(admit_admin(&self.handle, request).await?.target_id);
         self.handle.transfer(target).await.map_err(refuse::by_transfer)?;
         Ok(Response::new(pb::MoveLeaderResponse { header: self.head() }))
     }

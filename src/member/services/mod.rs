@@ -2,14 +2,17 @@
 //!
 //! | module | promise |
 //! |---|---|
-//! | `kv` | ranges, puts, deletes, txns, compaction |
+//! | `kv` | ranges, puts, deletes, txns, compaction; `space` is their quota |
 //! | `watch` | many watches on one stream; `hub` wakes the streams an event concerns; `watcher` is one watch |
 //! | `lease` | leases; `lease_clock` is their time, `expire` ends them, `forward` asks the leader |
-//! | `cluster`, `maintenance` | the members and changes of them, their state, hashes |
+//! | `cluster`, `maintenance` | the members and changes of them, their state, hashes, alarms; `backup` is the state as a file |
+//! | `auth` | users and roles; `sender` is the user that sends a request |
 //! | `publish` | a member that was added says its name |
 //! | `http` | `/version`, `/health`, `/metrics` |
 //! | `convert`, `refuse` | the protocol's messages and errors, and the store's |
 
+mod auth;
+mod backup;
 mod cluster;
 pub mod convert;
 mod expire;
@@ -22,12 +25,15 @@ pub mod lease_clock;
 mod maintenance;
 mod publish;
 mod refuse;
+mod sender;
+mod space;
 mod watch;
 mod watcher;
 
 use crate::handle::Handle;
 use base::{knobs::ms, reached};
 use etcd::pb;
+use sender::Sender;
 use tonic::{Request, Status, service::Routes};
 
 /// The protocol version this member claims: clients decide by it what they may use. From 3.5.13 on they rely on
@@ -60,11 +66,13 @@ pub fn router(handle: &Handle) -> rt::http::Router {
     let cluster = pb::cluster_server::ClusterServer::new(cluster::Cluster::new(handle.clone()));
     let maintenance =
         pb::maintenance_server::MaintenanceServer::new(maintenance::Maintenance::new(handle.clone()));
+    let auth = pb::auth_server::AuthServer::new(auth::Auth::new(handle.clone()));
     let grpc = Routes::new(kv.max_decoding_message_size(limit))
         .add_service(watch.max_decoding_message_size(limit))
         .add_service(lease.max_decoding_message_size(limit))
         .add_service(cluster.max_decoding_message_size(limit))
         .add_service(maintenance.max_decoding_message_size(limit))
+        .add_service(auth.max_decoding_message_size(limit))
         .prepare()
         .into_axum_router();
     grpc.merge(http::router(handle.clone()))
@@ -75,10 +83,10 @@ fn requires_leader<T>(request: &Request<T>) -> bool {
     request.metadata().get("hasleader").is_some_and(|value| value == "true")
 }
 
-/// Lets a request in, unless it requires a leader and there is none, or this member only learns.
-fn admit<T>(handle: &Handle, request: Request<T>) -> Result<T, Status> {
+/// Lets a request in, unless it requires a leader and there is none, or this member only learns. Says who sends it.
+async fn admit<T>(handle: &Handle, request: Request<T>) -> Result<(Sender, T), Status> {
     refuse_if_learner(handle)?;
-    admit_at_learner(handle, request)
+    admit_at_learner(handle, request).await
 }
 
 fn refuse_if_learner(handle: &Handle) -> Result<(), Status> {
@@ -90,9 +98,17 @@ fn refuse_if_learner(handle: &Handle) -> Result<(), Status> {
 }
 
 /// Lets a request in that a learner answers as well.
-fn admit_at_learner<T>(handle: &Handle, request: Request<T>) -> Result<T, Status> {
+async fn admit_at_learner<T>(handle: &Handle, request: Request<T>) -> Result<(Sender, T), Status> {
     if requires_leader(&request) && handle.view().leader.is_none() {
         return Err(etcd::error::no_leader());
     }
-    Ok(request.into_inner())
+    let sender = Sender::of(handle, request.metadata()).await?;
+    Ok((sender, request.into_inner()))
+}
+
+/// Lets in whoever may administer.
+async fn admit_admin<T>(handle: &Handle, request: Request<T>) -> Result<T, Status> {
+    let (sender, request) = admit(handle, request).await?;
+    sender.require_admin(handle)?;
+    Ok(request)
 }

@@ -21,6 +21,31 @@ pub fn by_store(refusal: store::Error) -> Status {
         LeaseExists => error::lease_exist(),
         LeaseTtlTooLarge => error::lease_ttl_too_large(),
         MemberNotFound => error::member_not_found(),
+        NoSpace => error::no_space(),
+        Corrupt => error::corrupt(),
+        of_users => by_users(of_users),
+    }
+}
+
+/// What is refused for the sake of users and roles.
+fn by_users(refusal: store::Error) -> Status {
+    use store::Error::*;
+    match refusal {
+        RootUserNotExist => error::root_user_not_exist(),
+        RootRoleNotExist => error::root_role_not_exist(),
+        UserAlreadyExist => error::user_already_exist(),
+        UserEmpty => error::user_empty(),
+        UserNotFound => error::user_not_found(),
+        RoleAlreadyExist => error::role_already_exist(),
+        RoleNotFound => error::role_not_found(),
+        RoleEmpty => error::role_empty(),
+        RoleNotGranted => error::role_not_granted(),
+        PermissionNotGranted => error::permission_not_granted(),
+        PermissionDenied => error::permission_denied(),
+        AuthNotEnabled => error::auth_not_enabled(),
+        AuthOldRevision => error::auth_old_revision(),
+        InvalidAuthMgmt => error::invalid_auth_mgmt(),
+        other => Status::internal(format!("not about users: {other}")),
     }
 }
 

@@ -4,11 +4,13 @@
 
 use super::{
     hub::Seat,
-    refuse_if_learner, requires_leader,
+    refuse, refuse_if_learner, requires_leader,
+    sender::Sender,
     watcher::{Step, Watcher},
 };
 use crate::handle::Handle;
 use base::{bug, knobs::ms, reached};
+use bytes::Bytes;
 use etcd::{error, pb};
 use futures::{StreamExt, stream::Map};
 use pb::watch_request::RequestUnion;
@@ -19,7 +21,7 @@ use std::{
     pin::{Pin, pin},
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 
 /// Responses that wait for the client to read.
 const QUEUE: usize = 8;
@@ -57,6 +59,7 @@ impl pb::watch_server::Watch for Watch {
             seat: self.handle.hub().join(),
             handle: self.handle.clone(),
             out,
+            metadata: request.metadata().clone(),
             asked_progress: None,
             spoke: BTreeMap::new(),
         };
@@ -74,6 +77,8 @@ struct Stream {
     handle: Handle,
     seat: Seat,
     out: mpsc::Sender<Queued>,
+    /// Of the request for the stream; the token is in it.
+    metadata: MetadataMap,
     /// The store's revision when progress was asked for.
     asked_progress: Option<i64>,
     /// When each watch that wants to hear of progress last heard anything.
@@ -159,6 +164,11 @@ impl Stream {
             cancel_reason: reason.into(),
             ..stream.response(NO_WATCH, revision)
         };
+        if let Err(why) = self.permit(&create).await {
+            reached!("member: a watch was refused to a user");
+            let reason = format!("rpc error: code = {:?} desc = {}", why.code(), why.message());
+            return self.send(refused(self, &reason)).await;
+        }
         if create.start_revision < 0 {
             return self.send(refused(self, error::Error::Compacted.text())).await;
         }
@@ -171,6 +181,18 @@ impl Stream {
             self.spoke.insert(id, rt::now());
         }
         self.send(pb::WatchResponse { created: true, ..self.response(id, revision) }).await
+    }
+
+    /// Refuses who may not read all of what is to be watched. An end that is no end counts.
+    async fn permit(&self, create: &pb::WatchCreateRequest) -> Result<(), Status> {
+        let sender = Sender::of(&self.handle, &self.metadata).await?;
+        let key = if create.key.is_empty() { Bytes::from_static(&[0]) } else { create.key.clone() };
+        // GHSA-xg4h-6gfc-h4m8: the key was looked at, and not how far from it the watch goes
+        let end = if bug!("W09") { Bytes::new() } else { create.range_end.clone() };
+        let permitted = self.handle.with_store(|store| {
+            store.auth().permit(sender.identity(store).as_ref(), &key, &end, store::auth::Access::Read)
+        });
+        permitted.map_err(refuse::by_store)
     }
 
     async fn cancel(&mut self, id: i64) -> Result<(), Gone> {

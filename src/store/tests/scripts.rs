@@ -3,6 +3,9 @@
 //! | command | does |
 //! |---|---|
 //! | `put`, `get`, `del`, `txn`, `compact`, `grant`, `revoke`, `expire`, `members`, `publish` | a command or a read; see `words.rs` for ranges and txns |
+//! | `enable`, `user`, `give`, `role`, `allow`, `login`, `raise`, .. | users, roles, alarms; see `words/auth.rs` |
+//! | `as USER[@REVISION] COMMAND..` | the command for a user (`nobody`: for none) |
+//! | `may USER[@REVISION] ACCESS RANGE` | whether a user may |
 //! | `watch RANGE from=R` | history from a revision |
 //! | `check COMMAND..` | only what can be refused without the state |
 //! | `keep NAME`, `look NAME` | keeps a clone; from then on reads look at it (`look now`: at the present) |
@@ -14,7 +17,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
-use store::{Command, Event, EventKind, KeyValue, Response, Store, TxnOp, TxnOpResponse};
+use store::{Auth, Command, Event, EventKind, Identity, KeyValue, Response, Store, TxnOp, TxnOpResponse};
 use words::{Words, parse_range};
 
 #[derive(Default)]
@@ -61,9 +64,21 @@ impl goldenscript::Runner for Runner {
                 Err(error) => format!("refused: {error:?}\n"),
             },
             "state" => self.state(),
+            "may" => {
+                let (by, access) = (words.identity(self.store.auth())?, words.access()?);
+                let (key, end) = parse_range(&words.next()?);
+                match self.store.auth().permit(by.as_ref(), &key, &end, access) {
+                    Ok(()) => "yes\n".into(),
+                    Err(error) => format!("refused: {error:?}\n"),
+                }
+            }
+            "as" => {
+                let by = words.identity(self.store.auth())?;
+                self.apply(by.as_ref(), &words.command()?)
+            }
             _ => {
                 let command = Words::whole(command).command()?;
-                self.apply(&command)
+                self.apply(None, &command)
             }
         };
         Ok(output)
@@ -84,17 +99,18 @@ impl Runner {
         self.looking_at.as_ref().and_then(|name| self.kept.get(name)).unwrap_or(&self.store)
     }
 
-    fn apply(&mut self, command: &Command) -> String {
+    fn apply(&mut self, by: Option<&Identity>, command: &Command) -> String {
         if let Command::Txn(txn) = command
             && let Some(read) = self.seen().read_txn(txn)
         {
-            return match read {
+            let permitted = self.seen().permit_txn(by, txn);
+            return match permitted.and(read) {
                 Ok(response) => format!("read only\n{}", txn_text(&response, "  ")),
                 Err(error) => format!("refused: {error:?}\n"),
             };
         }
         let before = self.store.clone();
-        let outcome = self.store.apply(self.store.applied().next(), command);
+        let outcome = self.store.apply_by(self.store.applied().next(), by, command);
         let mut output = format!("r{}", self.store.revision().0);
         match &outcome.response {
             Err(error) => {
@@ -163,8 +179,31 @@ impl Runner {
         store.members().removed.iter().for_each(|id| {
             let _ = writeln!(output, "removed {id}");
         });
-        output
+        store.alarms().iter().for_each(|alarm| {
+            let _ = writeln!(output, "alarm {:?} of {}", alarm.kind, alarm.member);
+        });
+        output + &auth_text(store.auth())
     }
+}
+
+/// Nothing before the first change.
+fn auth_text(auth: &Auth) -> String {
+    if *auth == Auth::default() {
+        return String::new();
+    }
+    let on = if auth.enabled { "enabled" } else { "disabled" };
+    let mut output = format!("auth {on} a{}\n", auth.revision);
+    for (name, user) in &auth.users {
+        let password = user.password.as_deref().map_or("no password".into(), words::show);
+        let _ = writeln!(output, "user {name} ({password}) {:?}", user.roles);
+    }
+    for (name, role) in &auth.roles {
+        let _ = writeln!(output, "role {name}");
+        for ((key, end), access) in &role.permissions {
+            let _ = writeln!(output, "  {:?} {:?} {access:?}", words::show(key), words::show(end));
+        }
+    }
+    output
 }
 
 fn kv_text(kv: &KeyValue) -> String {
@@ -209,9 +248,13 @@ fn response_text(response: &Response) -> String {
         Response::DeleteRange(delete) => delete_text(delete),
         Response::Txn(txn) => format!("\n{}", txn_text(txn, "  ")),
         Response::LeaseGrant { id, ttl } => format!(" lease {id} ttl={ttl}\n"),
-        Response::Compact | Response::LeaseRevoke | Response::LeaseExpire | Response::Members => {
-            " ok\n".into()
-        }
+        Response::Alarm(alarm) => format!(" {}\n", alarm.map_or("as it was".into(), |a| format!("{a:?}"))),
+        Response::Compact
+        | Response::LeaseRevoke
+        | Response::LeaseExpire
+        | Response::Members
+        | Response::Auth
+        | Response::Authenticate => " ok\n".into(),
     }
 }
 

@@ -76,8 +76,9 @@ impl Core {
         match request {
             Request::Propose { answer, .. } if !reachable => drop(answer.send(Err(ProposeError::NoLeader))),
             Request::ReadIndex { answer } if !reachable => drop(answer.send(Err(ReadError::NoLeader))),
-            Request::Propose { command, answer, .. } => {
-                let applied = self.handle.apply(self.handle.applied().next(), TERM, &command);
+            Request::Propose { by, command, answer, .. } => {
+                let index = self.handle.applied().next();
+                let applied = self.handle.apply(index, TERM, by.as_ref(), &command);
                 let _ = answer.send(Ok(applied));
             }
             Request::ReadIndex { answer } => drop(answer.send(Ok(self.handle.applied()))),

@@ -4,6 +4,8 @@ mod core;
 mod kv;
 mod lease;
 mod limits;
+mod space;
+mod users;
 mod watch;
 
 use base::Knobs;

@@ -4,6 +4,8 @@
 //! A txn: `txn "COMPARES ? OPS : OPS"`; compares are joined by `&`, operations by `;`, a txn inside a txn stands
 //! in parentheses. A compare: `version|create|mod|value|lease RANGE =|!=|>|< OPERAND`.
 
+mod auth;
+
 use base::MemberId;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -81,10 +83,13 @@ impl Words {
                 name: self.next()?,
                 client_urls: vec![self.next()?],
             },
-            _ => match self.op(&name)? {
-                TxnOp::Put(request) => Command::Put(request),
-                TxnOp::DeleteRange(request) => Command::DeleteRange(request),
-                other => return Err(format!("not a command: {other:?}").into()),
+            _ => match self.auth(&name)? {
+                Some(command) => command,
+                None => match self.op(&name)? {
+                    TxnOp::Put(request) => Command::Put(request),
+                    TxnOp::DeleteRange(request) => Command::DeleteRange(request),
+                    other => return Err(format!("not a command: {other:?}").into()),
+                },
             },
         })
     }

@@ -1,29 +1,38 @@
 //! The state as bytes and back. The bytes are made piece by piece from a clone, while writes go on.
 //!
 //! Format: 8 bytes of magic, then records `[length u32][tag u8][fields]`: one header, the versions in the order
-//! of keys and revisions, the leases, the members if they ever changed, and an end that carries a checksum over all records before it. Numbers
-//! are little-endian. What can be derived (the present state, the order of changes, keys of a lease) is not
-//! written.
+//! of keys and revisions, the leases, the rest if there is any (members, users, roles, alarms), and an end that carries
+//! a checksum over all records before it. What can be derived (the present state, the order of changes, keys of a
+//! lease) is not written.
+//!
+//! | module | promise |
+//! |---|---|
+//! | `fields` | the fields of a record |
+//! | `rest` | what is not about keys: little of it, made at once |
+
+mod fields;
+mod rest;
+
+pub(crate) use rest::bytes as rest_bytes;
 
 use crate::state::{Body, Lease, Live, Version};
-use crate::{Digest, Member, Store};
-use base::{Index, MemberId, bug, reached};
+use crate::{Digest, Store};
+use base::{Index, bug, reached};
 use bytes::Bytes;
+use fields::{Reader, Record};
 use imbl::OrdSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"WTSTORE\0";
 /// Version of the format.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 const HEADER: u8 = 1;
 const VERSION: u8 = 2;
 const DELETION: u8 = 3;
 const LEASE: u8 = 4;
 const END: u8 = 5;
-const MEMBER: u8 = 6;
-const REMOVED: u8 = 7;
 
 /// Why bytes are not a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,8 +60,7 @@ enum Next {
     Header,
     Versions(Bound<(Bytes, i64)>),
     Leases(Bound<i64>),
-    Members(Bound<MemberId>),
-    Removed(Bound<MemberId>),
+    Rest(std::vec::IntoIter<Record>),
     End,
     Done,
 }
@@ -77,7 +85,7 @@ impl Encoder {
 
     /// Writes one record; false when there is none left.
     fn write_one(&mut self, out: &mut Vec<u8>) -> bool {
-        let record = match &self.next {
+        let record = match &mut self.next {
             Next::Header => {
                 out.extend_from_slice(MAGIC);
                 self.next = Next::Versions(Bound::Unbounded);
@@ -86,9 +94,8 @@ impl Encoder {
             Next::Versions(from) => {
                 match self.store.versions.range((from.clone(), Bound::Unbounded)).next() {
                     Some((at, version)) => {
-                        let record = version_record(&at.0, at.1, version);
-                        self.next = Next::Versions(Bound::Excluded(at.clone()));
-                        record
+                        *from = Bound::Excluded(at.clone());
+                        version_record(&at.0, at.1, version)
                     }
                     None => {
                         self.next = Next::Leases(Bound::Unbounded);
@@ -98,33 +105,16 @@ impl Encoder {
             }
             Next::Leases(from) => match self.store.leases.range((*from, Bound::Unbounded)).next() {
                 Some((id, lease)) => {
-                    let record =
-                        Record::new(LEASE).number(*id as u64).number(lease.ttl as u64).number(lease.granted);
-                    self.next = Next::Leases(Bound::Excluded(*id));
-                    record
+                    *from = Bound::Excluded(*id);
+                    Record::new(LEASE).number(*id as u64).number(lease.ttl as u64).number(lease.granted)
                 }
                 None => {
-                    self.next = Next::Members(Bound::Unbounded);
+                    self.next = Next::Rest(rest::records(&self.store).into_iter());
                     return true;
                 }
             },
-            Next::Members(from) => match self.store.members.present.range((*from, Bound::Unbounded)).next() {
-                Some((id, member)) => {
-                    let record = member_record(*id, member);
-                    self.next = Next::Members(Bound::Excluded(*id));
-                    record
-                }
-                None => {
-                    self.next = Next::Removed(Bound::Unbounded);
-                    return true;
-                }
-            },
-            Next::Removed(from) => match self.store.members.removed.range((*from, Bound::Unbounded)).next() {
-                Some(id) => {
-                    let record = Record::new(REMOVED).number(id.0);
-                    self.next = Next::Removed(Bound::Excluded(*id));
-                    record
-                }
+            Next::Rest(records) => match records.next() {
+                Some(record) => record,
                 None => {
                     self.next = Next::End;
                     return true;
@@ -177,47 +167,13 @@ fn version_record(key: &Bytes, revision: i64, version: &Version) -> Record {
     }
 }
 
-fn member_record(id: MemberId, member: &Member) -> Record {
-    let record =
-        Record::new(MEMBER).number(id.0).number(u64::from(member.learner)).bytes(member.name.as_bytes());
-    let record = record.texts(&member.peer_urls);
-    record.texts(&member.client_urls)
-}
-
-struct Record(Vec<u8>);
-
-impl Record {
-    fn new(tag: u8) -> Self {
-        Self(vec![tag])
-    }
-
-    fn number(mut self, number: u64) -> Self {
-        self.0.extend_from_slice(&number.to_le_bytes());
-        self
-    }
-
-    fn bytes(mut self, bytes: &[u8]) -> Self {
-        self.0.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-        self.0.extend_from_slice(bytes);
-        self
-    }
-
-    fn texts(self, texts: &[String]) -> Self {
-        texts.iter().fold(self.number(texts.len() as u64), |record, text| record.bytes(text.as_bytes()))
-    }
-}
-
 impl Store {
     /// Bytes of a snapshot taken now. Takes no longer for more keys.
     pub fn bytes(&self) -> u64 {
         let header = MAGIC.len() as u64 + LENGTH + TAG + 5 * NUMBER;
         let lease = LENGTH + TAG + 3 * NUMBER;
         let end = LENGTH + TAG + NUMBER;
-        let members = &self.members;
-        let present =
-            members.present.iter().map(|(id, member)| LENGTH + member_record(*id, member).0.len() as u64);
-        let removed = (LENGTH + TAG + NUMBER) * members.removed.len() as u64;
-        header + self.version_bytes + lease * self.leases.len() as u64 + present.sum::<u64>() + removed + end
+        header + self.version_bytes + lease * self.leases.len() as u64 + self.rest_bytes + end
     }
 
     /// The whole snapshot at once.
@@ -251,12 +207,10 @@ impl Store {
                 HEADER => store.read_header(&mut fields),
                 VERSION | DELETION => store.read_version(&mut fields, tag == VERSION),
                 LEASE => store.read_lease(&mut fields),
-                MEMBER => store.read_member(&mut fields),
-                REMOVED => store.read_removed(&mut fields),
                 END if fields.number()? != checksum.value() => return Err(RestoreError::Checksum),
                 END if reader.at != bytes.len() => return Err(RestoreError::Malformed { at: reader.at }),
                 END => return store.derive().ok_or(RestoreError::Malformed { at: reader.at }),
-                _ => return Err(RestoreError::Malformed { at: reader.at }),
+                _ => store.read_rest(tag, &mut fields),
             };
             // A field that is short inside a whole record is damage, not a cut.
             read.map_err(|error| match error {
@@ -305,22 +259,6 @@ impl Store {
         Ok(())
     }
 
-    fn read_member(&mut self, fields: &mut Reader) -> Result<(), RestoreError> {
-        let id = MemberId(fields.number()?);
-        let learner = fields.number()? != 0;
-        let name = fields.text()?;
-        let (peer_urls, client_urls) = (fields.texts()?, fields.texts()?);
-        let members = Arc::make_mut(&mut self.members);
-        members.present.insert(id, Member { name, peer_urls, client_urls, learner });
-        Ok(())
-    }
-
-    fn read_removed(&mut self, fields: &mut Reader) -> Result<(), RestoreError> {
-        let id = MemberId(fields.number()?);
-        Arc::make_mut(&mut self.members).removed.insert(id);
-        Ok(())
-    }
-
     /// Fills in what the snapshot leaves out; nothing if the parts contradict one another.
     fn derive(mut self) -> Option<Self> {
         reached!("store: a state was restored");
@@ -348,49 +286,7 @@ impl Store {
             reached!("store: a restored lease has its key again");
             self.leases.get_mut(&live.body.lease)?.keys.insert(key.clone());
         }
+        self.rest_bytes = rest::bytes(&self);
         Some(self)
-    }
-}
-
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], RestoreError> {
-        let end = self.at.checked_add(count).filter(|end| *end <= self.bytes.len());
-        let end = end.ok_or(RestoreError::Truncated { at: self.at })?;
-        let taken = &self.bytes[self.at..end];
-        self.at = end;
-        Ok(taken)
-    }
-
-    fn byte(&mut self) -> Result<u8, RestoreError> {
-        self.take(1).map(|bytes| bytes[0])
-    }
-
-    fn number(&mut self) -> Result<u64, RestoreError> {
-        let mut word = [0; 8];
-        word.copy_from_slice(self.take(8)?);
-        Ok(u64::from_le_bytes(word))
-    }
-
-    fn text(&mut self) -> Result<String, RestoreError> {
-        let at = self.at;
-        String::from_utf8(self.block()?.to_vec()).map_err(|_| RestoreError::Malformed { at })
-    }
-
-    /// As many texts as a number says: at least a length each, so that a wrong number finds its end.
-    fn texts(&mut self) -> Result<Vec<String>, RestoreError> {
-        let count = self.number()?;
-        (0..count).map(|_| self.text()).collect()
-    }
-
-    /// A length and that many bytes.
-    fn block(&mut self) -> Result<&'a [u8], RestoreError> {
-        let mut word = [0; 4];
-        word.copy_from_slice(self.take(4)?);
-        self.take(u32::from_le_bytes(word) as usize)
     }
 }
