@@ -6,6 +6,7 @@
 //! | `raft` | looked at after every step |
 //! | `linear` | linearizability of the store |
 //! | `watch` | ordered, unique, atomic, reliable, resumable, bookmarked, filtered, previous values |
+//! | `users` | users do what they may, no more and no less; what frees space is let through |
 //! | `lease` | not before its time, not never |
 //! | `objects` | what the store's history says of pods, nodes, deployments, owners and finalizers |
 //! | `inventory` | none: all objects at a moment, and how they are looked up |
@@ -34,6 +35,7 @@ pub mod rollout;
 pub mod sample;
 #[cfg(test)]
 mod tests;
+pub mod users;
 pub mod watch;
 
 pub use promises::{PROMISES, Promise, promise};

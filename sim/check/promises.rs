@@ -104,6 +104,17 @@ pub const PROMISES: &[Promise] = &[
     ),
     promise_of("lease: not never", "A lease that is not kept alive ends, and its keys are deleted.", ETCD),
     promise_of(
+        "users do no more than they may",
+        "Roles can be granted access to a single key or a range of keys.",
+        "etcd, Role-based access control",
+    ),
+    promise_of("users do no less than they may", "What a role allows is not refused.", "this project"),
+    promise_of(
+        "what frees space is let through",
+        "A cluster-wide alarm puts the cluster into a maintenance mode which only accepts key reads and deletes.",
+        "etcd, Maintenance",
+    ),
+    promise_of(
         "API watch: no gap after a list",
         "A watch from a list's resourceVersion delivers every change after it, once, in order.",
         KUBE,

@@ -64,6 +64,10 @@ fn normal(evidence: &str) -> String {
     const MOST: usize = 120;
     let words = evidence.split(' ').map(|word| {
         let made_up = word.len() > 3 && word.chars().any(|c| c.is_ascii_digit());
+        // a lease's id
+        if word.len() > 12 && word.chars().all(|c| c.is_ascii_hexdigit()) {
+            return "*".into();
+        }
         let mut out = String::new();
         for c in word.chars() {
             match c {

@@ -19,11 +19,12 @@ use std::time::{Duration, Instant};
 
 /// Every so many seeds are also run without harm, and compared.
 const TWINS: u64 = 10;
-const SWARMS: [&str; 8] = [
+const SWARMS: [&str; 9] = [
     "swarm",
     "kv-swarm",
     "elections-swarm",
     "members-swarm",
+    "users-swarm",
     "views-swarm",
     "processes-swarm",
     "disks-swarm",

@@ -277,6 +277,44 @@ pub enum FrameKind {
     },
 }
 
+/// What a user may do with the keys of the load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Rights {
+    None,
+    Read,
+    ReadWrite,
+}
+
+/// Something about users that an operator wants to be so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fact {
+    /// Users are told apart, or not.
+    Apart(bool),
+    /// The role of a user's name allows this.
+    May { user: String, rights: Rights },
+    /// The user has the role of its name, or not.
+    Has { user: String, role: bool },
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fact::Apart(on) => write!(f, "users are told apart: {on}"),
+            Fact::May { user, rights } => write!(f, "{user}'s role allows {rights:?}"),
+            Fact::Has { user, role } => write!(f, "{user} has its role: {role}"),
+        }
+    }
+}
+
+/// An attempt to make it so. `done`: whether it was; none if there was no answer that says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub call: Nanos,
+    pub ret: Nanos,
+    pub fact: Fact,
+    pub done: Option<bool>,
+}
+
 /// Everything a run wrote down.
 #[derive(Default)]
 pub struct History {
@@ -287,6 +325,8 @@ pub struct History {
     pub api_watches: Vec<ApiWatch>,
     pub lists: Vec<ApiList>,
     pub kube: Vec<KubeOperation>,
+    /// What was done about users, one thing after the other.
+    pub attempts: Vec<Attempt>,
 }
 
 impl History {

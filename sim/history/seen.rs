@@ -115,6 +115,20 @@ impl Seen {
         })))
     }
 
+    /// An attempt to change what users may begins; its number.
+    pub fn attempt(&self, attempt: Attempt) -> usize {
+        let mut state = self.lock();
+        state.history.attempts.push(attempt);
+        state.history.attempts.len() - 1
+    }
+
+    /// It ended.
+    pub fn attempted(&self, index: usize, at: Nanos, done: Option<bool>) {
+        if let Some(attempt) = self.lock().history.attempts.get_mut(index) {
+            (attempt.ret, attempt.done) = (at, done);
+        }
+    }
+
     /// A panic elsewhere must not hide what was seen before it.
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

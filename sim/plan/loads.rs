@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::history::LOAD;
-use crate::scenario::{Draw, KubeLoad, KvLoad, Load, LoadKind, members::MembersLoad};
+use crate::scenario::{Draw, KubeLoad, KvLoad, Load, LoadKind, members::MembersLoad, users::UsersLoad};
 use base::stream::Stream;
 use rand::{Rng, seq::SliceRandom};
 
@@ -48,6 +48,24 @@ pub fn add(load: &Load, n: usize, plan: &mut Plan, stream: &mut Stream) {
                     &mut own,
                 ));
             }
+        }
+        LoadKind::Users(users) => {
+            let mut own = base::stream::stream(plan.seed, &format!("load {n} users"));
+            let operator = users_of(plan, users, load, &mut own);
+            plan.operators.push(operator);
+        }
+        LoadKind::Space(space) => {
+            let mut own = base::stream::stream(plan.seed, &format!("load {n} space"));
+            let (from, until) = (load.from, load.from + load.lasting);
+            let paces = std::iter::repeat_with(|| (space.pause.draw(&mut own) as u64).max(10_000));
+            let times = paces.scan(from, |at, pause| {
+                *at += pause;
+                Some(*at).filter(|at| *at < until)
+            });
+            let deed = OperatorDeed::User(UserDeed::Free);
+            let ops = times.take(MOST_OPS).map(|at| OperatorOp { when: When::At(at), deed }).collect();
+            let name = format!("operator-{}", plan.operators.len() + 1);
+            plan.operators.push(Operator { name, from, until, ops });
         }
         LoadKind::Kube(kube) => {
             let clients = kube.clients.draw(stream).max(1);
@@ -179,7 +197,7 @@ fn operator_of(
 ) -> Operator {
     let (from, until) = (load.from, load.from + load.lasting);
     let mut voters: Vec<u64> = (1..=founders).collect();
-    let (mut learners, mut ops): (Vec<u64>, Vec<MemberOp>) = (vec![], vec![]);
+    let (mut learners, mut ops): (Vec<u64>, Vec<OperatorOp>) = (vec![], vec![]);
     let mut at = from;
     while at < until && ops.len() < MOST_OPS {
         at += (members.pause.draw(stream) as u64).max(1_000);
@@ -202,9 +220,38 @@ fn operator_of(
             9 => MemberDeed::MoveLeader(voters[stream.gen_range(0..voters.len())]),
             _ => continue,
         };
-        ops.push(MemberOp { when: When::At(at.next_multiple_of(TOGETHER)), deed });
+        let (when, deed) = (When::At(at.next_multiple_of(TOGETHER)), OperatorDeed::Member(deed));
+        ops.push(OperatorOp { when, deed });
     }
     Operator { name, from, until, ops }
+}
+
+/// An operator who admits every client there is, tells them apart, and then changes now this and now that.
+fn users_of(plan: &Plan, users: &UsersLoad, load: &Load, stream: &mut Stream) -> Operator {
+    let (from, until) = (load.from, load.from + load.lasting);
+    let clients: Vec<u64> = (1..=plan.kv.len() as u64).collect();
+    let mut deeds: Vec<(u64, UserDeed)> = clients.iter().map(|n| (from, UserDeed::Admit(*n))).collect();
+    deeds.push((from, UserDeed::Auth(true)));
+    let (mut at, mut apart) = (from, true);
+    while at < until && deeds.len() < MOST_OPS {
+        at += (users.pause.draw(stream) as u64).max(10_000);
+        let Some(client) = clients.choose(stream).copied() else { break };
+        let deed = match stream.gen_range(0..16) {
+            0..=3 => UserDeed::Allow(client),
+            4..=5 => UserDeed::AllowReading(client),
+            6..=8 => UserDeed::Forbid(client),
+            9..=11 => UserDeed::Give(client),
+            12..=13 => UserDeed::Take(client),
+            _ => {
+                apart = !apart;
+                UserDeed::Auth(apart)
+            }
+        };
+        deeds.push((at, deed));
+    }
+    let op = |(at, deed)| OperatorOp { when: When::At(at), deed: OperatorDeed::User(deed) };
+    let name = format!("operator-{}", plan.operators.len() + 1);
+    Operator { name, from, until, ops: deeds.into_iter().map(op).collect() }
 }
 
 fn watcher_of(name: String, from: u64, slow: bool, stream: &mut Stream) -> Watcher {

@@ -13,13 +13,15 @@ pub use write::{knob_table, scenario};
 
 pub use crate::scenario::clients::{Crowd, KubeClient, KubeOp, KvClient, KvDeed, KvOp, Watcher, When};
 use crate::scenario::members::FOUNDERS;
-pub use crate::scenario::members::{MemberDeed, MemberOp, Operator};
+pub use crate::scenario::members::MemberDeed;
+pub use crate::scenario::operators::{Operator, OperatorDeed, OperatorOp};
+pub use crate::scenario::users::UserDeed;
 use crate::scenario::{DiskHarm, Expect, KubeDeed, Process, Role, Way};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
 /// Changes whenever an older plan file can no longer be read.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -242,6 +244,12 @@ impl Plan {
     /// Nothing is done to anybody.
     pub fn is_calm(&self) -> bool {
         self.harms.is_empty() && self.deliveries.is_none()
+    }
+
+    /// Whether clients are users, each of its own name.
+    pub fn has_users(&self) -> bool {
+        let ops = self.operators.iter().flat_map(|operator| &operator.ops);
+        ops.into_iter().any(|op| matches!(op.deed, OperatorDeed::User(deed) if deed != UserDeed::Free))
     }
 
     pub fn has_kube(&self) -> bool {

@@ -2,7 +2,7 @@
 //! it gives the same plan, but for the line each harm stands in.
 
 use super::{
-    Aim, Blow, Counts, Deliveries, KubeOp, KvDeed, KvOp, MemberOp, Plan, PlannedHarm, Watcher, When,
+    Aim, Blow, Counts, Deliveries, KubeOp, KvDeed, KvOp, OperatorOp, Plan, PlannedHarm, Watcher, When,
 };
 use crate::scenario::{
     DiskHarm, DiskOp, Draw, Expect, KubeDeed, MEMORY, Way, loads::PATIENCE, read::knob_word,
@@ -252,9 +252,11 @@ fn clients(plan: &Plan) -> Vec<String> {
         ops(format!("user: {}", text(&client.name)), client.from, client.until, lines)
     });
     let operators = plan.operators.iter().map(|operator| {
-        let line = |op: &MemberOp| {
-            let (word, number) = op.deed.said();
-            format!("{{ {}, {word}: member-{number} }}", when(op.when))
+        let line = |op: &OperatorOp| {
+            let (word, about) = op.deed.said();
+            // YAML takes these two for truth values
+            let about = if word == "auth" { format!("\"{about}\"") } else { about };
+            format!("{{ {}, {word}: {about} }}", when(op.when))
         };
         let lines = operator.ops.iter().map(line).collect();
         ops(format!("operator: {}", text(&operator.name)), operator.from, operator.until, lines)

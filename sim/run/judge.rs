@@ -4,7 +4,7 @@ use super::settle;
 use super::simulate::{End, breach};
 use crate::check::{
     Finding, PROMISES, Verdict, apiwatch, eviction, fence, job, lease, linear, objects, outcome, raft,
-    rollout, watch,
+    rollout, users, watch,
 };
 use crate::history::{Event, Nanos, seen::State};
 use crate::plan::{Aim, Blow, Owed, Plan};
@@ -92,6 +92,9 @@ fn histories(plan: &Plan, state: &State, end: &End, verdicts: &mut BTreeMap<&str
     verdicts.insert("watch: filtered", watch::filtered(history));
     verdicts.insert("watch: previous value", watch::previous(history, &log));
     verdicts.insert("watch: compacted only when gone", watch::compacted(history));
+    verdicts.insert("users do no more than they may", users::no_more(history));
+    verdicts.insert("users do no less than they may", users::no_less(history));
+    verdicts.insert("what frees space is let through", users::space(history));
     verdicts.insert("lease: not before its time", lease::not_before(history));
     if end.settled.is_some() {
         let (healed, slack) = (plan.heal * 1_000, LEASE_SLACK_US * 1_000);

@@ -299,6 +299,7 @@ fn start_clients(world: &World, plan: &Plan, seen: &Seen) {
         apiservers: cluster::apiservers(plan),
         knobs,
         until: plan.heal,
+        users: plan.has_users(),
     };
     world.create("judge", cluster::client_ip(0), || async { std::future::pending().await });
     let mut number = 0;

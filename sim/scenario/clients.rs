@@ -4,7 +4,7 @@
 use super::{
     KubeDeed,
     loads::PATIENCE,
-    members::{self, MemberOp, Operator},
+    operators::{self, Operator, OperatorOp},
     read::{kube_deed, one},
     target::ROLES,
     units::{count, size, time},
@@ -331,8 +331,9 @@ fn crowd(table: &Table<'_>, taken: &mut BTreeSet<String>) -> Result<Crowd, Mista
 fn operator(table: &Table<'_>, taken: &mut BTreeSet<String>) -> Result<Operator, Mistake> {
     let (from, until) = window(table)?;
     let ops = ops(table)?.iter().map(|node| {
-        let table = node.table("an operator's wish", &[&members::DEEDS[..], &["after", "at"]].concat())?;
-        Ok(MemberOp { when: when(&table)?, deed: members::deed(&table)? })
+        let keys: Vec<&str> = operators::deeds().chain(["after", "at"]).collect();
+        let table = node.table("an operator's wish", &keys)?;
+        Ok(OperatorOp { when: when(&table)?, deed: operators::deed(&table)? })
     });
     let ops = ops.collect::<Result<_, Mistake>>()?;
     Ok(Operator { name: name(table, "operator", taken)?, from, until, ops })

@@ -4,6 +4,7 @@ use super::{
     Draw, KUBE_OPS, KV_OPS, KubeLoad, KvLoad, Load, LoadKind, members,
     read::{chance, one, or},
     units::{count, percent, size, time},
+    users,
     yaml::{Mistake, Node},
 };
 use std::collections::BTreeMap;
@@ -17,17 +18,23 @@ pub const KUBE_KEYS: [&str; 9] =
 /// As long as a client waits that is asked for no less.
 pub const PATIENCE: u64 = 8_000_000;
 
+/// The kinds of loads.
+const LOADS: [&str; 5] = ["kv", "kube", "members", "users", "space"];
+
 /// One that says no end goes on until the latest heal.
 pub fn load(node: &Node, latest: u64) -> Result<Load, Mistake> {
-    let table = node.table("a load", &["kv", "kube", "members", "from", "for", "chance"])?;
+    let table = node.table("a load", &[&LOADS[..], &["from", "for", "chance"]].concat())?;
     let from = table.get("from").map_or(Ok(1_000_000), |node| one(node, time))?;
     let lasting = table.get("for").map_or(Ok(latest.saturating_sub(from)), |node| one(node, time))?;
-    let kind = match (table.get("kv"), table.get("kube"), table.get("members")) {
-        (Some(kv), None, None) => LoadKind::Kv(kv_load(kv)?),
-        (None, Some(kube), None) => LoadKind::Kube(kube_load(kube)?),
-        (None, None, Some(members)) => LoadKind::Members(members::load(members)?),
+    let named: Vec<_> = LOADS.into_iter().filter_map(|kind| Some((kind, table.get(kind)?))).collect();
+    let kind = match named[..] {
+        [("kv", node)] => LoadKind::Kv(kv_load(node)?),
+        [("kube", node)] => LoadKind::Kube(kube_load(node)?),
+        [("members", node)] => LoadKind::Members(members::load(node)?),
+        [("users", node)] => LoadKind::Users(users::users(node)?),
+        [("space", node)] => LoadKind::Space(users::space(node)?),
         _ => {
-            let expected = "`kv: {...}`, `kube: {...}` or `members: {...}`";
+            let expected = format!("one of {}", LOADS.map(|kind| format!("`{kind}: {{...}}`")).join(", "));
             return Err(Mistake::new(table.place, "a load is of one kind", expected));
         }
     };

@@ -1,4 +1,5 @@
-//! What is said of members that come and go: how many machines stand ready to become members, and what operators do.
+//! What is said of members that come and go: how many machines stand ready to become members, and what operators do
+//! about them.
 
 use super::{
     Draw,
@@ -6,7 +7,6 @@ use super::{
     units::{count, time},
     yaml::{Mistake, Node, Table},
 };
-use crate::scenario::clients::When;
 use serde::{Deserialize, Serialize};
 
 /// Machines that stand ready are numbered from the one behind this, so that a cluster can be made smaller without
@@ -25,21 +25,6 @@ pub enum MemberDeed {
     Remove(u64),
     /// Has it lead.
     MoveLeader(u64),
-}
-
-/// One operator: he does one thing after the other, and repeats what is refused for now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Operator {
-    pub name: String,
-    pub from: u64,
-    pub until: u64,
-    pub ops: Vec<MemberOp>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberOp {
-    pub when: When,
-    pub deed: MemberDeed,
 }
 
 /// Operators of a load.
@@ -81,19 +66,6 @@ pub fn load(node: &Node) -> Result<MembersLoad, Mistake> {
         operators: or(&table, "operators", Draw::fixed(1), count)?,
         pause: or(&table, "pause", Draw::Between(1_000_000, 5_000_000), time)?,
     })
-}
-
-/// An operation of an operator, beside its time.
-pub fn deed(table: &Table<'_>) -> Result<MemberDeed, Mistake> {
-    let named: Vec<&str> = DEEDS.into_iter().filter(|deed| table.get(deed).is_some()).collect();
-    let [word] = named[..] else {
-        let message = if named.is_empty() { "nothing is done here" } else { "an operation does one thing" };
-        return Err(Mistake::new(table.place, message, format!("one of {}", DEEDS.join(", "))));
-    };
-    let node = table.need(word)?;
-    let number = node.word("a member")?.strip_prefix("member-").and_then(|number| number.parse().ok());
-    let expected = format!("member-1, say; those that stand ready are member-{} and so on", FOUNDERS + 1);
-    number.map(|number| MemberDeed::of(word, number)).ok_or_else(|| node.wrong(&expected))
 }
 
 /// How many stand ready.

@@ -6,7 +6,8 @@
 //! | `units` | quantities as words |
 //! | `target` | who is meant |
 //! | `loads` | who asks how often, for what, how patiently |
-//! | `members` | members of the store that come and go |
+//! | `members`, `users` | members of the store that come and go; users who may more or less, and space |
+//! | `operators` | those who see to it |
 //! | `processes` | other knobs, other machines, slow CPUs |
 //! | `clients` | clients written out, operation by operation |
 //! | `disks` | how a disk may be harmed, and how much a cluster survives |
@@ -18,11 +19,13 @@ pub mod clients;
 pub mod disks;
 pub mod loads;
 pub mod members;
+pub mod operators;
 mod processes;
 pub mod read;
 pub mod schema;
 pub mod target;
 pub mod units;
+pub mod users;
 pub mod words;
 pub mod yaml;
 
@@ -258,6 +261,8 @@ pub enum LoadKind {
     Kv(KvLoad),
     Kube(KubeLoad),
     Members(members::MembersLoad),
+    Users(users::UsersLoad),
+    Space(users::SpaceLoad),
 }
 
 /// Clients of the store's own protocol.

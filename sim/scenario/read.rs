@@ -1,5 +1,6 @@
 //! From a file to a [`Scenario`], or to the first mistake in it.
 
+use super::operators::OperatorDeed;
 use super::units::{count, percent, shift, size, time};
 use super::yaml::{Mistake, Node, Table, Value};
 use super::*;
@@ -507,7 +508,8 @@ fn possible(scenario: &Scenario, document: &Node) -> Result<(), Mistake> {
     }
     for operator in &scenario.clients.operators {
         for op in &operator.ops {
-            let process = Process { role: Role::Member, number: op.deed.said().1 };
+            let OperatorDeed::Member(deed) = op.deed else { continue };
+            let process = Process { role: Role::Member, number: deed.said().1 };
             reachable(scenario, document, &Target::Exactly(process), document.line_of("clients"))?;
         }
     }

@@ -1,6 +1,6 @@
 //! The grammar as JSON schema, so that editors complete and check scenario files.
 
-use super::{KUBE_OPS, KV_OPS, clients, disks, members, read};
+use super::{KUBE_OPS, KV_OPS, clients, disks, members, operators, read};
 use serde_json::{Value, json};
 
 /// The schema as text.
@@ -168,8 +168,13 @@ fn written() -> Vec<Value> {
     let watcher = json!({ "watcher": word, "from": of("time"), "lives": of("time"), "pause": of("time"),
         "prevKv": flag, "only": { "enum": ["puts", "deletes"] }, "progress": of("time") });
     let mut change = json!({ "after": of("time"), "at": of("time") });
-    for deed in members::DEEDS {
-        change[deed] = json!({ "type": "string", "pattern": "^member-[0-9]+$" });
+    for deed in operators::deeds() {
+        change[deed] = match deed {
+            "auth" => json!({ "enum": ["on", "off"] }),
+            "free" => json!({ "enum": ["space"] }),
+            _ if members::DEEDS.contains(&deed) => json!({ "type": "string", "pattern": "^member-[0-9]+$" }),
+            _ => json!({ "type": "string", "pattern": "^client-[0-9]+$" }),
+        };
     }
     vec![
         windowed("store", op),
@@ -200,8 +205,9 @@ fn load() -> Value {
         &[],
     );
     let members = table(json!({ "operators": of("count"), "pause": of("time") }), &[]);
+    let paced = table(json!({ "pause": of("time") }), &[]);
     table(
-        json!({ "kv": kv, "kube": kube, "members": members, "from": of("time"), "for": of("time"), "chance": of("percent") }),
+        json!({ "kv": kv, "kube": kube, "members": members, "users": paced, "space": paced, "from": of("time"), "for": of("time"), "chance": of("percent") }),
         &[],
     )
 }

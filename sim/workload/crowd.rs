@@ -29,7 +29,7 @@ pub async fn run(plan: Crowd, ground: Ground) -> Result<(), String> {
 }
 
 async fn at_the_store(crowd: &str, numbers: std::ops::RangeInclusive<u64>, ground: &Ground) {
-    let client = etcd::Client::new(ground.stores.clone(), &ground.knobs);
+    let client = ground.root();
     for number in numbers {
         let (client, seen, name) = (client.clone(), ground.seen.clone(), format!("{crowd}/{number}"));
         rt::spawn(async move {

@@ -28,7 +28,7 @@ struct Kv {
 
 /// Runs the client's plan to its end.
 pub async fn run(plan: KvClient, ground: Ground) -> Result<(), String> {
-    let client = Client::new(ground.stores.clone(), &ground.knobs);
+    let client = ground.user(&plan.name);
     let (name, known) = (plan.name.clone(), BTreeMap::new());
     let patience = Duration::from_micros(plan.patience);
     let (size, done, newest, compacted, reads) = (0, true, 0, 0, Cell::new(0));
@@ -187,7 +187,10 @@ impl Kv {
                 Ok((wire::revision(&response.header), true, vec![response.deleted]))
             }
             _ => {
-                let response = self.client.txn(wire::txn(guards, changes, self.size)).await?;
+                let txn = wire::txn(guards, changes, self.size);
+                // what users may do in a txn inside a txn is no other matter
+                let txn = if self.ground.users { wire::nested(txn) } else { txn };
+                let response = self.client.txn(txn).await?;
                 Ok((wire::revision(&response.header), response.succeeded, wire::deleted(&response)))
             }
         }

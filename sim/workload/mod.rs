@@ -8,7 +8,7 @@
 //! | `wire` | the protocol's messages to histories and back |
 //! | `kube` | clients of the API server |
 //! | `apiwatch` | lists and watches at one API server |
-//! | `operator` | changes of the store's members |
+//! | `operator`, `users` | changes of the store's members, and of its users; making space |
 //! | `crowd` | thousands of watchers in one process |
 
 pub mod apiwatch;
@@ -17,6 +17,7 @@ pub mod kube;
 pub mod kv;
 pub mod operator;
 pub mod unordered;
+pub mod users;
 pub mod watch;
 pub mod wire;
 
@@ -43,4 +44,25 @@ pub struct Ground {
     pub knobs: Knobs,
     /// When load ends, in microseconds.
     pub until: u64,
+    /// Whether clients are users.
+    pub users: bool,
+}
+
+impl Ground {
+    /// A client of the store at these endpoints that may do everything.
+    pub fn root_at(&self, stores: Vec<SocketAddr>, knobs: &Knobs) -> etcd::Client {
+        let client = etcd::Client::new(stores, knobs);
+        if self.users { client.for_user(users::ROOT.0, users::ROOT.1) } else { client }
+    }
+
+    /// A client of the store that may do everything.
+    pub fn root(&self) -> etcd::Client {
+        self.root_at(self.stores.clone(), &self.knobs)
+    }
+
+    /// A client of the store that may do what the user of its name may.
+    pub fn user(&self, name: &str) -> etcd::Client {
+        let client = etcd::Client::new(self.stores.clone(), &self.knobs);
+        if self.users { client.for_user(name, name) } else { client }
+    }
 }

@@ -1,9 +1,9 @@
-//! An operator who changes the members of the store, as one does with etcdctl: what is refused for now is tried again
-//! for a while, and an attempt without an answer may have been carried out.
+//! An operator, as one does it with etcdctl: what is refused for now is tried again for a while, and an attempt without
+//! an answer may have been carried out.
 
-use super::{Ground, begin};
+use super::{Ground, begin, users::Office};
 use crate::nemesis::now;
-use crate::plan::{MemberDeed, MemberOp, Operator};
+use crate::plan::{MemberDeed, Operator, OperatorDeed, OperatorOp};
 use crate::run::cluster::peer_url;
 use base::reached;
 use etcd::{Client, error, pb};
@@ -15,9 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(200);
 
 pub async fn run(operator: Operator, ground: Ground) -> Result<(), String> {
-    let client = Client::new(ground.stores.clone(), &ground.knobs);
+    let client = ground.root();
     rt::sleep(Duration::from_micros(operator.from)).await;
-    for MemberOp { when, deed } in operator.ops {
+    for OperatorOp { when, deed } in operator.ops {
         begin(when).await;
         let left = operator.until.min(ground.until).saturating_sub(now() / 1_000);
         if left == 0 {
@@ -27,19 +27,24 @@ pub async fn run(operator: Operator, ground: Ground) -> Result<(), String> {
         rt::note(base::Note::Said { text: format!("{}: {}", operator.name, said(deed)) });
         // when load ends, so does what is under way: whoever changes leaders later renews every lease
         let patience = PATIENCE.min(Duration::from_micros(left));
-        let _ = rt::timeout(patience, repeat(&ground, &client, deed)).await;
+        let _ = rt::timeout(patience, repeat(&operator.name, &ground, &client, deed)).await;
     }
     Ok(())
 }
 
-fn said(deed: MemberDeed) -> String {
-    let (word, number) = deed.said();
-    format!("{word} member-{number}")
+fn said(deed: OperatorDeed) -> String {
+    let (word, about) = deed.said();
+    format!("{word} {about}")
 }
 
-async fn repeat(ground: &Ground, client: &Client, deed: MemberDeed) {
+async fn repeat(name: &str, ground: &Ground, client: &Client, deed: OperatorDeed) {
+    let office = Office { name, ground, client };
     loop {
-        match attempt(ground, client, deed).await {
+        let attempted = match deed {
+            OperatorDeed::Member(deed) => attempt(ground, client, deed).await,
+            OperatorDeed::User(deed) => office.attempt(deed).await,
+        };
+        match attempted {
             Ok(()) => return,
             Err(status) if hopeless(&status) => return reached!("tank: an operator was refused for good"),
             Err(_) => {
@@ -95,7 +100,8 @@ async fn move_leader(ground: &Ground, client: &Client, number: u64) -> Result<()
     let mut knobs = ground.knobs.clone();
     knobs.client_timeout_ms = knobs.client_timeout_ms.min(2_000);
     for store in &ground.stores {
-        let asked = Client::new(vec![*store], &knobs).move_leader(pb::MoveLeaderRequest { target_id }).await;
+        let client = ground.root_at(vec![*store], &knobs);
+        let asked = client.move_leader(pb::MoveLeaderRequest { target_id }).await;
         if asked.is_ok() {
             reached!("tank: leadership was handed on");
             return Ok(());

@@ -30,7 +30,7 @@ pub struct Ended {
 
 /// The one watch of everything that no harm is aimed at. It resumes until the run ends.
 pub async fn observe(ground: Ground) -> Result<(), String> {
-    let client = Client::new(ground.stores.clone(), &ground.knobs);
+    let client = ground.root();
     let mut start = 1;
     let progress = Some(Duration::from_secs(1));
     loop {
@@ -45,7 +45,7 @@ pub async fn observe(ground: Ground) -> Result<(), String> {
 
 /// A watcher of the plan: it drops its stream now and then, and resumes behind what it has seen.
 pub async fn run(plan: Watcher, ground: Ground) -> Result<(), String> {
-    let client = Client::new(ground.stores.clone(), &ground.knobs);
+    let client = ground.root();
     until(plan.from).await;
     let mut start = 0;
     loop {
@@ -104,6 +104,11 @@ pub async fn follow(client: &Client, seen: &Seen, watch: Watch, manner: Manner) 
                 let mut frame = frame(&response);
                 if manner.observing {
                     seen.observe(&mut frame);
+                }
+                if matches!(&frame.what, FrameKind::Cancelled { reason, .. } if reason.starts_with("rpc error"))
+                {
+                    base::reached!("tank: a watch needs another token");
+                    client.renew();
                 }
                 let stop = take(&frame, &mut ended);
                 seen.frame(index, frame);

@@ -98,11 +98,19 @@ pub fn txn(guards: &[Guard], changes: &[Change], size: u64) -> pb::TxnRequest {
     pb::TxnRequest { compare: compare.collect(), success: success.collect(), failure: vec![] }
 }
 
+/// The same txn, whose changes stand in a txn inside it.
+pub fn nested(txn: pb::TxnRequest) -> pb::TxnRequest {
+    let inner = pb::TxnRequest { success: txn.success, ..Default::default() };
+    let request = Some(pb::request_op::Request::RequestTxn(inner));
+    pb::TxnRequest { success: vec![pb::RequestOp { request }], ..txn }
+}
+
 /// How many keys each deletion of a txn deleted.
 pub fn deleted(response: &pb::TxnResponse) -> Vec<i64> {
-    let deletions = response.responses.iter().filter_map(|op| match &op.response {
-        Some(pb::response_op::Response::ResponseDeleteRange(deletion)) => Some(deletion.deleted),
-        _ => None,
+    let deletions = response.responses.iter().flat_map(|op| match &op.response {
+        Some(pb::response_op::Response::ResponseDeleteRange(deletion)) => vec![deletion.deleted],
+        Some(pb::response_op::Response::ResponseTxn(inner)) => deleted(inner),
+        _ => vec![],
     });
     deletions.collect()
 }
@@ -125,6 +133,7 @@ pub fn outcome_of(status: &tonic::Status) -> Outcome {
             | ResourceExhausted
             | Unimplemented
             | PermissionDenied
+            | Unauthenticated
     );
     // the client's own word for a request that found no connection
     if refused || status.message().starts_with("not sent") {

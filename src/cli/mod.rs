@@ -46,6 +46,37 @@ pub struct MemberFlags {
     /// empty folder is that of a member which lost its data, and which asks all others before it takes part again.
     #[arg(long)]
     new_cluster: bool,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+/// What a member allows; names and meanings are etcd's.
+#[derive(Args)]
+struct Limits {
+    /// Bytes a member may hold before it raises the alarm NOSPACE; 0: 2 GiB, less than 0: any amount.
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_name = "BYTES")]
+    quota_backend_bytes: i64,
+    /// Rounds in which passwords are hashed, as a power of 2.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(4..=31))]
+    bcrypt_cost: u64,
+    /// An auth token unused for so many seconds is forgotten.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..), value_name = "SECONDS")]
+    auth_token_ttl: u64,
+}
+
+impl Limits {
+    fn knobs(&self) -> Knobs {
+        let plain = Knobs::default();
+        Knobs {
+            quota_bytes: match self.quota_backend_bytes {
+                0 => plain.quota_bytes,
+                bytes => bytes.max(0) as u64,
+            },
+            bcrypt_cost: self.bcrypt_cost,
+            auth_token_ttl_ms: self.auth_token_ttl.saturating_mul(1_000),
+            ..plain
+        }
+    }
 }
 
 #[derive(Args)]
@@ -68,6 +99,8 @@ pub struct JoinFlags {
     /// Names the cluster; members of another cluster are not listened to.
     #[arg(long, default_value_t = 1)]
     cluster_id: u64,
+    #[command(flatten)]
+    limits: Limits,
 }
 
 #[derive(Args)]
@@ -150,7 +183,7 @@ fn member_config(flags: MemberFlags) -> Result<member::Config, Error> {
         client_listen: me.client,
         peer_listen: me.peer,
         members,
-        knobs: Knobs::default(),
+        knobs: flags.limits.knobs(),
     })
 }
 
@@ -162,7 +195,7 @@ fn join_config(flags: JoinFlags) -> member::Join {
         client_listen: flags.client,
         peer_listen: flags.peer,
         ask: flags.ask,
-        knobs: Knobs::default(),
+        knobs: flags.limits.knobs(),
     }
 }
 

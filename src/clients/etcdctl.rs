@@ -143,6 +143,84 @@ fn etcdctl_changes_the_members() {
     });
 }
 
+fn refused(mut command: std::process::Command) -> String {
+    let out = command.output().expect(ETCDCTL);
+    assert!(!out.status.success(), "{command:?} was not refused");
+    String::from_utf8_lossy(&out.stderr).into_owned()
+}
+
+#[test]
+fn etcdctl_tells_users_apart() {
+    let served = served("etcdctl-users");
+    let run = |args: &[&str]| succeed(served.etcdctl(args), "");
+    let as_user = |user: &str, args: &[&str]| {
+        let user = format!("--user={user}");
+        served.etcdctl(&[&[user.as_str()][..], args].concat())
+    };
+    assert_eq!(run(&["user", "add", "root:secret"]), "User root created\n");
+    run(&["user", "grant-role", "root", "root"]);
+    assert_eq!(run(&["role", "add", "rw"]), "Role rw created\n");
+    run(&["role", "grant-permission", "rw", "readwrite", "dir/", "--prefix"]);
+    run(&["user", "add", "alice:pw"]);
+    run(&["user", "grant-role", "alice", "rw"]);
+    assert_eq!(run(&["auth", "enable"]), "Authentication Enabled\n");
+
+    assert_eq!(succeed(as_user("alice:pw", &["put", "dir/1", "x"]), ""), "OK\n");
+    assert_eq!(succeed(as_user("alice:pw", &["get", "dir/", "--prefix", "--print-value-only"]), ""), "x\n");
+    assert!(refused(as_user("alice:pw", &["put", "other", "x"])).contains("permission denied"));
+    assert!(refused(as_user("alice:pw", &["user", "list"])).contains("permission denied"));
+    assert!(refused(as_user("alice:no", &["put", "dir/1", "x"])).contains("invalid user ID or password"));
+    assert!(refused(served.etcdctl(&["put", "dir/1", "x"])).contains("user name is empty"));
+    assert_eq!(succeed(as_user("root:secret", &["user", "list"]), ""), "alice\nroot\n");
+    let role = succeed(as_user("root:secret", &["role", "get", "rw"]), "");
+    assert!(role.contains("dir/") && role.contains("KV Write"), "{role}");
+    let status = succeed(as_user("root:secret", &["endpoint", "status"]), "");
+    assert_eq!(status.lines().count(), 3, "{status}");
+    succeed(as_user("root:secret", &["role", "revoke-permission", "rw", "dir/", "--prefix"]), "");
+    assert!(refused(as_user("alice:pw", &["get", "dir/1"])).contains("permission denied"));
+    assert_eq!(succeed(as_user("root:secret", &["auth", "disable"]), ""), "Authentication Disabled\n");
+    assert_eq!(run(&["get", "dir/1", "--print-value-only"]), "x\n");
+}
+
+/// A member that is full takes nothing more until there is space and the alarm is taken back; a backup is a snapshot
+/// and its hash.
+#[test]
+fn etcdctl_frees_a_full_member_and_saves_a_snapshot() {
+    let folder = crate::harness::Folder::new("full");
+    let first = free_ports(2);
+    let (client, peer) = (format!("127.0.0.1:{first}"), format!("127.0.0.1:{}", first + 1));
+    let args = ["member", "--id=1", "--new-cluster", "--quota-backend-bytes=50000", "--member"];
+    let mut args: Vec<String> = args.map(str::to_string).into();
+    args.extend([
+        format!("1={peer}/{client}"),
+        "--data-dir".into(),
+        folder.0.join("data").display().to_string(),
+    ]);
+    let _member = Process::start(&args, &folder.0.join("log"));
+    eventually("the member answers", Duration::from_secs(30), || {
+        let out = etcdctl(&client, &["put", "a", "b"]).output().expect(ETCDCTL);
+        if out.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&out.stderr).into_owned()) }
+    });
+    let value = "x".repeat(10_000);
+    let mut puts = (0..9).map(|_| etcdctl(&client, &["put", "a", &value]).output().expect(ETCDCTL));
+    let full = puts.find(|out| !out.status.success()).expect("it gets full");
+    let why = String::from_utf8_lossy(&full.stderr).into_owned();
+    assert!(why.contains("mvcc: database space exceeded"), "{why}");
+    let run = |args: &[&str]| succeed(etcdctl(&client, args), "");
+    assert_eq!(run(&["alarm", "list"]), "memberID:1 alarm:NOSPACE \n");
+    let revision = run(&["get", "a", "--write-out=fields"]);
+    let revision =
+        revision.lines().find_map(|line| line.strip_prefix("\"ModRevision\" : ")).expect("a revision");
+    run(&["compact", revision]);
+    run(&["defrag"]);
+    assert_eq!(run(&["alarm", "disarm"]), "memberID:1 alarm:NOSPACE \n");
+    assert_eq!(run(&["put", "a", &value]), "OK\n");
+
+    let file = folder.0.join("backup").display().to_string();
+    assert_eq!(run(&["snapshot", "save", &file]).lines().last(), Some(&*format!("Snapshot saved at {file}")));
+    assert_eq!(std::fs::metadata(&file).expect("the backup").len() % 512, 32);
+}
+
 #[test]
 fn the_store_runs_as_processes_of_its_own() {
     let folder = crate::harness::Folder::new("members");

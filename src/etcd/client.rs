@@ -197,6 +197,13 @@ impl Client {
         Self { shared: self.shared.clone(), credentials: Some(credentials) }
     }
 
+    /// Has the next call ask for a new token.
+    pub fn renew(&self) {
+        if let Some(credentials) = &self.credentials {
+            credentials.forget(credentials.token().as_deref());
+        }
+    }
+
     /// The endpoint of the present channel.
     pub fn endpoint(&self) -> Option<SocketAddr> {
         self.picks().current.as_ref().map(|pick| pick.endpoint)

@@ -47,3 +47,41 @@ fn op(op: &TxnOp) -> u64 {
         TxnOp::Range(_) | TxnOp::DeleteRange(_) => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TxnRequest;
+
+    fn put(bytes: usize) -> PutRequest {
+        PutRequest { key: "k".into(), value: vec![0; bytes].into(), ..PutRequest::default() }
+    }
+
+    fn txn(success: Vec<TxnOp>, failure: Vec<TxnOp>) -> TxnRequest {
+        TxnRequest { success, failure, ..TxnRequest::default() }
+    }
+
+    #[test]
+    fn the_dearer_branch_counts_and_what_stands_inside_it() {
+        let outer = txn(vec![TxnOp::Put(put(10))], vec![TxnOp::Put(put(99))]);
+        assert_eq!(cost(&Command::Txn(outer.clone())), KEY + 100);
+        let inside = Command::Txn(txn(vec![TxnOp::Txn(outer)], vec![]));
+        assert_eq!(cost(&inside), KEY + 100);
+        base::marks::plant(Some("T05-quota"));
+        let charged = if base::marks::COUNTED { 0 } else { KEY + 100 }; // no bug can be planted in the real build
+        assert_eq!(cost(&inside), charged);
+        base::marks::plant(None);
+    }
+
+    #[test]
+    fn what_frees_costs_nothing() {
+        let delete = TxnOp::DeleteRange(crate::DeleteRangeRequest { key: "k".into(), ..Default::default() });
+        let frees = [
+            Command::Txn(txn(vec![delete], vec![])),
+            Command::Compact { revision: 1 },
+            Command::LeaseRevoke { id: 7 },
+        ];
+        frees.iter().for_each(|command| assert_eq!(cost(command), 0, "{command:?}"));
+        assert!(cost(&Command::LeaseGrant { id: 7, ttl: 1 }) > 0);
+    }
+}

@@ -32,6 +32,7 @@ const KV: &[&str] = &["kv-swarm", "elections-swarm"];
 const DISKS: &[&str] = &["disks-swarm"];
 const STORE: &[&str] = &["kv-swarm"];
 const MEMBERS: &[&str] = &["members-swarm"];
+const USERS: &[&str] = &["users-swarm"];
 const BOTH: &[&str] = &["swarm"];
 const VIEWS: &[&str] = &["views-swarm"];
 const NODES: &[&str] = &["nodes-swarm"];
@@ -70,6 +71,20 @@ pub const PIECES: &[Piece] = &[
         &["watch: bookmark", "watch: reliable", "watch: resumable"],
     ),
     piece("L01", "a deposed leader ends leases", KV, &["lease: not before its time"]),
+    piece(
+        "T03",
+        "what roles may do is not known again behind a snapshot",
+        USERS,
+        &["equal state at equal index", "users do no less than they may"],
+    ),
+    piece("T05", "a txn inside a txn is not asked who sends it", USERS, &["users do no more than they may"]),
+    piece(
+        "T06",
+        "without space, what frees space is refused too",
+        USERS,
+        &["what frees space is let through"],
+    ),
+    piece("L09", "a lease cannot end by itself while users are told apart", USERS, &["lease: not never"]),
     piece("T07", "a write is sent twice", KV, READS),
     piece(
         "A01",
@@ -178,8 +193,10 @@ const ELSEWHERE: &[&str] = &[
     "R25",
     "R27",
     "S22",
+    "T05-quota",
     "T07-http",
     "UNORDERED",
+    "W09",
 ];
 
 /// Every bug that can be planted.

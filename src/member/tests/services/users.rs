@@ -164,6 +164,10 @@ fn a_watch_shows_what_its_user_may_read() {
         let denied = refused("PermissionDenied desc = etcdserver: permission denied");
         assert_eq!(watch(&alice, "b", "\0").await, denied);
         assert_eq!(watch(&alice, "c", "").await, denied);
+        base::marks::plant(Some("W09"));
+        let seen = if base::marks::COUNTED { fine } else { denied.clone() };
+        assert_eq!(watch(&alice, "b", "\0").await, seen, "planted, it is seen");
+        base::marks::plant(None);
         let empty = refused("InvalidArgument desc = etcdserver: user name is empty");
         assert_eq!(watch(&member.client(), "b", "").await, empty);
     });
