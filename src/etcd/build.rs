@@ -3,8 +3,9 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=proto");
-    let descriptors = protox::compile(["rpc.proto", "kv.proto", "auth.proto"], ["proto"])
-        .expect("the .proto files compile");
+    let descriptors =
+        protox::compile(["rpc.proto", "kv.proto", "auth.proto", "lock.proto", "election.proto"], ["proto"])
+            .expect("the .proto files compile");
     tonic_prost_build::configure()
         .build_transport(false)
         .bytes(".")

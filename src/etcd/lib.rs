@@ -33,6 +33,14 @@ pub mod pb {
     pub mod etcdserverpb {
         include!(concat!(env!("OUT_DIR"), "/etcdserverpb.rs"));
     }
+    /// Package `v3lockpb`.
+    pub mod v3lockpb {
+        include!(concat!(env!("OUT_DIR"), "/v3lockpb.rs"));
+    }
+    /// Package `v3electionpb`.
+    pub mod v3electionpb {
+        include!(concat!(env!("OUT_DIR"), "/v3electionpb.rs"));
+    }
     pub use etcdserverpb::*;
     pub use mvccpb::{Event, KeyValue, event};
 }

@@ -6,6 +6,7 @@
 //! | `watch` | many watches on one stream; `hub` wakes the streams an event concerns; `watcher` is one watch |
 //! | `lease` | leases; `lease_clock` is their time, `expire` ends them, `forward` asks the leader |
 //! | `cluster`, `maintenance` | the members and changes of them, their state, hashes, alarms; `backup` is the state as a file |
+//! | `lock`, `election` | locks and elections; `turns` is the queue behind both |
 //! | `auth` | users and roles; `sender` is the user that sends a request |
 //! | `publish` | a member that was added says its name |
 //! | `http` | `/version`, `/health`, `/metrics` |
@@ -15,6 +16,7 @@ mod auth;
 mod backup;
 mod cluster;
 pub mod convert;
+mod election;
 mod expire;
 mod forward;
 mod http;
@@ -22,11 +24,13 @@ pub mod hub;
 mod kv;
 mod lease;
 pub mod lease_clock;
+mod lock;
 mod maintenance;
 mod publish;
 mod refuse;
 mod sender;
 mod space;
+mod turns;
 mod watch;
 mod watcher;
 
@@ -49,16 +53,18 @@ pub async fn serve(handle: Handle, listener: rt::net::TcpListener) {
         keepalive: ms(handle.knobs().keepalive_ms),
         keepalive_timeout: ms(handle.knobs().keepalive_timeout_ms),
     };
-    let router = router(&handle);
+    let (queues, leaving) = turns::Queues::new(handle.clone());
+    let router = router(&handle, queues);
     rt::select! {
         _ = rt::http::serve(listener, router, options) => {}
+        () = turns::see_off(handle.clone(), leaving) => {}
         () = expire::run(handle.clone()) => {}
         () = publish::run(handle) => {}
     }
 }
 
 /// Everything served on the client port.
-pub fn router(handle: &Handle) -> rt::http::Router {
+fn router(handle: &Handle, queues: turns::Queues) -> rt::http::Router {
     let limit = handle.knobs().request_bytes as usize + OVERHEAD;
     let kv = pb::kv_server::KvServer::new(kv::Kv::new(handle.clone()));
     let watch = pb::watch_server::WatchServer::new(watch::Watch::new(handle.clone()));
@@ -67,12 +73,16 @@ pub fn router(handle: &Handle) -> rt::http::Router {
     let maintenance =
         pb::maintenance_server::MaintenanceServer::new(maintenance::Maintenance::new(handle.clone()));
     let auth = pb::auth_server::AuthServer::new(auth::Auth::new(handle.clone()));
+    let lock = pb::v3lockpb::lock_server::LockServer::new(lock::Lock::new(queues.clone()));
+    let election = pb::v3electionpb::election_server::ElectionServer::new(election::Election::new(queues));
     let grpc = Routes::new(kv.max_decoding_message_size(limit))
         .add_service(watch.max_decoding_message_size(limit))
         .add_service(lease.max_decoding_message_size(limit))
         .add_service(cluster.max_decoding_message_size(limit))
         .add_service(maintenance.max_decoding_message_size(limit))
         .add_service(auth.max_decoding_message_size(limit))
+        .add_service(lock.max_decoding_message_size(limit))
+        .add_service(election.max_decoding_message_size(limit))
         .prepare()
         .into_axum_router();
     grpc.merge(http::router(handle.clone()))

@@ -5,6 +5,7 @@ mod kv;
 mod lease;
 mod limits;
 mod space;
+mod turns;
 mod users;
 mod watch;
 
