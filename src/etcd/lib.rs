@@ -18,6 +18,9 @@ pub mod retry;
 pub mod streams;
 mod transport;
 
+/// The .proto files as descriptors (a `FileDescriptorSet`), with the protocol's own names.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
 /// The generated code.
 pub mod pb {
     #![allow(clippy::all, missing_docs)]

@@ -1,6 +1,5 @@
 //! Held against lists taken from etcd's own sources (3.4, and the few fields that later versions added): the
-//! numbers and types of fields, the methods, and the errors' codes and texts. What the wire does not show (the case
-//! of a field's name) is left out.
+//! names, numbers and types of fields, the methods, and the errors' codes and texts.
 
 use etcd::Error;
 use std::collections::BTreeMap;

@@ -9,6 +9,7 @@
 //! | `lock`, `election` | locks and elections; `turns` is the queue behind both |
 //! | `auth` | users and roles; `sender` is the user that sends a request |
 //! | `publish` | a member that was added says its name |
+//! | `gateway` | all of these as JSON, `POST /v3/...` |
 //! | `http` | `/version`, `/health`, `/metrics` |
 //! | `convert`, `refuse` | the protocol's messages and errors, and the store's |
 
@@ -19,6 +20,7 @@ pub mod convert;
 mod election;
 mod expire;
 mod forward;
+mod gateway;
 mod http;
 pub mod hub;
 mod kv;
@@ -85,7 +87,8 @@ fn router(handle: &Handle, queues: turns::Queues) -> rt::http::Router {
         .add_service(election.max_decoding_message_size(limit))
         .prepare()
         .into_axum_router();
-    grpc.merge(http::router(handle.clone()))
+    let gateway = gateway::router(&grpc, limit);
+    grpc.merge(gateway).merge(http::router(handle.clone()))
 }
 
 /// True when the client wants an error rather than an answer from a member that knows no leader.

@@ -158,8 +158,8 @@ impl Queues {
 pub async fn see_off(handle: Handle, mut leaving: mpsc::Receiver<Leaving>) {
     while let Some(Leaving { sender, key, created }) = leaving.recv().await {
         let delete = TxnOp::DeleteRange(DeleteRangeRequest { key: key.clone(), ..Default::default() });
-        let mine = if created > 0 { vec![made_by(&key, created)] } else { vec![] };
-        let request = TxnRequest { compare: mine, success: vec![delete], failure: vec![] };
+        let request =
+            TxnRequest { compare: vec![made_by(&key, created)], success: vec![delete], failure: vec![] };
         let _ = txn(&handle, &sender, request).await; // it goes with its lease, else
     }
 }
@@ -267,8 +267,8 @@ async fn grant(handle: &Handle, sender: &Sender) -> Result<i64, Status> {
 impl Drop for Place {
     /// A client that goes away while it waits must not keep others waiting.
     fn drop(&mut self) {
-        if self.kept {
-            return;
+        if self.kept || self.created == 0 {
+            return; // or nobody knows whose key stands there
         }
         reached!("member: a client gave up its place in a queue");
         let (sender, key) = (self.sender.clone(), self.key.clone());

@@ -1,6 +1,7 @@
 //! The etcd services over the wire, with a core that agrees with itself at once. Runs in both builds.
 
 mod core;
+mod gateway;
 mod kv;
 mod lease;
 mod limits;
