@@ -2,6 +2,7 @@
 //! started from nothing. A client that is not installed fails the test and says how to get it.
 #![cfg(real_rt)]
 
+mod differential;
 mod etcdctl;
 mod harness;
 mod kubectl;

@@ -111,6 +111,9 @@ errors! {
 /// Why a watch with an id already in use on its stream is refused (a cancel reason, not a status).
 pub const DUPLICATE_WATCH_ID: &str = "mvcc: duplicate watch ID provided on the WatchStream";
 
+/// Why a watch of no key at all is refused (a cancel reason, not a status).
+pub const EMPTY_WATCHER_RANGE: &str = "mvcc: watcher range is empty";
+
 impl Error {
     /// The status that carries this error.
     pub fn status(self) -> Status {

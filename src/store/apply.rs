@@ -64,7 +64,9 @@ impl Store {
     }
 
     fn apply_put(&mut self, request: &PutRequest) -> Applied {
-        self.check_put(request)?;
+        // outside of a txn it is the other way round, as with etcd
+        self.check_lease(request)?;
+        self.check_there(request)?;
         let mut write = Write::begin(self);
         let response = put(&mut write, request);
         Ok((Response::Put(response), write.finish()))
@@ -76,11 +78,18 @@ impl Store {
         (Response::DeleteRange(response), write.finish())
     }
 
-    /// What a put needs of the state.
+    /// What a put needs of the state: a value to keep, a lease to hang on. In a txn the first is asked for first.
     pub(crate) fn check_put(&self, request: &PutRequest) -> Result<(), Error> {
-        if (request.ignore_value || request.ignore_lease) && !self.live.contains_key(&request.key) {
-            return Err(Error::KeyNotFound);
-        }
+        self.check_there(request)?;
+        self.check_lease(request)
+    }
+
+    fn check_there(&self, request: &PutRequest) -> Result<(), Error> {
+        let keeps = request.ignore_value || request.ignore_lease;
+        if keeps && !self.live.contains_key(&request.key) { Err(Error::KeyNotFound) } else { Ok(()) }
+    }
+
+    fn check_lease(&self, request: &PutRequest) -> Result<(), Error> {
         if request.lease != 0 && !self.leases.contains_key(&request.lease) {
             reached!("store: a put under a lease that has ended");
             return Err(Error::LeaseNotFound);

@@ -49,13 +49,31 @@ impl Store {
         Chosen { succeeded, steps: ops.iter().map(step).collect() }
     }
 
+    /// Of several reasons to refuse a txn a put's comes first, as with etcd.
     fn check_chosen(&self, chosen: &Chosen) -> Result<(), Error> {
-        chosen.steps.iter().try_for_each(|step| match step {
-            Step::Txn(inner) => self.check_chosen(inner),
-            Step::Op(TxnOp::Range(request)) => self.readable(request.revision).map(drop),
-            Step::Op(TxnOp::Put(request)) => self.check_put(request),
-            Step::Op(TxnOp::DeleteRange(_) | TxnOp::Txn(_)) => Ok(()),
+        self.check_each(chosen, &|op| match op {
+            TxnOp::Put(request) => self.check_put(request),
+            _ => Ok(()),
+        })?;
+        self.check_each(chosen, &|op| match op {
+            TxnOp::Range(request) => self.check_range(request.revision),
+            _ => Ok(()),
         })
+    }
+
+    fn check_each(&self, chosen: &Chosen, check: &dyn Fn(&TxnOp) -> Result<(), Error>) -> Result<(), Error> {
+        chosen.steps.iter().try_for_each(|step| match step {
+            Step::Txn(inner) => self.check_each(inner, check),
+            Step::Op(op) => check(op),
+        })
+    }
+
+    /// Outside of a txn any revision below 1 is "now"; inside, 0 is, and those before it are compacted like others.
+    fn check_range(&self, revision: i64) -> Result<(), Error> {
+        if revision < 0 && revision < self.compacted {
+            return Err(Error::Compacted { compacted: self.compacted });
+        }
+        self.readable(revision).map(drop)
     }
 
     fn look(&self, chosen: &Chosen) -> Result<TxnResponse, Error> {

@@ -126,22 +126,57 @@ pub fn delete_range_response(
     pb::DeleteRangeResponse { header, deleted: response.deleted, prev_kvs }
 }
 
-/// The answers inside carry the header's revision too, and nothing else of it.
+/// The answers inside carry, and nothing else of a header, the revision as it was when they were given: that before the
+/// txn until it changes something. A txn inside a txn has a header without one.
 pub fn txn_response(header: pb::ResponseHeader, response: store::TxnResponse) -> pb::TxnResponse {
-    let inner = pb::ResponseHeader { revision: header.revision, ..Default::default() };
-    let responses = response.responses.into_iter().map(|response| op_response(inner, response)).collect();
+    let changes = response.responses.iter().any(changed);
+    let mut revision = header.revision - i64::from(changes);
+    let inside = Inside { after: header.revision, now: &mut revision };
+    txn_inside(header, response, inside)
+}
+
+/// Whether an operation of a txn changed anything.
+fn changed(response: &TxnOpResponse) -> bool {
+    match response {
+        TxnOpResponse::Range(_) => false,
+        TxnOpResponse::Put(_) => true,
+        TxnOpResponse::DeleteRange(delete) => delete.deleted > 0,
+        TxnOpResponse::Txn(txn) => txn.responses.iter().any(changed),
+    }
+}
+
+/// The revision behind a txn, and as it is in the middle of it.
+struct Inside<'a> {
+    after: i64,
+    now: &'a mut i64,
+}
+
+fn txn_inside(
+    header: pb::ResponseHeader,
+    response: store::TxnResponse,
+    inside: Inside<'_>,
+) -> pb::TxnResponse {
+    let mut responses = Vec::with_capacity(response.responses.len());
+    for response in response.responses {
+        if !matches!(response, TxnOpResponse::Txn(_)) && changed(&response) {
+            *inside.now = inside.after;
+        }
+        responses.push(op_response(response, Inside { after: inside.after, now: inside.now }));
+    }
     pb::TxnResponse { header: Some(header), succeeded: response.succeeded, responses }
 }
 
-fn op_response(header: pb::ResponseHeader, response: TxnOpResponse) -> pb::ResponseOp {
-    let head = Some(header);
+fn op_response(response: TxnOpResponse, inside: Inside<'_>) -> pb::ResponseOp {
+    let head = Some(pb::ResponseHeader { revision: *inside.now, ..Default::default() });
     let response = match response {
         TxnOpResponse::Range(range) => response_op::Response::ResponseRange(range_response(head, range)),
         TxnOpResponse::Put(put) => response_op::Response::ResponsePut(put_response(head, put)),
         TxnOpResponse::DeleteRange(delete) => {
             response_op::Response::ResponseDeleteRange(delete_range_response(head, delete))
         }
-        TxnOpResponse::Txn(txn) => response_op::Response::ResponseTxn(txn_response(header, txn)),
+        TxnOpResponse::Txn(txn) => {
+            response_op::Response::ResponseTxn(txn_inside(pb::ResponseHeader::default(), txn, inside))
+        }
     };
     pb::ResponseOp { response: Some(response) }
 }
@@ -179,12 +214,16 @@ mod tests {
     }
 
     #[test]
-    fn answers_inside_a_txn_carry_the_revision() {
+    fn answers_inside_a_txn_carry_the_revision_of_their_moment() {
         let header = pb::ResponseHeader { cluster_id: 1, member_id: 2, revision: 7, raft_term: 3 };
-        let put = TxnOpResponse::Put(store::PutResponse::default());
-        let response = store::TxnResponse { succeeded: true, responses: vec![put] };
-        let response = txn_response(header, response);
-        let Some(response_op::Response::ResponsePut(put)) = &response.responses[0].response else { panic!() };
-        assert_eq!(put.header, Some(pb::ResponseHeader { revision: 7, ..Default::default() }));
+        let range = || TxnOpResponse::Range(store::RangeResponse::default());
+        let put = || TxnOpResponse::Put(store::PutResponse::default());
+        let inner = store::TxnResponse { succeeded: true, responses: vec![range(), put()] };
+        let responses = vec![range(), TxnOpResponse::Txn(inner), range()];
+        let response = store::TxnResponse { succeeded: true, responses };
+        let said = format!("{:?}", txn_response(header, response));
+        let revisions: Vec<&str> =
+            said.split("revision: ").skip(1).filter_map(|rest| rest.split(',').next()).collect();
+        assert_eq!(revisions, ["7", "6", "0", "6", "7", "7"], "of all, range, txn inside, range, put, range");
     }
 }

@@ -169,6 +169,9 @@ impl Stream {
             let reason = format!("rpc error: code = {:?} desc = {}", why.code(), why.message());
             return self.send(refused(self, &reason)).await;
         }
+        if is_empty(&create) {
+            return self.send(refused(self, error::EMPTY_WATCHER_RANGE)).await;
+        }
         if create.start_revision < 0 {
             return self.send(refused(self, error::Error::Compacted.text())).await;
         }
@@ -290,6 +293,12 @@ impl Stream {
         }
         Ok(())
     }
+}
+
+/// Whether no key can ever be in the range of a watch.
+fn is_empty(create: &pb::WatchCreateRequest) -> bool {
+    let end = create.range_end.as_ref();
+    !matches!(end, [] | [0]) && create.key.as_ref() >= end
 }
 
 /// The client's next request; waits for ever once it said that there are no more.

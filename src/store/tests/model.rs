@@ -53,11 +53,14 @@ impl Model {
 
     fn run(&mut self, command: &Command, draft: &mut Draft) -> Result<Response, Error> {
         match command {
+            Command::Put(put) if !self.has_lease(put) => Err(Error::LeaseNotFound),
             Command::Put(put) => self.put(put, draft).map(Response::Put),
             Command::DeleteRange(delete) => Ok(Response::DeleteRange(draft.delete(delete))),
             Command::Txn(txn) => {
                 changed_twice(&[TxnOp::Txn(txn.clone())])?;
-                self.txn(txn, draft).map(Response::Txn)
+                let mut late = None;
+                let response = self.txn(txn, draft, &mut late)?;
+                late.map_or(Ok(Response::Txn(response)), Err)
             }
             Command::Compact { revision } => {
                 if *revision <= self.compacted {
@@ -99,12 +102,16 @@ impl Model {
         Ok(())
     }
 
+    fn has_lease(&self, put: &PutRequest) -> bool {
+        put.lease == 0 || self.leases.contains_key(&put.lease)
+    }
+
     fn put(&self, put: &PutRequest, draft: &mut Draft) -> Result<PutResponse, Error> {
         let old = draft.keys.get(&put.key).cloned();
         if old.is_none() && (put.ignore_value || put.ignore_lease) {
             return Err(Error::KeyNotFound);
         }
-        if put.lease != 0 && !self.leases.contains_key(&put.lease) {
+        if !self.has_lease(put) {
             return Err(Error::LeaseNotFound);
         }
         let mut new = KeyValue {
@@ -130,15 +137,31 @@ impl Model {
         Ok(PutResponse { prev: if put.prev_kv { old } else { None } })
     }
 
-    fn txn(&self, txn: &TxnRequest, draft: &mut Draft) -> Result<TxnResponse, Error> {
+    /// A put that cannot be done refuses the whole at once; a read does so only if nothing else does (`late`).
+    fn txn(
+        &self,
+        txn: &TxnRequest,
+        draft: &mut Draft,
+        late: &mut Option<Error>,
+    ) -> Result<TxnResponse, Error> {
         let succeeded = txn.compare.iter().all(|compare| self.holds(compare));
         let mut responses = vec![];
         for op in if succeeded { &txn.success } else { &txn.failure } {
             responses.push(match op {
-                TxnOp::Range(range) => TxnOpResponse::Range(self.range_in(range, &draft.keys)?),
+                TxnOp::Range(range) => {
+                    let compacted = Error::Compacted { compacted: self.compacted };
+                    let answer = match range.revision < 0 && range.revision < self.compacted {
+                        true => Err(compacted),
+                        false => self.range_in(range, &draft.keys),
+                    };
+                    TxnOpResponse::Range(answer.unwrap_or_else(|error| {
+                        late.get_or_insert(error);
+                        RangeResponse::default()
+                    }))
+                }
                 TxnOp::Put(put) => TxnOpResponse::Put(self.put(put, draft)?),
                 TxnOp::DeleteRange(delete) => TxnOpResponse::DeleteRange(draft.delete(delete)),
-                TxnOp::Txn(txn) => TxnOpResponse::Txn(self.txn(txn, draft)?),
+                TxnOp::Txn(txn) => TxnOpResponse::Txn(self.txn(txn, draft, late)?),
             });
         }
         Ok(TxnResponse { succeeded, responses })
