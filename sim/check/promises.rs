@@ -108,6 +108,11 @@ pub const PROMISES: &[Promise] = &[
         "Roles can be granted access to a single key or a range of keys.",
         "etcd, Role-based access control",
     ),
+    promise_of(
+        "a lock is had by one, and by one that is there",
+        "The key exists as long as the lock is held, and whoever joined first has it.",
+        "etcd, concurrency API",
+    ),
     promise_of("users do no less than they may", "What a role allows is not refused.", "this project"),
     promise_of(
         "what frees space is let through",

@@ -13,6 +13,8 @@ fn needed(request: &Request) -> Rights {
     match request {
         Request::Read { .. } => Rights::Read,
         Request::Write { .. } | Request::Revoke { .. } => Rights::ReadWrite,
+        // of no keys of the load
+        Request::Lock { .. } | Request::Unlock { .. } => Rights::ReadWrite,
         // these are for root, or for everybody
         Request::Compact { .. } | Request::Grant { .. } | Request::KeepAlive { .. } => Rights::None,
     }
@@ -137,7 +139,8 @@ pub fn space(history: &History) -> Verdict {
     let frees = |operation: &&Operation| match &operation.request {
         Request::Write { changes, .. } => !changes.iter().any(|change| matches!(change, Change::Put { .. })),
         Request::Compact { .. } | Request::Read { .. } | Request::Revoke { .. } => true,
-        Request::Grant { .. } | Request::KeepAlive { .. } => false,
+        Request::Unlock { .. } => true,
+        Request::Grant { .. } | Request::KeepAlive { .. } | Request::Lock { .. } => false,
     };
     let full = history.operations.iter().filter(refused);
     let looked_at = full.clone().count();

@@ -19,12 +19,13 @@ use std::time::{Duration, Instant};
 
 /// Every so many seeds are also run without harm, and compared.
 const TWINS: u64 = 10;
-const SWARMS: [&str; 9] = [
+const SWARMS: [&str; 10] = [
     "swarm",
     "kv-swarm",
     "elections-swarm",
     "members-swarm",
     "users-swarm",
+    "locks-swarm",
     "views-swarm",
     "processes-swarm",
     "disks-swarm",

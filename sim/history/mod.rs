@@ -100,6 +100,14 @@ pub enum Request {
     Revoke {
         lease: i64,
     },
+    /// Waits until the lock is had, as long as the lease lives.
+    Lock {
+        name: String,
+        lease: i64,
+    },
+    Unlock {
+        key: String,
+    },
 }
 
 /// The key's mod_revision is this; 0: there is no such key.
@@ -143,6 +151,10 @@ pub enum Body {
     Lease {
         lease: i64,
         ttl: i64,
+    },
+    /// The key that stands for a lock as long as it is had.
+    Lock {
+        key: String,
     },
     Nothing,
 }
@@ -391,6 +403,9 @@ pub fn outcomes(operations: &[Operation]) -> (usize, usize, usize) {
 /// Keys of the key-value load begin with this; all else in the store belongs to API servers.
 pub const LOAD: &str = "load/";
 
+/// Locks of the load have names that begin with this.
+pub const LOCKS: &str = "locks/";
+
 pub fn seconds(at: Nanos) -> String {
     if at == u64::MAX { "never".into() } else { format!("{:.3} s", at as f64 / 1e9) }
 }
@@ -415,6 +430,8 @@ impl std::fmt::Display for Request {
             Request::Grant { ttl } => write!(f, "grant a lease of {ttl} s"),
             Request::KeepAlive { lease } => write!(f, "keep lease {lease:x} alive"),
             Request::Revoke { lease } => write!(f, "revoke lease {lease:x}"),
+            Request::Lock { name, lease } => write!(f, "lock {name} on lease {lease:x}"),
+            Request::Unlock { key } => write!(f, "unlock {key}"),
         }
     }
 }

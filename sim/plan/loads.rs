@@ -1,8 +1,10 @@
 //! From a load to its clients and every operation of each.
 
 use super::*;
-use crate::history::LOAD;
-use crate::scenario::{Draw, KubeLoad, KvLoad, Load, LoadKind, members::MembersLoad, users::UsersLoad};
+use crate::history::{LOAD, LOCKS};
+use crate::scenario::{
+    Draw, KubeLoad, KvLoad, Load, LoadKind, members::MembersLoad, users::SpaceLoad, users::UsersLoad,
+};
 use base::stream::Stream;
 use rand::{Rng, seq::SliceRandom};
 
@@ -56,16 +58,8 @@ pub fn add(load: &Load, n: usize, plan: &mut Plan, stream: &mut Stream) {
         }
         LoadKind::Space(space) => {
             let mut own = base::stream::stream(plan.seed, &format!("load {n} space"));
-            let (from, until) = (load.from, load.from + load.lasting);
-            let paces = std::iter::repeat_with(|| (space.pause.draw(&mut own) as u64).max(10_000));
-            let times = paces.scan(from, |at, pause| {
-                *at += pause;
-                Some(*at).filter(|at| *at < until)
-            });
-            let deed = OperatorDeed::User(UserDeed::Free);
-            let ops = times.take(MOST_OPS).map(|at| OperatorOp { when: When::At(at), deed }).collect();
-            let name = format!("operator-{}", plan.operators.len() + 1);
-            plan.operators.push(Operator { name, from, until, ops });
+            let operator = space_of(plan, space, load, &mut own);
+            plan.operators.push(operator);
         }
         LoadKind::Kube(kube) => {
             let clients = kube.clients.draw(stream).max(1);
@@ -178,6 +172,11 @@ fn kv_deed(
             renewals: stream.gen_range(0..8),
             revoke: stream.gen_ratio(1, 4),
         },
+        "lock" => KvDeed::Lock {
+            name: format!("{LOCKS}{first}"),
+            ttl: kv.ttl.draw(stream) / 1_000_000,
+            hold: stream.gen_range(0..3_000_000),
+        },
         "compact" => KvDeed::Compact { back: *[0, 0, 1, 5, 20].choose(stream).unwrap_or(&0) },
         "history" => KvDeed::History,
         _ => KvDeed::Get { key, serializable: stream.gen_ratio(1, 6) },
@@ -224,6 +223,19 @@ fn operator_of(
         ops.push(OperatorOp { when, deed });
     }
     Operator { name, from, until, ops }
+}
+
+/// An operator who makes space, again and again.
+fn space_of(plan: &Plan, space: &SpaceLoad, load: &Load, stream: &mut Stream) -> Operator {
+    let (from, until) = (load.from, load.from + load.lasting);
+    let paces = std::iter::repeat_with(|| (space.pause.draw(stream) as u64).max(10_000));
+    let times = paces.scan(from, |at, pause| {
+        *at += pause;
+        Some(*at).filter(|at| *at < until)
+    });
+    let deed = OperatorDeed::User(UserDeed::Free);
+    let ops = times.take(MOST_OPS).map(|at| OperatorOp { when: When::At(at), deed }).collect();
+    Operator { name: format!("operator-{}", plan.operators.len() + 1), from, until, ops }
 }
 
 /// An operator who admits every client there is, tells them apart, and then changes now this and now that.

@@ -300,6 +300,9 @@ fn store_op(op: &KvOp) -> String {
             text(key),
             text(value)
         ),
+        KvDeed::Lock { name, ttl, hold } => {
+            format!("lock: {}, ttl: {ttl}s, hold: {}", text(name), time(*hold))
+        }
         KvDeed::Compact { back } => format!("compact: {back}"),
         KvDeed::History => "history: all".into(),
     };

@@ -3,7 +3,7 @@
 use super::settle;
 use super::simulate::{End, breach};
 use crate::check::{
-    Finding, PROMISES, Verdict, apiwatch, eviction, fence, job, lease, linear, objects, outcome, raft,
+    Finding, PROMISES, Verdict, apiwatch, eviction, fence, job, lease, linear, lock, objects, outcome, raft,
     rollout, users, watch,
 };
 use crate::history::{Event, Nanos, seen::State};
@@ -95,6 +95,7 @@ fn histories(plan: &Plan, state: &State, end: &End, verdicts: &mut BTreeMap<&str
     verdicts.insert("users do no more than they may", users::no_more(history));
     verdicts.insert("users do no less than they may", users::no_less(history));
     verdicts.insert("what frees space is let through", users::space(history));
+    verdicts.insert("a lock is had by one, and by one that is there", lock::had(history, &log));
     verdicts.insert("lease: not before its time", lease::not_before(history));
     if end.settled.is_some() {
         let (healed, slack) = (plan.heal * 1_000, LEASE_SLACK_US * 1_000);

@@ -278,7 +278,7 @@ fn calm_writes(seen: &Seen, after: i64) -> BTreeMap<String, u64> {
 /// Leases of the load that are left to end get the time for it.
 async fn leases_end(plan: &Plan, seen: &Seen) {
     let ttl = plan.kv.iter().flat_map(|client| &client.ops).filter_map(|op| match op.deed {
-        crate::plan::KvDeed::Lease { ttl, .. } => Some(ttl as u64),
+        crate::plan::KvDeed::Lease { ttl, .. } | crate::plan::KvDeed::Lock { ttl, .. } => Some(ttl as u64),
         _ => None,
     });
     let Some(ttl) = ttl.max() else { return };

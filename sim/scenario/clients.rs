@@ -104,6 +104,12 @@ pub enum KvDeed {
         renewals: u64,
         revoke: bool,
     },
+    /// Waits for a lock on a lease of its own, holds it for so long, and lets it go. The lease is not renewed.
+    Lock {
+        name: String,
+        ttl: i64,
+        hold: u64,
+    },
     /// At the revision this client saw so many revisions ago; 0 is the newest it saw.
     Compact {
         back: i64,
@@ -164,11 +170,11 @@ pub struct KubeOp {
 
 const KINDS: [&str; 6] = ["store", "watcher", "user", "crowd", "operator", "readers"];
 /// What a client of the store may do, as a scenario says it.
-pub const STORE_DEEDS: [&str; 9] =
-    ["put", "get", "list", "txn", "transfer", "delete", "lease", "compact", "history"];
+pub const STORE_DEEDS: [&str; 10] =
+    ["put", "get", "list", "txn", "transfer", "delete", "lease", "compact", "history", "lock"];
 /// What is said beside a deed.
-pub const STORE_WORDS: [&str; 9] =
-    ["value", "values", "size", "serializable", "ttl", "renewals", "revoke", "after", "at"];
+pub const STORE_WORDS: [&str; 10] =
+    ["value", "values", "size", "serializable", "ttl", "renewals", "revoke", "hold", "after", "at"];
 
 /// Reads the entries of `clients`.
 pub fn clients(
@@ -269,6 +275,7 @@ fn store_deed(table: &Table<'_>) -> Result<KvDeed, Mistake> {
     let node = table.need(deed)?;
     let key = || node.word("a key").map(str::to_string);
     let value = || table.need("value")?.word("a value").map(str::to_string);
+    let ttl = || Ok((one(table.need("ttl")?, time)? / 1_000_000).max(1) as i64);
     Ok(match deed {
         "put" => KvDeed::Put { key: key()?, value: value()? },
         "txn" => KvDeed::Txn { key: key()?, value: value()? },
@@ -278,9 +285,14 @@ fn store_deed(table: &Table<'_>) -> Result<KvDeed, Mistake> {
         "lease" => KvDeed::Lease {
             key: key()?,
             value: value()?,
-            ttl: (one(table.need("ttl")?, time)? / 1_000_000).max(1) as i64,
+            ttl: ttl()?,
             renewals: table.get("renewals").map_or(Ok(0), |node| one(node, count))?,
             revoke: flag(table, "revoke")?,
+        },
+        "lock" => KvDeed::Lock {
+            name: node.word("the name of a lock")?.to_string(),
+            ttl: ttl()?,
+            hold: one(table.need("hold")?, time)?,
         },
         "compact" => KvDeed::Compact { back: one(node, count)? as i64 },
         "list" => KvDeed::List,

@@ -329,6 +329,6 @@ pub enum Expect {
     Reached(String),
 }
 
-pub const KV_OPS: [&str; 9] =
-    ["put", "get", "list", "txn", "delete", "lease", "compact", "transfer", "history"];
+pub const KV_OPS: [&str; 10] =
+    ["put", "get", "list", "txn", "delete", "lease", "compact", "transfer", "history", "lock"];
 pub const KUBE_OPS: [&str; 3] = ["scale", "rollout", "delete"];

@@ -148,7 +148,7 @@ fn written() -> Vec<Value> {
     let flag = json!({ "type": "boolean" });
     let words = json!({ "type": "array", "items": word, "minItems": 2, "maxItems": 2 });
     let mut op = json!({ "after": of("time"), "at": of("time"), "value": word, "values": words, "size": of("size"), "serializable": flag,
-        "ttl": of("time"), "renewals": of("count"), "revoke": flag, "transfer": words, "compact": of("count") });
+        "ttl": of("time"), "renewals": of("count"), "revoke": flag, "hold": of("time"), "transfer": words, "compact": of("count") });
     for deed in clients::STORE_DEEDS.into_iter().filter(|deed| !["transfer", "compact"].contains(deed)) {
         op[deed] = word.clone();
     }

@@ -97,6 +97,7 @@ scenarios! {
     the_store_under_leaders_that_never_last: "elections-swarm",
     members_under_a_swarm: "members-swarm",
     users_under_a_swarm: "users-swarm",
+    locks_under_a_swarm: "locks-swarm",
     views_under_a_swarm: "views-swarm",
     nodes_under_a_swarm: "nodes-swarm",
     an_indexed_job_under_crashes: "indexed-job-under-crashes",

@@ -108,6 +108,7 @@ impl Kv {
             KvDeed::Lease { key, value, ttl, renewals, revoke } => {
                 self.lease(key, value, *ttl, *renewals, *revoke).await;
             }
+            KvDeed::Lock { name, ttl, hold } => self.lock(name, *ttl, *hold).await,
             KvDeed::Compact { back } => self.compact(self.newest - back).await,
             KvDeed::History => self.history().await,
         }
@@ -205,7 +206,41 @@ impl Kv {
         }
     }
 
-    async fn lease(&mut self, key: &str, value: &str, ttl: i64, renewals: u64, revoke: bool) {
+    /// Waits for a lock, holds it, and lets it go, whatever has become of its lease meanwhile.
+    async fn lock(&mut self, name: &str, ttl: i64, hold: u64) {
+        let Some((lease, _)) = self.grant(ttl).await else { return };
+        let request = Request::Lock { name: name.into(), lease };
+        let op = self.ground.seen.call(&self.name, now(), request);
+        let name = name.to_string().into();
+        let asked = self.client.lock(pb::v3lockpb::LockRequest { name, lease });
+        let (outcome, key) = match rt::timeout(self.patience, asked).await {
+            Ok(Ok(response)) => {
+                let key = String::from_utf8_lossy(&response.key).into_owned();
+                let revision = wire::revision(&response.header);
+                (Outcome::Done(Answer { revision, body: Body::Lock { key: key.clone() } }), Some(key))
+            }
+            Ok(Err(status)) => (wire::outcome_of(&status), None),
+            Err(_) => (late(), None),
+        };
+        base::reached!("tank: a lock was had", key.is_some());
+        self.answer(op, outcome);
+        let Some(key) = key else { return };
+        rt::sleep(Duration::from_micros(hold)).await;
+        let op = self.ground.seen.call(&self.name, now(), Request::Unlock { key: key.clone() });
+        let asked = self.client.unlock(pb::v3lockpb::UnlockRequest { key: key.into() });
+        let outcome = match rt::timeout(self.patience, asked).await {
+            Ok(Ok(response)) => {
+                let revision = wire::revision(&response.header);
+                Outcome::Done(Answer { revision, body: Body::Nothing })
+            }
+            Ok(Err(status)) => wire::outcome_of(&status),
+            Err(_) => late(),
+        };
+        self.answer(op, outcome);
+    }
+
+    /// A lease, and the time it is to live.
+    async fn grant(&mut self, ttl: i64) -> Option<(i64, i64)> {
         let op = self.ground.seen.call(&self.name, now(), Request::Grant { ttl });
         let asked =
             rt::timeout(self.patience, self.client.lease_grant(pb::LeaseGrantRequest { ttl, id: 0 })).await;
@@ -219,7 +254,11 @@ impl Kv {
             Err(_) => (late(), None),
         };
         self.answer(op, outcome);
-        let Some((lease, ttl)) = lease else { return };
+        lease
+    }
+
+    async fn lease(&mut self, key: &str, value: &str, ttl: i64, renewals: u64, revoke: bool) {
+        let Some((lease, ttl)) = self.grant(ttl).await else { return };
         self.write(vec![], vec![put(key, value, lease)]).await;
         let holder = Holder {
             name: self.name.clone(),

@@ -8,7 +8,7 @@ use crate::{
     pb::{
         self, auth_client::AuthClient, cluster_client::ClusterClient, kv_client::KvClient,
         lease_client::LeaseClient, maintenance_client::MaintenanceClient, request_op::Request as Op,
-        watch_client::WatchClient,
+        v3lockpb::lock_client::LockClient, watch_client::WatchClient,
     },
     retry::{self, Call, Verdict},
     streams::{KeepAliveStream, Stream, WatchStream},
@@ -92,6 +92,9 @@ mod over {
     pub(super) fn auth(transport: Transport) -> AuthClient<Transport> {
         AuthClient::new(transport)
     }
+    pub(super) fn lock(transport: Transport) -> LockClient<Transport> {
+        LockClient::new(transport)
+    }
     pub(super) fn cluster(transport: Transport) -> ClusterClient<Transport> {
         ClusterClient::new(transport)
     }
@@ -160,6 +163,10 @@ calls! {
     role_add(AuthRoleAddRequest) -> AuthRoleAddResponse: |_| Call::Write, auth.role_add;
     /// What a role may do.
     role_get(AuthRoleGetRequest) -> AuthRoleGetResponse: |_| Call::Read, auth.role_get;
+    /// Waits for a lock, as long as a call may take; one who gives up leaves the queue.
+    lock(LockRequest) -> LockResponse: |_| Call::Write, lock.lock;
+    /// Lets a lock go.
+    unlock(UnlockRequest) -> UnlockResponse: |_| Call::Write, lock.unlock;
     /// Lets a role do more.
     role_grant_permission(AuthRoleGrantPermissionRequest) -> AuthRoleGrantPermissionResponse: |_| Call::Write, auth.role_grant_permission;
     /// Lets a role do less.

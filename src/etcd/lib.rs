@@ -46,6 +46,7 @@ pub mod pb {
     }
     pub use etcdserverpb::*;
     pub use mvccpb::{Event, KeyValue, event};
+    pub use v3lockpb::{LockRequest, LockResponse, UnlockRequest, UnlockResponse};
 }
 
 pub use client::Client;

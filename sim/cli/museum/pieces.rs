@@ -33,6 +33,7 @@ const DISKS: &[&str] = &["disks-swarm"];
 const STORE: &[&str] = &["kv-swarm"];
 const MEMBERS: &[&str] = &["members-swarm"];
 const USERS: &[&str] = &["users-swarm"];
+const LOCKS: &[&str] = &["locks-swarm"];
 const BOTH: &[&str] = &["swarm"];
 const VIEWS: &[&str] = &["views-swarm"];
 const NODES: &[&str] = &["nodes-swarm"];
@@ -85,6 +86,12 @@ pub const PIECES: &[Piece] = &[
         &["what frees space is let through"],
     ),
     piece("L09", "a lease cannot end by itself while users are told apart", USERS, &["lease: not never"]),
+    piece(
+        "L08",
+        "a lock is had though its lease ended meanwhile",
+        LOCKS,
+        &["a lock is had by one, and by one that is there"],
+    ),
     piece("T07", "a write is sent twice", KV, READS),
     piece(
         "A01",
@@ -180,7 +187,6 @@ const ELSEWHERE: &[&str] = &[
     "K01",
     "K05",
     "K06",
-    "L08",
     "N02",
     "N06",
     "P02",

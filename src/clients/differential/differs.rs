@@ -18,6 +18,12 @@ pub fn sorts_what_it_took(request: &pb::RangeRequest) -> bool {
     !ordered && request.sort_target() != pb::range_request::SortTarget::Key
 }
 
+/// A watch from the very revision of a compaction misses a deletion of that revision at etcd before 3.4.36
+/// (etcd-io/etcd#19179); ours shows it, as later ones do. Watches begin behind it.
+pub fn forgets_a_deletion(start: i64, compacted: i64) -> bool {
+    start == compacted
+}
+
 fn ops(request: &pb::TxnRequest) -> impl Iterator<Item = &Request> {
     request.success.iter().chain(&request.failure).filter_map(|op| op.request.as_ref())
 }

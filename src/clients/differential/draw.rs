@@ -208,11 +208,12 @@ impl Drawer {
     /// A watch into history, and what it is to show.
     pub fn watch(&mut self) -> pb::WatchCreateRequest {
         let whole = self.chance(40);
+        let start = (self.revision - self.rng.gen_range(0..80)).max(1);
         let filters: &[i32] = [&[][..], &[][..], &[0][..], &[1][..]].choose(&mut self.rng).expect("some");
         pb::WatchCreateRequest {
             key: if whole { bytes::Bytes::from_static(&[0]) } else { self.key() },
             range_end: if whole { bytes::Bytes::from_static(&[0]) } else { self.end() },
-            start_revision: (self.revision - self.rng.gen_range(0..80)).max(1),
+            start_revision: start + i64::from(differs::forgets_a_deletion(start, self.compacted)),
             prev_kv: self.chance(50),
             filters: filters.to_vec(),
             ..Default::default()

@@ -58,16 +58,14 @@ impl Sender {
 
     /// Agrees on a command of this sender. Users that changed meanwhile make it start again: it was refused then.
     pub async fn propose(&self, handle: &Handle, command: Command) -> Result<Applied, Status> {
-        let proposing = async {
-            loop {
-                let by = handle.with_store(|store| self.identity(store));
-                let applied = handle.propose_by(by, command.clone()).await.map_err(refuse::by_propose)?;
-                if applied.response != Err(store::Error::AuthOldRevision) {
-                    return Ok(applied);
-                }
-                reached!("member: a command starts again, as users or roles have changed");
+        let deadline = rt::now() + handle.request_timeout();
+        loop {
+            let by = handle.with_store(|store| self.identity(store));
+            let applied = handle.propose_by(by, command.clone()).await.map_err(refuse::by_propose)?;
+            if applied.response != Err(store::Error::AuthOldRevision) || rt::now() >= deadline {
+                return Ok(applied);
             }
-        };
-        rt::timeout(handle.request_timeout(), proposing).await.unwrap_or_else(|_| Err(error::timeout()))
+            reached!("member: a command starts again, as users or roles have changed");
+        }
     }
 }
