@@ -6,7 +6,7 @@
 //! | `raft` | looked at after every step |
 //! | `linear` | linearizability of the store |
 //! | `watch` | ordered, unique, atomic, reliable, resumable, bookmarked, filtered, previous values |
-//! | `lock` | a lock is had by one, and by one that is there |
+//! | `lock` | a lock has one holder |
 //! | `users` | users do what they may, no more and no less; what frees space is let through |
 //! | `lease` | not before its time, not never |
 //! | `objects` | what the store's history says of pods, nodes, deployments, owners and finalizers |

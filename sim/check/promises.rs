@@ -109,7 +109,7 @@ pub const PROMISES: &[Promise] = &[
         "etcd, Role-based access control",
     ),
     promise_of(
-        "a lock is had by one, and by one that is there",
+        "a lock has one holder",
         "The key exists as long as the lock is held, and whoever joined first has it.",
         "etcd, concurrency API",
     ),

@@ -95,7 +95,7 @@ fn histories(plan: &Plan, state: &State, end: &End, verdicts: &mut BTreeMap<&str
     verdicts.insert("users do no more than they may", users::no_more(history));
     verdicts.insert("users do no less than they may", users::no_less(history));
     verdicts.insert("what frees space is let through", users::space(history));
-    verdicts.insert("a lock is had by one, and by one that is there", lock::had(history, &log));
+    verdicts.insert("a lock has one holder", lock::had(history, &log));
     verdicts.insert("lease: not before its time", lease::not_before(history));
     if end.settled.is_some() {
         let (healed, slack) = (plan.heal * 1_000, LEASE_SLACK_US * 1_000);

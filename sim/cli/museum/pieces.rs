@@ -86,12 +86,7 @@ pub const PIECES: &[Piece] = &[
         &["what frees space is let through"],
     ),
     piece("L09", "a lease cannot end by itself while users are told apart", USERS, &["lease: not never"]),
-    piece(
-        "L08",
-        "a lock is had though its lease ended meanwhile",
-        LOCKS,
-        &["a lock is had by one, and by one that is there"],
-    ),
+    piece("L08", "a lock is had though its lease ended meanwhile", LOCKS, &["a lock has one holder"]),
     piece("T07", "a write is sent twice", KV, READS),
     piece(
         "A01",

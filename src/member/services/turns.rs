@@ -53,7 +53,7 @@ pub struct Place {
     kept: bool,
 }
 
-/// The first key behind all that begin with the name and a slash.
+/// The range of all keys that begin with the name and a slash.
 pub fn below(name: &Bytes) -> (Bytes, Bytes) {
     etcd::keys::prefix_range([name.as_ref(), b"/"].concat())
 }

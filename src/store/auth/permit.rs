@@ -124,7 +124,7 @@ impl Store {
 
     /// Refuses who may not write every key that hangs on a lease.
     fn permit_lease(&self, by: Option<&Identity>, id: i64) -> Result<(), Error> {
-        let keys = self.leases.get(&id).into_iter().flat_map(|lease| &lease.keys);
-        keys.map(|key| self.auth.permit(by, key, &ONE, Access::Write)).collect()
+        let mut keys = self.leases.get(&id).into_iter().flat_map(|lease| &lease.keys);
+        keys.try_for_each(|key| self.auth.permit(by, key, &ONE, Access::Write))
     }
 }
