@@ -230,13 +230,39 @@ impl Client {
 
     /// The whole state of the member at the present endpoint, piece by piece, and its hash at the end.
     pub async fn snapshot(&self) -> Result<Streaming<pb::SnapshotResponse>, Status> {
+        let open = |transport, request| async move { over::maintenance(transport).snapshot(request).await };
+        self.parts(pb::SnapshotRequest {}, open).await
+    }
+
+    /// A range in parts.
+    pub async fn range_stream(
+        &self,
+        request: pb::RangeRequest,
+    ) -> Result<Streaming<pb::RangeStreamResponse>, Status> {
+        self.parts(
+            request,
+            |transport, request| async move { over::kv(transport).range_stream(request).await },
+        )
+        .await
+    }
+
+    /// A call whose answer comes in parts. It is made once.
+    async fn parts<Req, Resp, Fut>(
+        &self,
+        request: Req,
+        open: impl FnOnce(Transport, Request<Req>) -> Fut,
+    ) -> Result<Streaming<Resp>, Status>
+    where
+        Fut: Future<Output = Result<Response<Streaming<Resp>>, Status>>,
+    {
         let token = self.token(self.deadline()).await?;
         let pick = self.pick().await?;
-        let request = signed(pb::SnapshotRequest {}, token.as_deref())?;
-        let opened = over::maintenance(pick.transport.clone()).snapshot(request).await;
+        let opened = open(pick.transport(), signed(request, token.as_deref())?).await;
         opened.map(Response::into_inner).inspect_err(|status| {
             self.forget(token.as_deref(), status);
-            self.drop_pick(&pick);
+            if retry::judge(Call::Read, status) != Verdict::Give {
+                self.drop_pick(&pick);
+            }
         })
     }
 

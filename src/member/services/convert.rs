@@ -114,6 +114,32 @@ pub fn range_response(
     pb::RangeResponse { header, kvs, more: response.more, count: response.count }
 }
 
+/// A range in parts of about so many bytes; put together in order they are the whole.
+pub fn range_parts(
+    header: pb::ResponseHeader,
+    response: store::RangeResponse,
+    most: usize,
+) -> impl Iterator<Item = pb::RangeResponse> {
+    let store::RangeResponse { kvs, more, count } = response;
+    let mut kvs = kvs.into_iter().peekable();
+    let mut ended = false;
+    std::iter::from_fn(move || {
+        if ended {
+            return None;
+        }
+        let (mut part, mut bytes) = (pb::RangeResponse::default(), 0);
+        while let Some(kv) = kvs.next_if(|_| bytes < most) {
+            bytes += kv.key.len() + kv.value.len();
+            part.kvs.push(key_value(kv));
+        }
+        if kvs.peek().is_none() {
+            ended = true;
+            (part.header, part.more, part.count) = (Some(header), more, count);
+        }
+        Some(part)
+    })
+}
+
 pub fn put_response(header: Option<pb::ResponseHeader>, response: store::PutResponse) -> pb::PutResponse {
     pb::PutResponse { header, prev_kv: response.prev.map(key_value) }
 }

@@ -7,7 +7,9 @@ use base::reached;
 use etcd::{error, pb};
 use pb::request_op::Request as Op;
 use prost::Message;
-use store::{Command, Response as Answer};
+use rt::sync::mpsc;
+use store::{Command, RangeResponse, Response as Answer, Store, auth::Access};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 pub struct Kv {
@@ -35,6 +37,29 @@ impl Kv {
         Ok((response.map_err(refuse::by_store)?, self.handle.header(revision)))
     }
 
+    /// A range as asked for, and the state it was read from.
+    async fn read(&self, request: Request<pb::RangeRequest>) -> Result<(RangeResponse, Store), Status> {
+        let serializable = request.get_ref().serializable;
+        if !serializable {
+            refuse_if_learner(&self.handle)?;
+        }
+        let (sender, request) = admit_at_learner(&self.handle, request).await?;
+        let request = convert::range(request)?;
+        request.check().map_err(refuse::by_store)?;
+        if !serializable {
+            self.linearizable().await?;
+        }
+        let store = self.handle.store(); // a long range must not keep writes waiting
+        reached!(
+            "member: a serializable read is behind what is committed",
+            serializable && self.handle.view().committed > store.applied()
+        );
+        let by = sender.identity(&store);
+        let permitted = store.auth().permit(by.as_ref(), &request.key, &request.range_end, Access::Read);
+        let answer = permitted.and_then(|()| store.range(&request)).map_err(refuse::by_store)?;
+        Ok((answer, store))
+    }
+
     async fn linearizable(&self) -> Result<(), Status> {
         self.handle.read_index().await.map_err(refuse::by_read)
     }
@@ -60,6 +85,27 @@ impl Kv {
     }
 }
 
+/// Parts of a range that wait for the client to read.
+const PARTS: usize = 4;
+
+/// What is sorted, or filtered by revision, is not known in parts (as with etcd).
+fn refuse_unstreamable(request: &pb::RangeRequest) -> Result<(), Status> {
+    let by_key =
+        request.sort_target == 0 && request.sort_order != pb::range_request::SortOrder::Descend as i32;
+    let filters = [
+        request.min_mod_revision,
+        request.max_mod_revision,
+        request.min_create_revision,
+        request.max_create_revision,
+    ];
+    if by_key && filters == [0; 4] {
+        return Ok(());
+    }
+    Err(Status::unimplemented(
+        "etcdserver: range stream does not support custom sort orders or revision filters",
+    ))
+}
+
 /// An answer of another kind than the command's.
 fn mismatch() -> Status {
     Status::internal("the store gave an answer of another kind than the command's")
@@ -76,28 +122,32 @@ fn is_serializable(txn: &pb::TxnRequest) -> bool {
 
 #[tonic::async_trait]
 impl pb::kv_server::Kv for Kv {
+    type RangeStreamStream = ReceiverStream<Result<pb::RangeStreamResponse, Status>>;
+
     async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
-        let serializable = request.get_ref().serializable;
-        if !serializable {
-            refuse_if_learner(&self.handle)?;
-        }
-        let (sender, request) = admit_at_learner(&self.handle, request).await?;
-        let request = convert::range(request)?;
-        request.check().map_err(refuse::by_store)?;
-        if !serializable {
-            self.linearizable().await?;
-        }
-        let store = self.handle.store(); // a long range must not keep writes waiting
-        reached!(
-            "member: a serializable read is behind what is committed",
-            serializable && self.handle.view().committed > store.applied()
-        );
-        let by = sender.identity(&store);
-        let permitted =
-            store.auth().permit(by.as_ref(), &request.key, &request.range_end, store::auth::Access::Read);
-        let answer = permitted.and_then(|()| store.range(&request)).map_err(refuse::by_store)?;
+        let (answer, store) = self.read(request).await?;
         let header = Some(self.handle.header(store.revision()));
         Ok(Response::new(convert::range_response(header, answer)))
+    }
+
+    /// The same, in parts: none is much larger than a request may be.
+    async fn range_stream(
+        &self,
+        request: Request<pb::RangeRequest>,
+    ) -> Result<Response<Self::RangeStreamStream>, Status> {
+        refuse_unstreamable(request.get_ref())?;
+        let (answer, store) = self.read(request).await?;
+        let header = self.handle.header(store.revision());
+        let most = self.handle.knobs().request_bytes as usize;
+        let (out, parts) = mpsc::channel(PARTS);
+        rt::spawn(async move {
+            for part in convert::range_parts(header, answer, most) {
+                if out.send(Ok(pb::RangeStreamResponse { range_response: Some(part) })).await.is_err() {
+                    return reached!("member: nobody waits for the rest of a range");
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(parts)))
     }
 
     async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {

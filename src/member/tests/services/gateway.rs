@@ -157,3 +157,41 @@ fn a_lock_and_an_election_go_by_json_too() {
         assert_eq!(resigned.1["message"], "\"leader\" field must be provided");
     });
 }
+
+/// What probes ask.
+#[test]
+fn a_member_says_whether_it_lives_and_is_ready() {
+    with_member(Knobs { request_timeout_ms: 500, ..Knobs::default() }, async |member: Core| {
+        let get = async |path: &str| {
+            let request =
+                http::Request::get(path).header("host", "member").body(bytes::Bytes::new()).unwrap();
+            let response = Client::new(ClientOptions::default()).request(member.addr, request).await.unwrap();
+            let status = response.status().as_u16();
+            let body = response.into_body().collect().await.unwrap();
+            (status, String::from_utf8(body.to_vec()).unwrap())
+        };
+        assert_eq!(get("/livez").await, (200, "ok\n".into()));
+        assert_eq!(get("/readyz").await, (200, "ok\n".into()));
+        assert_eq!(get("/readyz/linearizable_read").await, (200, "ok\n".into()));
+        let all =
+            "[+]data_corruption ok\n[+]serializable_read ok\n[+]linearizable_read ok\n[+]non_learner ok\n";
+        assert_eq!(get("/readyz?verbose").await, (200, format!("{all}readyz check passed\n")));
+        let unknown = get("/livez/nothing").await;
+        assert_eq!(unknown, (404, "nothing: expected one of serializable_read\n".into()));
+        member.lead(false);
+        let (status, said) = get("/readyz").await;
+        assert!(status == 503 && said.contains("[-]linearizable_read failed: "), "{said}");
+        assert_eq!(get("/livez").await.0, 200);
+        assert_eq!(get("/readyz?exclude=linearizable_read").await.0, 200);
+        assert_eq!(get("/health").await, (503, r#"{"health":"false","reason":"RAFT NO LEADER"}"#.into()));
+        member.lead(true);
+        let raise = r#"{"action": "ACTIVATE", "memberID": 1, "alarm": "NOSPACE"}"#;
+        ask(&member, "/v3/maintenance/alarm", raise).await;
+        assert_eq!(get("/health").await, (503, r#"{"health":"false","reason":"ALARM NOSPACE"}"#.into()));
+        assert_eq!(get("/health?exclude=NOSPACE").await.0, 200);
+        assert_eq!(get("/readyz").await.0, 200);
+        let raise = r#"{"action": "ACTIVATE", "memberID": 1, "alarm": "CORRUPT"}"#;
+        ask(&member, "/v3/maintenance/alarm", raise).await;
+        assert_eq!(get("/readyz/data_corruption").await.0, 503);
+    });
+}

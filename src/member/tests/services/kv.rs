@@ -23,6 +23,43 @@ fn unchanged_since(key: &'static str, revision: i64) -> pb::Compare {
     }
 }
 
+/// Parts put together are what the range gives at once; only the last has header and count.
+#[test]
+fn a_range_comes_in_parts() {
+    with_member(Knobs { request_bytes: 1_000, ..Knobs::default() }, async |member: Core| {
+        let client = member.client();
+        for n in 0..10 {
+            client.put(pb::PutRequest::of(format!("key-{n}"), vec![n; 300])).await.unwrap();
+        }
+        let ask = async |request: pb::RangeRequest| {
+            let mut stream = client.range_stream(request).await?;
+            let mut parts = Vec::new();
+            while let Some(part) = stream.message().await? {
+                parts.push(part.range_response.unwrap());
+            }
+            Ok::<_, tonic::Status>(parts)
+        };
+        for limit in [0, 3, 7] {
+            let request = pb::RangeRequest { limit, ..pb::RangeRequest::of_prefix("key-") };
+            let parts = ask(request.clone()).await.unwrap();
+            assert!(limit == 3 || parts.len() > 1, "{limit}: {}", parts.len());
+            let (last, before) = parts.split_last().unwrap();
+            assert!(before.iter().all(|part| part.header.is_none() && part.count == 0 && !part.more));
+            let kvs = parts.iter().flat_map(|part| part.kvs.clone()).collect();
+            let whole = pb::RangeResponse { kvs, ..last.clone() };
+            assert_eq!(whole, client.range(request).await.unwrap());
+        }
+        assert_eq!(ask(pb::RangeRequest::of_key("none")).await.unwrap().len(), 1);
+        let descending = pb::RangeRequest { sort_order: 2, ..pb::RangeRequest::of_prefix("key-") };
+        let filtered = pb::RangeRequest { min_mod_revision: 3, ..pb::RangeRequest::of_prefix("key-") };
+        for request in [descending, filtered] {
+            assert_eq!(ask(request).await.unwrap_err().code(), tonic::Code::Unimplemented);
+        }
+        let future = pb::RangeRequest { revision: 99, ..pb::RangeRequest::of_prefix("key-") };
+        assert_eq!(etcd::kind(&ask(future).await.unwrap_err()), Some(Error::FutureRev));
+    });
+}
+
 #[test]
 fn writes_are_read_back_with_their_revisions() {
     with_member(Knobs::default(), async |member: Core| {

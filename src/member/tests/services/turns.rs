@@ -57,11 +57,10 @@ fn a_lock_is_had_by_one_after_the_other() {
 #[test]
 fn whose_lease_ended_while_it_waited_has_no_lock() {
     with_member(Knobs::default(), async |member: Core| {
-        for lease in [1, 2] {
-            grant(&member, lease).await;
-        }
-        lock(&member, 1).await.unwrap();
+        grant(&member, 1).await;
         let waiting = async || {
+            grant(&member, 2).await;
+            lock(&member, 1).await.unwrap();
             let waiter = member.clone();
             let waiting = rt::spawn(async move { lock(&waiter, 2).await });
             rt::sleep(ms(100)).await;
@@ -71,7 +70,6 @@ fn whose_lease_ended_while_it_waited_has_no_lock() {
         };
         let refused = waiting().await.unwrap_err();
         assert_eq!(etcd::kind(&refused), Some(etcd::Error::LeaseNotFound));
-        grant(&member, 2).await;
         base::marks::plant(Some("L08"));
         assert_eq!(waiting().await.is_ok(), base::marks::COUNTED, "planted, it is seen");
         base::marks::plant(None);
