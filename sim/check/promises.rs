@@ -110,8 +110,8 @@ pub const PROMISES: &[Promise] = &[
     ),
     promise_of(
         "a lock has one holder",
-        "The key exists as long as the lock is held, and whoever joined first has it.",
-        "etcd, concurrency API",
+        "A key exists for as long as its owner has the lock; who came first has it.",
+        "etcd, v3lock.proto",
     ),
     promise_of("users do no less than they may", "What a role allows is not refused.", "this project"),
     promise_of(

@@ -5,7 +5,7 @@
 //! call and its answer; one that was not may have taken effect at any time since, and both then count as possible.
 
 use super::Verdict;
-use crate::history::{Attempt, Change, Fact, History, Nanos, Operation, Outcome, Request, Rights};
+use crate::history::{Attempt, Change, Fact, History, Nanos, Operation, Outcome, Request, Rights, seconds};
 use std::collections::BTreeSet;
 
 /// What an operation needs of the keys of the load.
@@ -13,10 +13,10 @@ fn needed(request: &Request) -> Rights {
     match request {
         Request::Read { .. } => Rights::Read,
         Request::Write { .. } | Request::Revoke { .. } => Rights::ReadWrite,
-        // of no keys of the load
-        Request::Lock { .. } | Request::Unlock { .. } => Rights::ReadWrite,
         // these are for root, or for everybody
         Request::Compact { .. } | Request::Grant { .. } | Request::KeepAlive { .. } => Rights::None,
+        // of no keys of the load: not asked about
+        Request::Lock { .. } | Request::Unlock { .. } => Rights::None,
     }
 }
 
@@ -81,7 +81,10 @@ fn of_users(history: &History) -> impl Iterator<Item = (&Operation, Rights)> {
             Fact::Apart(_) => None,
         })
         .collect();
-    let operations = history.operations.iter().filter(move |operation| users.contains(&operation.client));
+    let of_locks = |request: &Request| matches!(request, Request::Lock { .. } | Request::Unlock { .. });
+    let operations = history.operations.iter();
+    let operations = operations
+        .filter(move |operation| users.contains(&operation.client) && !of_locks(&operation.request));
     operations.map(|operation| (operation, needed(&operation.request)))
 }
 
@@ -89,8 +92,29 @@ fn verdict(looked_at: usize, broken: Vec<String>) -> Verdict {
     match (looked_at, broken.is_empty()) {
         (0, _) => Verdict::Idle,
         (_, true) => Verdict::Held(format!("{looked_at} operations of users")),
-        (_, false) => Verdict::Broken(broken.into_iter().take(3).collect()),
+        (_, false) => Verdict::Broken(broken.into_iter().take(8).collect()),
     }
+}
+
+/// What was done last about the user of an operation, each fact once, the last first.
+fn done(history: &History, operation: &Operation) -> Vec<String> {
+    let about = |fact: &Fact| match fact {
+        Fact::Apart(_) => true,
+        Fact::May { user, .. } | Fact::Has { user, .. } => *user == operation.client,
+    };
+    let before = history.attempts.iter().rev().filter(|attempt| attempt.call <= operation.ret);
+    let mut kinds = vec![];
+    let last =
+        before.filter(|attempt| about(&attempt.fact) && attempt.done == Some(true)).filter(|attempt| {
+            let kind = std::mem::discriminant(&attempt.fact);
+            let first = !kinds.contains(&kind);
+            kinds.push(kind);
+            first
+        });
+    last.map(|attempt| {
+        format!("  {}, between {} and {}", attempt.fact, seconds(attempt.call), seconds(attempt.ret))
+    })
+    .collect()
 }
 
 /// Nobody does what no role of his allows.
@@ -108,6 +132,7 @@ pub fn no_more(history: &History) -> Verdict {
         };
         if !moments(&history.attempts, operation).iter().any(may) {
             broken.push(format!("{operation}, though {} may not", operation.client));
+            broken.extend(done(history, operation));
         }
     }
     verdict(looked_at, broken)
@@ -128,6 +153,7 @@ pub fn no_less(history: &History) -> Verdict {
         let may_not = |at: &Nanos| judged(&history.attempts, &operation.client, needed, *at).1;
         if !moments(&history.attempts, operation).iter().any(may_not) {
             broken.push(format!("{operation}, though {} may", operation.client));
+            broken.extend(done(history, operation));
         }
     }
     verdict(looked_at, broken)

@@ -174,7 +174,7 @@ fn kv_deed(
         },
         "lock" => KvDeed::Lock {
             name: format!("{LOCKS}{first}"),
-            ttl: kv.ttl.draw(stream) / 1_000_000,
+            ttl: (kv.ttl.draw(stream) / 1_000_000).max(1),
             hold: stream.gen_range(0..3_000_000),
         },
         "compact" => KvDeed::Compact { back: *[0, 0, 1, 5, 20].choose(stream).unwrap_or(&0) },

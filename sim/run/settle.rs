@@ -4,7 +4,7 @@ use super::{cluster::peer_url, wishes::Wishes};
 use crate::history::{Text, seen::Seen, seen::State};
 use crate::plan::Plan;
 use crate::scenario::{Process, Role};
-use crate::workload::users::ROOT;
+use crate::workload::users;
 use etcd::{Client, pb};
 use serde_json::Value;
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
@@ -23,10 +23,7 @@ impl Judge {
     pub fn new(plan: &Plan, seen: &Seen, stores: &[SocketAddr]) -> Self {
         let mut knobs = plan.knobs();
         knobs.client_timeout_ms = 2_000;
-        let client = |stores: Vec<SocketAddr>| {
-            let client = Client::new(stores, &knobs);
-            if plan.has_users() { client.for_user(ROOT.0, ROOT.1) } else { client }
-        };
+        let client = |stores: Vec<SocketAddr>| users::root(stores, &knobs, plan.has_users());
         let members = plan.cluster.all_members().map(|process| process.number);
         let members = members.zip(stores.iter().map(|store| client(vec![*store]))).collect();
         let (plan, seen, all) = (plan.clone(), seen.clone(), client(stores.to_vec()));

@@ -212,7 +212,7 @@ impl Kv {
         let request = Request::Lock { name: name.into(), lease };
         let op = self.ground.seen.call(&self.name, now(), request);
         let name = name.to_string().into();
-        let asked = self.client.lock(pb::v3lockpb::LockRequest { name, lease });
+        let asked = self.client.lock(pb::LockRequest { name, lease });
         let (outcome, key) = match rt::timeout(self.patience, asked).await {
             Ok(Ok(response)) => {
                 let key = String::from_utf8_lossy(&response.key).into_owned();
@@ -227,7 +227,7 @@ impl Kv {
         let Some(key) = key else { return };
         rt::sleep(Duration::from_micros(hold)).await;
         let op = self.ground.seen.call(&self.name, now(), Request::Unlock { key: key.clone() });
-        let asked = self.client.unlock(pb::v3lockpb::UnlockRequest { key: key.into() });
+        let asked = self.client.unlock(pb::UnlockRequest { key: key.into() });
         let outcome = match rt::timeout(self.patience, asked).await {
             Ok(Ok(response)) => {
                 let revision = wire::revision(&response.header);

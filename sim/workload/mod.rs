@@ -51,8 +51,7 @@ pub struct Ground {
 impl Ground {
     /// A client of the store at these endpoints that may do everything.
     pub fn root_at(&self, stores: Vec<SocketAddr>, knobs: &Knobs) -> etcd::Client {
-        let client = etcd::Client::new(stores, knobs);
-        if self.users { client.for_user(users::ROOT.0, users::ROOT.1) } else { client }
+        users::root(stores, knobs, self.users)
     }
 
     /// A client of the store that may do everything.

@@ -4,13 +4,20 @@ use super::{Ground, wire};
 use crate::history::{Answer, Attempt, Body, Fact, LOAD, Outcome, Request, Rights, Span};
 use crate::nemesis::now;
 use crate::plan::UserDeed;
-use base::reached;
+use base::{Knobs, reached};
 use etcd::{Client, error, pb};
 use pb::authpb::{Permission, permission::Type};
+use std::net::SocketAddr;
 use tonic::Status;
 
 /// The one who may do everything, and his password.
-pub const ROOT: (&str, &str) = ("root", "root");
+const ROOT: (&str, &str) = ("root", "root");
+
+/// A client of the store that may do everything, if clients are users.
+pub fn root(stores: Vec<SocketAddr>, knobs: &Knobs, users: bool) -> Client {
+    let client = Client::new(stores, knobs);
+    if users { client.for_user(ROOT.0, ROOT.1) } else { client }
+}
 
 pub struct Office<'a> {
     pub name: &'a str,

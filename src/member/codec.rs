@@ -13,6 +13,12 @@ pub struct DecodeError {
     reason: String,
 }
 
+impl DecodeError {
+    pub fn new(expected: &'static str, reason: String) -> Self {
+        Self { expected, reason }
+    }
+}
+
 pub fn encode(value: &impl Serialize) -> Vec<u8> {
     bincode::serde::encode_to_vec(value, bincode::config::standard()).expect("a value of ours can be encoded")
 }

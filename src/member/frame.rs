@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
 const MAGIC: &[u8; 4] = b"WTPF";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const HEADER: usize = 4 + 2 + 8 + 4;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

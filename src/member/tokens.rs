@@ -1,6 +1,7 @@
 //! Words that stand for a user who gave the right password: random, known to every member from the moment its entry is
-//! applied there, forgotten when nobody uses them. They are no part of the state: a member that comes back, or that is
-//! brought up by a snapshot, knows none, and whoever sends one is told so and asks for another.
+//! applied there, forgotten when nobody uses them. They are no part of the state: a member that comes back knows those only
+//! whose entries it applies again, one that is brought up by a snapshot none; whoever sends one that is not known is told
+//! so, and asks for another.
 //!
 //! A token is `WORD.INDEX`: a member that has not applied the entry of that index waits for it before it answers.
 //! Source: etcd, server/auth/simple_token.go.

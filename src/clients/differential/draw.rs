@@ -4,7 +4,6 @@
 use super::differs;
 use etcd::pb;
 use pb::compare::{CompareResult, CompareTarget, TargetUnion};
-use pb::range_request::{SortOrder, SortTarget};
 use pb::request_op::Request;
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -220,6 +219,3 @@ impl Drawer {
         }
     }
 }
-
-/// Names that are not used otherwise, so that the compiler holds the numbers above against the protocol's.
-const _: (SortOrder, SortTarget) = (SortOrder::Descend, SortTarget::Value);

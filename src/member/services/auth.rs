@@ -195,8 +195,6 @@ macro_rules! service {
 
 service! {
     changes(self, r) {
-        auth_enable(AuthEnableRequest) -> AuthEnableResponse: { let _ = r; AuthChange::Enable };
-        auth_disable(AuthDisableRequest) -> AuthDisableResponse: { let _ = r; AuthChange::Disable };
         user_add(AuthUserAddRequest) -> AuthUserAddResponse: self.user_add_change(r).await?;
         user_delete(AuthUserDeleteRequest) -> AuthUserDeleteResponse: AuthChange::UserDelete { name: r.name };
         user_change_password(AuthUserChangePasswordRequest) -> AuthUserChangePasswordResponse:
@@ -210,6 +208,24 @@ service! {
         role_grant_permission(AuthRoleGrantPermissionRequest) -> AuthRoleGrantPermissionResponse: grant(r)?;
         role_revoke_permission(AuthRoleRevokePermissionRequest) -> AuthRoleRevokePermissionResponse:
             AuthChange::RoleRevokePermission { role: r.role, key: r.key, range_end: r.range_end };
+    }
+
+    async fn auth_enable(
+        &self,
+        request: Request<pb::AuthEnableRequest>,
+    ) -> Result<Response<pb::AuthEnableResponse>, Status> {
+        let (sender, _) = admit(&self.handle, request).await?;
+        let header = self.change(&sender, AuthChange::Enable).await?;
+        Ok(Response::new(pb::AuthEnableResponse { header }))
+    }
+
+    async fn auth_disable(
+        &self,
+        request: Request<pb::AuthDisableRequest>,
+    ) -> Result<Response<pb::AuthDisableResponse>, Status> {
+        let (sender, _) = admit(&self.handle, request).await?;
+        let header = self.change(&sender, AuthChange::Disable).await?;
+        Ok(Response::new(pb::AuthDisableResponse { header }))
     }
 
     async fn auth_status(

@@ -10,7 +10,7 @@
 //! | `auth` | users and roles; `sender` is the user that sends a request |
 //! | `publish` | a member that was added says its name |
 //! | `gateway` | all of these as JSON, `POST /v3/...` |
-//! | `http` | `/version`, `/health`, `/metrics` |
+//! | `http` | `/version`, `/health`, `/livez`, `/readyz`, `/metrics` |
 //! | `convert`, `refuse` | the protocol's messages and errors, and the store's |
 
 mod auth;

@@ -2,7 +2,7 @@
 //! whatever stands in a txn, in both of its branches and in the txns inside it.
 
 use super::{Access, Auth, Identity, ROOT, covers::covers};
-use crate::{Command, Error, PutRequest, Store, TxnOp, TxnRequest};
+use crate::{Command, DeleteRangeRequest, Error, PutRequest, Store, TxnOp, TxnRequest};
 use base::{bug, reached};
 use bytes::Bytes;
 
@@ -71,7 +71,7 @@ impl Store {
         }
         match command {
             Command::Put(request) => self.permit_put(by, request),
-            Command::DeleteRange(request) => self.permit_op(by, &TxnOp::DeleteRange(request.clone())),
+            Command::DeleteRange(request) => self.permit_delete(by, request),
             Command::Txn(request) => self.permit_txn(by, request),
             Command::LeaseGrant { .. } => self.auth.permit_user(by),
             Command::LeaseRevoke { id } => {
@@ -79,7 +79,7 @@ impl Store {
                 self.permit_lease(by, *id)
             }
             Command::Compact { .. } | Command::Auth(_) => self.auth.permit_admin(by),
-            // etcd-io/etcd#13465 and the like (museum L09): the members' own commands want permission, too
+            // etcd-io/etcd#11691: what members do of themselves carries no user, and is refused
             Command::LeaseExpire { .. } if bug!("L09") => self.auth.permit_admin(by),
             Command::LeaseExpire { .. }
             | Command::Authenticate { .. }
@@ -101,15 +101,17 @@ impl Store {
         match op {
             TxnOp::Range(request) => self.auth.permit(by, &request.key, &request.range_end, Access::Read),
             TxnOp::Put(request) => self.permit_put(by, request),
-            TxnOp::DeleteRange(request) => {
-                if request.prev_kv {
-                    self.auth.permit(by, &request.key, &request.range_end, Access::Read)?;
-                }
-                self.auth.permit(by, &request.key, &request.range_end, Access::Write)
-            }
+            TxnOp::DeleteRange(request) => self.permit_delete(by, request),
             TxnOp::Txn(_) if bug!("T05") => Ok(()), // CVE-2026-33343: what a txn inside a txn does is not looked at
             TxnOp::Txn(request) => self.permit_txn(by, request),
         }
+    }
+
+    fn permit_delete(&self, by: Option<&Identity>, request: &DeleteRangeRequest) -> Result<(), Error> {
+        if request.prev_kv {
+            self.auth.permit(by, &request.key, &request.range_end, Access::Read)?;
+        }
+        self.auth.permit(by, &request.key, &request.range_end, Access::Write)
     }
 
     fn permit_put(&self, by: Option<&Identity>, request: &PutRequest) -> Result<(), Error> {
