@@ -106,11 +106,6 @@ fn refuse_unstreamable(request: &pb::RangeRequest) -> Result<(), Status> {
     ))
 }
 
-/// An answer of another kind than the command's.
-fn mismatch() -> Status {
-    Status::internal("the store gave an answer of another kind than the command's")
-}
-
 /// True when no operation of a txn asks for more than what this member has applied.
 fn is_serializable(txn: &pb::TxnRequest) -> bool {
     txn.success.iter().chain(&txn.failure).all(|op| match &op.request {
@@ -154,7 +149,7 @@ impl pb::kv_server::Kv for Kv {
         let (sender, request) = admit(&self.handle, request).await?;
         let bytes = request.encoded_len();
         let (answer, header) = self.write(&sender, Command::Put(convert::put(request)), bytes).await?;
-        let Answer::Put(answer) = answer else { return Err(mismatch()) };
+        let Answer::Put(answer) = answer else { return Err(refuse::mismatch()) };
         Ok(Response::new(convert::put_response(Some(header), answer)))
     }
 
@@ -166,7 +161,7 @@ impl pb::kv_server::Kv for Kv {
         let bytes = request.encoded_len();
         let (answer, header) =
             self.write(&sender, Command::DeleteRange(convert::delete_range(request)), bytes).await?;
-        let Answer::DeleteRange(answer) = answer else { return Err(mismatch()) };
+        let Answer::DeleteRange(answer) = answer else { return Err(refuse::mismatch()) };
         Ok(Response::new(convert::delete_range_response(Some(header), answer)))
     }
 
@@ -178,7 +173,7 @@ impl pb::kv_server::Kv for Kv {
             return self.read_txn(&sender, txn, serializable).await.map(Response::new);
         }
         let (answer, header) = self.write(&sender, Command::Txn(txn), bytes).await?;
-        let Answer::Txn(answer) = answer else { return Err(mismatch()) };
+        let Answer::Txn(answer) = answer else { return Err(refuse::mismatch()) };
         Ok(Response::new(convert::txn_response(header, answer)))
     }
 

@@ -90,7 +90,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         };
         let applied = self.handle.propose(Command::Alarm(change)).await.map_err(refuse::by_propose)?;
         let store::Response::Alarm(changed) = applied.response.map_err(refuse::by_store)? else {
-            return Err(Status::internal("the store gave an answer of another kind than the command's"));
+            return Err(refuse::mismatch());
         };
         let header = Some(self.handle.header(applied.revision));
         let alarms = changed.iter().map(alarm_to_pb).collect();

@@ -27,6 +27,11 @@ pub fn by_store(refusal: store::Error) -> Status {
     }
 }
 
+/// An answer of another kind than the command's.
+pub fn mismatch() -> Status {
+    Status::internal("the store gave an answer of another kind than the command's")
+}
+
 /// What is refused for the sake of users and roles.
 fn by_users(refusal: store::Error) -> Status {
     use store::Error::*;

@@ -76,7 +76,7 @@ pub async fn txn(
     let applied = sender.propose(handle, command).await?;
     match applied.response.map_err(refuse::by_store)? {
         Response::Txn(txn) => Ok((txn.succeeded, txn.responses, applied.revision)),
-        _ => Err(Status::internal("the store gave an answer of another kind than the command's")),
+        _ => Err(refuse::mismatch()),
     }
 }
 
