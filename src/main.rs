@@ -5,11 +5,10 @@
 
 mod cli;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match rt::run(cli::run(cli::Command::parse())) {
+    match rt::run(cli::run(cli::command())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("wavetank: {error}");

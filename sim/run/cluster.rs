@@ -70,10 +70,9 @@ fn ready(world: &World, plan: &Plan, process: Process, nemesis: &Nemesis, seen: 
         let join = member::Join {
             knobs: nemesis.knobs(&name),
             name,
-            cluster_id: CLUSTER_ID,
             data_dir: "/member".into(),
-            client_listen: SocketAddr::new(own, CLIENT),
-            peer_listen: SocketAddr::new(own, PEER),
+            listen: member::Listen::plain(SocketAddr::new(own, PEER), SocketAddr::new(own, CLIENT)),
+            peer: member::Url::plain(SocketAddr::new(own, PEER)),
             ask: ask.iter().copied().filter(|peer| peer.ip() != own).collect(),
         };
         async move {
@@ -104,7 +103,7 @@ pub fn boot(world: &World, plan: &Plan, nemesis: &Nemesis, seen: &Seen) {
         world.create(&process.to_string(), ip, move || {
             let (name, listen) = (process.to_string(), SocketAddr::new(ip, API));
             let knobs = nemesis.knobs(&name);
-            let config = api::Config { name, listen, etcd: etcd.clone(), knobs };
+            let config = api::Config { name, listen, etcd: etcd.clone(), etcd_tls: None, knobs };
             async move { api::run(config).await.map_err(|error| error.to_string()) }
         });
     }
@@ -152,7 +151,10 @@ fn member(plan: &Plan, process: Process) -> member::Config {
     let addresses = plan.cluster.processes(Role::Member).map(|p| {
         let ip = ip(p.role, p.number);
         let (peer, client) = (SocketAddr::new(ip, PEER), SocketAddr::new(ip, CLIENT));
-        (MemberId(p.number), member::MemberAddr { name: p.to_string(), peer, client })
+        let found = member::MemberAddr::plain(p.to_string(), peer, client);
+        // as by etcd's flags, which name peers only: each says itself where it serves
+        let clients = if plan.cluster.ready().next().is_some() { vec![] } else { found.clients };
+        (MemberId(p.number), member::MemberAddr { clients, ..found })
     });
     let members: BTreeMap<_, _> = addresses.collect();
     let own = &members[&MemberId(process.number)];
@@ -162,8 +164,7 @@ fn member(plan: &Plan, process: Process) -> member::Config {
         cluster_id: CLUSTER_ID,
         start: member::Start::Founding,
         data_dir: "/member".into(),
-        client_listen: own.client,
-        peer_listen: own.peer,
+        listen: member::Listen::plain(own.peer.addr, SocketAddr::new(own.peer.addr.ip(), CLIENT)),
         members: members.clone(),
         knobs: Knobs::default(),
     }

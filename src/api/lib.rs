@@ -44,6 +44,8 @@ pub struct Config {
     pub name: String,
     pub listen: SocketAddr,
     pub etcd: Vec<SocketAddr>,
+    /// Secures the connections to the store; plain if there is nothing.
+    pub etcd_tls: Option<rt::tls::Client>,
     pub knobs: Knobs,
 }
 
@@ -77,6 +79,7 @@ async fn serve(listener: rt::net::TcpListener, server: Arc<server::Server>) -> I
     let options = rt::http::ServeOptions {
         keepalive: ms(knobs.keepalive_ms),
         keepalive_timeout: ms(knobs.keepalive_timeout_ms),
+        tls: None,
     };
     let router = axum::Router::new().fallback(pipeline::handle).with_state(server);
     rt::http::serve(listener, router, options).await

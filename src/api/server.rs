@@ -24,7 +24,7 @@ pub struct Server {
 
 impl Server {
     pub fn new(config: Config) -> Arc<Self> {
-        let etcd = etcd::Client::new(config.etcd.clone(), &config.knobs);
+        let etcd = etcd::Client::secured(config.etcd.clone(), config.etcd_tls.clone(), &config.knobs);
         let cache = |kind: &&'static Kind| {
             ((kind.group, kind.plural), Cacher::new(kind, &config.name, &config.knobs))
         };

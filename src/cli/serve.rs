@@ -1,10 +1,10 @@
 //! `wavetank serve`: a whole control plane on loopback, in one process, its data in one folder.
 
 use super::Error;
-use base::{Knobs, MemberId};
+use base::Knobs;
 use clap::Args;
+use member::{Boot, Listen, Url, boot::State};
 use std::{
-    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
@@ -75,8 +75,8 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
     }
     let mut running = vec![];
     for member in 1..=flags.members {
-        let config = member_config(&flags, &data_dir, member, founding);
-        running.push(start(config.name.clone(), rt::spawn(async move { Ok(member::run(config).await?) })));
+        let boot = member_boot(&flags, &data_dir, member, founding);
+        running.push(start(boot.name.clone(), rt::spawn(async move { Ok(member::boot(boot).await?) })));
     }
     let mut others = vec![apiserver(&flags), manager(&flags), scheduler(&flags)];
     others.extend((1..=flags.nodes).map(|node| kubelet(&flags, &data_dir, node)));
@@ -96,21 +96,18 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
 
 type Role = (String, rt::JoinHandle<Result<(), Error>>);
 
-fn member_config(flags: &Flags, data_dir: &Path, member: u16, founding: bool) -> member::Config {
-    let address = |id: u16| {
-        let (peer, client) = (flags.peer_of(id), flags.client_of(id));
-        (MemberId(id.into()), member::MemberAddr { name: format!("member-{id}"), peer, client })
-    };
-    let members: BTreeMap<_, _> = (1..=flags.members).map(address).collect();
-    member::Config {
-        id: MemberId(member.into()),
-        name: format!("member-{member}"),
+fn member_boot(flags: &Flags, data_dir: &Path, member: u16, founding: bool) -> Boot {
+    let name = |id: u16| format!("member-{id}");
+    let (peer, client) = (flags.peer_of(member), flags.client_of(member));
+    let folder = data_dir.join(name(member));
+    Boot {
+        name: name(member),
+        listen: Listen::plain(peer, client),
+        peer: Url::plain(peer),
+        initial: (1..=flags.members).map(|id| (name(id), Url::plain(flags.peer_of(id)))).collect(),
+        state: if founding || folder.exists() { State::New } else { State::Existing },
+        data_dir: folder,
         cluster_id: 1,
-        start: if founding { member::Start::Founding } else { member::Start::Again },
-        data_dir: data_dir.join(format!("member-{member}")),
-        client_listen: flags.client_of(member),
-        peer_listen: flags.peer_of(member),
-        members,
         knobs: Knobs::default(),
     }
 }
@@ -120,6 +117,7 @@ fn apiserver(flags: &Flags) -> Role {
         name: "apiserver-1".into(),
         listen: flags.apiserver(),
         etcd: (1..=flags.members).map(|member| flags.client_of(member)).collect(),
+        etcd_tls: None,
         knobs: Knobs::default(),
     };
     (config.name.clone(), rt::spawn(async move { Ok(api::run(config).await?) }))

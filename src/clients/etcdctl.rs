@@ -1,6 +1,6 @@
 //! etcdctl against three members.
 
-use crate::harness::{ETCDCTL, Process, Served, etcdctl, eventually, free_ports, succeed, text_of};
+use crate::harness::{ETCDCTL, Members, Process, Served, etcdctl, eventually, free_ports, succeed, text_of};
 use std::{io::Read, process::Stdio, thread, time::Duration};
 
 fn served(name: &str) -> Served {
@@ -104,16 +104,19 @@ fn etcdctl_changes_the_members() {
     let why = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(why.contains("can only promote a learner member which is in sync with leader"), "{why}");
 
-    let ask: Vec<String> = list()
-        .lines()
-        .filter_map(|line| {
-            let url = line.split(", ").nth(3)?;
-            Some(url.trim_start_matches("http://").to_string())
-        })
-        .collect();
-    let args = ["join", "--name=four", "--peer", &peer, "--client", &client, "--ask", &ask.join(",")];
-    let mut args: Vec<String> = args.map(str::to_string).into();
-    args.push(format!("--data-dir={}", folder.0.join("data").display()));
+    let printed = |name: &str| {
+        let line = added.lines().find_map(|line| line.strip_prefix(name)).expect(&added);
+        line.trim_matches('"').to_string()
+    };
+    let args = [
+        "member".to_string(),
+        format!("--data-dir={}", folder.0.join("data").display()),
+        format!("--name={}", printed("ETCD_NAME=")),
+        format!("--initial-cluster={}", printed("ETCD_INITIAL_CLUSTER=")),
+        format!("--initial-cluster-state={}", printed("ETCD_INITIAL_CLUSTER_STATE=")),
+        format!("--listen-peer-urls=http://{peer}"),
+        format!("--listen-client-urls=http://{client}"),
+    ];
     let log = folder.0.join("log");
     let _four = Process::start(&args, &log);
     let said = || std::fs::read_to_string(&log).unwrap_or_default();
@@ -182,21 +185,12 @@ fn etcdctl_tells_users_apart() {
     assert_eq!(run(&["get", "dir/1", "--print-value-only"]), "x\n");
 }
 
-/// A member that is full takes nothing more until there is space and the alarm is taken back; a backup is a snapshot
-/// and its hash.
+/// A member that is full takes nothing more until there is space and the alarm is taken back.
 #[test]
-fn etcdctl_frees_a_full_member_and_saves_a_snapshot() {
-    let folder = crate::harness::Folder::new("full");
-    let first = free_ports(2);
-    let (client, peer) = (format!("127.0.0.1:{first}"), format!("127.0.0.1:{}", first + 1));
-    let args = ["member", "--id=1", "--new-cluster", "--quota-backend-bytes=50000", "--member"];
-    let mut args: Vec<String> = args.map(str::to_string).into();
-    args.extend([
-        format!("1={peer}/{client}"),
-        "--data-dir".into(),
-        folder.0.join("data").display().to_string(),
-    ]);
-    let _member = Process::start(&args, &folder.0.join("log"));
+fn etcdctl_frees_a_full_member() {
+    let members = Members::new("full", "http", 1);
+    let client = members.client(1);
+    let _member = members.start(1, &["--quota-backend-bytes=50000"]);
     eventually("the member answers", Duration::from_secs(30), || {
         let out = etcdctl(&client, &["put", "a", "b"]).output().expect(ETCDCTL);
         if out.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&out.stderr).into_owned()) }
@@ -215,46 +209,26 @@ fn etcdctl_frees_a_full_member_and_saves_a_snapshot() {
     run(&["defrag"]);
     assert_eq!(run(&["alarm", "disarm"]), "memberID:1 alarm:NOSPACE \n");
     assert_eq!(run(&["put", "a", &value]), "OK\n");
-
-    let file = folder.0.join("backup").display().to_string();
-    assert_eq!(run(&["snapshot", "save", &file]).lines().last(), Some(&*format!("Snapshot saved at {file}")));
-    assert_eq!(std::fs::metadata(&file).expect("the backup").len() % 512, 32);
 }
 
 #[test]
 fn the_store_runs_as_processes_of_its_own() {
-    let folder = crate::harness::Folder::new("members");
-    let first = free_ports(6);
-    let flags: Vec<String> = (0..3)
-        .flat_map(|i| {
-            let (client, peer) = (first + 2 * i, first + 2 * i + 1);
-            ["--member".to_string(), format!("{}=127.0.0.1:{peer}/127.0.0.1:{client}", i + 1)]
-        })
-        .collect();
-    let data = |id: u16| folder.0.join(format!("m{id}"));
-    let start = |id: u16, more: &[&str]| {
-        let mut args = vec!["member".to_string(), "--id".into(), id.to_string(), "--data-dir".into()];
-        args.push(data(id).display().to_string());
-        args.extend(flags.iter().cloned());
-        args.extend(more.iter().map(|flag| flag.to_string()));
-        Process::start(&args, &folder.0.join("log"))
-    };
-    let mut members: Vec<Process> = (1..=3).map(|id| start(id, &["--new-cluster"])).collect();
-    let endpoints: Vec<String> = (0..3).map(|i| format!("127.0.0.1:{}", first + 2 * i)).collect();
-    let endpoints = endpoints.join(",");
+    let members = Members::new("members", "http", 3);
+    let mut running = members.start_all(&[]);
+    let endpoints = members.clients();
     let put = |key: &str| etcdctl(&endpoints, &["put", key, "v"]).output().expect(ETCDCTL).status.success();
-    let log = || std::fs::read_to_string(folder.0.join("log")).unwrap_or_default();
+    let log = || members.log();
     eventually("the store answers", Duration::from_secs(30), || put("a").then_some(()).ok_or_else(log));
     for round in 0..3u16 {
-        members[round as usize].kill();
+        running[round as usize].kill();
         let key = format!("k{round}");
         eventually("two of three serve", Duration::from_secs(30), || put(&key).then_some(()).ok_or_else(log));
         if round == 2 {
-            std::fs::remove_dir_all(data(3)).expect("a disk can be lost");
+            std::fs::remove_dir_all(members.data(3)).expect("a disk can be lost");
         }
-        members[round as usize] = start(round + 1, &[]);
+        running[round as usize] = members.start(round + 1, &[]);
     }
-    let third = format!("127.0.0.1:{}", first + 4);
+    let third = members.client(3);
     eventually("the member that lost its disk serves again", Duration::from_secs(30), || {
         let out = etcdctl(&third, &["get", "k2", "--print-value-only"]).output().expect(ETCDCTL);
         if text_of(&out) == "v\n" { Ok(()) } else { Err(text_of(&out) + &log()) }

@@ -77,6 +77,13 @@ impl Process {
     }
 }
 
+/// The real binary, to be run to its end.
+pub fn wavetank(args: &[String]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wavetank"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
@@ -172,5 +179,85 @@ pub fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -> Resul
             Err(why) if Instant::now() > deadline => panic!("not within {within:?}: {what}\n{why}"),
             Err(_) => thread::sleep(Duration::from_millis(200)),
         }
+    }
+}
+
+/// Members on loopback, each a process of its own, started with etcd's flags.
+pub struct Members {
+    pub folder: Folder,
+    /// `http` or `https`, of both kinds of URLs.
+    scheme: &'static str,
+    first: u16,
+    size: u16,
+}
+
+impl Members {
+    /// A cluster of so many to be; ports are kept for two more.
+    pub fn new(name: &str, scheme: &'static str, size: u16) -> Self {
+        Self { folder: Folder::new(name), scheme, first: free_ports(2 * (size + 2)), size }
+    }
+
+    pub fn client(&self, number: u16) -> String {
+        format!("127.0.0.1:{}", self.first + 2 * (number - 1))
+    }
+
+    pub fn peer(&self, number: u16) -> String {
+        format!("127.0.0.1:{}", self.first + 2 * (number - 1) + 1)
+    }
+
+    pub fn clients(&self) -> String {
+        let all: Vec<String> = (1..=self.size).map(|number| self.client(number)).collect();
+        all.join(",")
+    }
+
+    pub fn data(&self, number: u16) -> PathBuf {
+        self.folder.0.join(format!("m{number}"))
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.0.join("log")).unwrap_or_default()
+    }
+
+    /// `--initial-cluster` of the first so many.
+    fn cluster(&self, size: u16) -> String {
+        let named = |number| format!("m{number}={}://{}", self.scheme, self.peer(number));
+        (1..=size).map(named).collect::<Vec<_>>().join(",")
+    }
+
+    fn args(&self, number: u16) -> Vec<String> {
+        let (scheme, client, peer) = (self.scheme, self.client(number), self.peer(number));
+        vec![
+            "member".into(),
+            format!("--name=m{number}"),
+            format!("--data-dir={}", self.data(number).display()),
+            format!("--listen-client-urls={scheme}://{client}"),
+            format!("--listen-peer-urls={scheme}://{peer}"),
+            format!("--initial-cluster={}", self.cluster(self.size.max(number))),
+        ]
+    }
+
+    pub fn start(&self, number: u16, more: &[&str]) -> Process {
+        let more = more.iter().map(|flag| flag.to_string());
+        let args: Vec<String> = self.args(number).into_iter().chain(more).collect();
+        Process::start(&args, &self.folder.0.join("log"))
+    }
+
+    /// Flags of a new member that is made of a backup.
+    pub fn restore(&self, number: u16, file: &Path, more: &[&str]) -> Vec<String> {
+        let mut args: Vec<String> = ["snapshot", "restore"].map(str::to_string).into();
+        args.extend([
+            file.display().to_string(),
+            format!("--name=m{number}"),
+            format!("--data-dir={}", self.data(number).display()),
+            format!("--initial-advertise-peer-urls={}://{}", self.scheme, self.peer(number)),
+            format!("--initial-cluster={}", self.cluster(self.size)),
+        ]);
+        args.extend(more.iter().map(|flag| flag.to_string()));
+        args
+    }
+
+    /// Starts them all.
+    pub fn start_all(&self, more: &[&str]) -> Vec<Process> {
+        (1..=self.size).map(|number| self.start(number, more)).collect()
     }
 }

@@ -2,9 +2,12 @@
 //! started from nothing. A client that is not installed fails the test and says how to get it.
 #![cfg(real_rt)]
 
+mod backup;
+mod certificates;
 mod differential;
 mod etcdctl;
 mod harness;
 mod kubectl;
 mod roles;
+mod secure;
 mod survival;

@@ -20,16 +20,17 @@ impl Roles {
 
     fn member(&self) -> Process {
         let (peer, client, data) = (self.first, self.first + 1, self.folder.0.join("member"));
-        let data = data.display();
-        let address = format!("1=127.0.0.1:{peer}/127.0.0.1:{client}");
-        self.start(&format!("member --new-cluster --id 1 --data-dir {data} --member {address}"))
+        let urls = format!(
+            "--listen-peer-urls http://127.0.0.1:{peer} --listen-client-urls http://127.0.0.1:{client}"
+        );
+        self.start(&format!("member --data-dir {} {urls}", data.display()))
     }
 
     fn all(&self) -> Vec<Process> {
         let (client, api, data) = (self.first + 1, self.first + 2, self.folder.0.join("node"));
         let (apiserver, data) = (format!("--apiserver 127.0.0.1:{api}"), data.display());
         let others = [
-            format!("apiserver --listen 127.0.0.1:{api} --etcd 127.0.0.1:{client}"),
+            format!("apiserver --listen 127.0.0.1:{api} --etcd-servers http://127.0.0.1:{client}"),
             format!("controllers {apiserver} --identity c"),
             format!("scheduler {apiserver} --identity s"),
             format!("kubelet {apiserver} --node n --data-dir {data}"),

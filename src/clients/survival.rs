@@ -1,6 +1,6 @@
 //! kill -9 under load: nothing that was acknowledged is lost.
 
-use crate::harness::{ETCDCTL, Process, etcdctl, eventually, free_ports, text_of};
+use crate::harness::{ETCDCTL, Members, etcdctl, eventually, text_of};
 use std::{thread, time::Duration};
 
 /// Rounds of kill -9; `WAVETANK_ROUNDS` asks for more.
@@ -11,22 +11,12 @@ fn rounds() -> u64 {
 #[test]
 #[allow(clippy::disallowed_methods)] // real clients, real threads
 fn nothing_acknowledged_is_lost_to_kill_9() {
-    let folder = crate::harness::Folder::new("survival");
-    let first = free_ports(2);
-    let endpoint = format!("127.0.0.1:{first}");
-    let args: Vec<String> = [
-        "member".to_string(),
-        "--id=1".into(),
-        format!("--member=1=127.0.0.1:{}/{endpoint}", first + 1),
-        format!("--data-dir={}", folder.0.join("data").display()),
-    ]
-    .into();
-    let founding: Vec<String> = [args.as_slice(), &["--new-cluster".to_string()]].concat();
-    let log = folder.0.join("log");
-    let said = || std::fs::read_to_string(&log).unwrap_or_default();
+    let members = Members::new("survival", "http", 1);
+    let endpoint = members.client(1);
+    let said = || members.log();
     let mut acknowledged = vec![];
     for round in 0..rounds() {
-        let mut member = Process::start(if round == 0 { &founding } else { &args }, &log);
+        let mut member = members.start(1, &[]);
         let puts = |i: u64| {
             let key = format!("r{round:03}-{i:05}");
             let out =
@@ -49,7 +39,7 @@ fn nothing_acknowledged_is_lost_to_kill_9() {
         });
         acknowledged.extend(load);
     }
-    let _member = Process::start(&args, &log);
+    let _member = members.start(1, &[]);
     eventually("every acknowledged key is there", Duration::from_secs(30), || {
         let out = etcdctl(&endpoint, &["get", "r", "--prefix", "--keys-only"]).output().expect(ETCDCTL);
         let text = text_of(&out);

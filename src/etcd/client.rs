@@ -40,6 +40,7 @@ pub struct Client {
 struct Shared {
     endpoints: Vec<SocketAddr>,
     knobs: Knobs,
+    tls: Option<rt::tls::Client>,
     picked: Mutex<Picks>,
     /// Held while a channel is being made, so that a hundred waiting calls make one and not a hundred.
     picking: rt::sync::Mutex<()>,
@@ -189,9 +190,15 @@ fn alarm_kind(request: &pb::AlarmRequest) -> Call {
 impl Client {
     /// A client of the store at these endpoints. Connects when first used, to one of them at random.
     pub fn new(endpoints: Vec<SocketAddr>, knobs: &Knobs) -> Self {
+        Self::secured(endpoints, None, knobs)
+    }
+
+    /// The same, over channels that are secured by `tls`; plain if there is nothing.
+    pub fn secured(endpoints: Vec<SocketAddr>, tls: Option<rt::tls::Client>, knobs: &Knobs) -> Self {
         let shared = Shared {
             endpoints,
             knobs: knobs.clone(),
+            tls,
             picked: Mutex::default(),
             picking: rt::sync::Mutex::new(()),
         };
@@ -474,6 +481,7 @@ impl Client {
             keepalive: ms(knobs.keepalive_ms),
             keepalive_timeout: ms(knobs.keepalive_timeout_ms),
             connect_timeout: ms(knobs.connect_timeout_ms),
+            tls: self.shared.tls.clone(),
         }
     }
 }

@@ -15,7 +15,7 @@ pub struct Addresses {
 
 impl Addresses {
     pub fn of(config: &Config) -> Self {
-        let known = config.members.iter().map(|(id, member)| (*id, member.peer)).collect();
+        let known = config.members.iter().map(|(id, member)| (*id, member.peer.addr)).collect();
         Self { known, newest: members::founded(config) }
     }
 

@@ -1,6 +1,8 @@
 //! What a member is told when it starts.
 
+use crate::Url;
 use base::{Knobs, MemberId};
+use rt::tls;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 /// A member's configuration. `members` names all those that the cluster was founded with, this one too; for one that
@@ -12,10 +14,48 @@ pub struct Config {
     pub cluster_id: u64,
     pub start: Start,
     pub data_dir: PathBuf,
-    pub client_listen: SocketAddr,
-    pub peer_listen: SocketAddr,
+    pub listen: Listen,
     pub members: BTreeMap<MemberId, MemberAddr>,
     pub knobs: Knobs,
+}
+
+impl Config {
+    /// Where the others reach it.
+    pub fn peer(&self) -> SocketAddr {
+        self.members.get(&self.id).map_or(self.listen.peers, |me| me.peer.addr)
+    }
+}
+
+/// Where a member listens, and how that is secured.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    pub peers: SocketAddr,
+    /// Where it serves clients.
+    pub clients: Vec<Url>,
+    /// Where it serves health and metrics only.
+    pub metrics: Vec<Url>,
+    /// How it tells clients that it is reached; may be others than it listens at.
+    pub advertised: Vec<Url>,
+    pub tls: Tls,
+}
+
+impl Listen {
+    /// One address for the other members, one for clients, nothing secured.
+    pub fn plain(peers: SocketAddr, clients: SocketAddr) -> Self {
+        let clients = vec![Url::plain(clients)];
+        Self { peers, advertised: clients.clone(), clients, metrics: vec![], tls: Tls::default() }
+    }
+}
+
+/// With what a member's connections are secured; those of which there is nothing are plain.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// Of clients that connect to an `https` URL.
+    pub clients: Option<tls::Server>,
+    /// Of other members, in both directions.
+    pub peers: Option<(tls::Server, tls::Client)>,
+    /// To the client port of another member, for what only the leader can answer.
+    pub leader: Option<tls::Client>,
 }
 
 /// What an empty data folder means. (etcd: initial-cluster-state.)
@@ -33,6 +73,14 @@ pub enum Start {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberAddr {
     pub name: String,
-    pub peer: SocketAddr,
-    pub client: SocketAddr,
+    pub peer: Url,
+    /// None if it says so itself later.
+    pub clients: Vec<Url>,
+}
+
+impl MemberAddr {
+    /// One address for the other members, one for clients, nothing secured.
+    pub fn plain(name: String, peer: SocketAddr, client: SocketAddr) -> Self {
+        Self { name, peer: Url::plain(peer), clients: vec![Url::plain(client)] }
+    }
 }

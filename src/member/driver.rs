@@ -17,7 +17,7 @@ use base::{Index, MemberId, Term, bug, knobs::ms, reached};
 use bytes::Bytes;
 use raft::{Data, Input, Membership, Node, Outbox, Proposed, Refused, Role};
 use rt::{memory::Gauge, net::Peers};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 /// Election time-outs without a leader after which a member asks whether it is one still.
 const ALONE: u64 = 4;
@@ -58,6 +58,18 @@ struct Holdings {
     log: Gauge,
     snapshots: Gauge,
     proposals: Gauge,
+}
+
+/// A list as the log has it, with the names and URLs that the members have said since.
+fn with_what_they_said(listed: &Members, applied: &Members) -> Members {
+    let mut listed = listed.clone();
+    for (id, member) in &mut listed.present {
+        if let Some(said) = applied.present.get(id) {
+            member.name.clone_from(&said.name);
+            member.client_urls.clone_from(&said.client_urls);
+        }
+    }
+    listed
 }
 
 impl Core {
@@ -176,7 +188,7 @@ impl Core {
             return; // members never changed, as far as it knows
         }
         reached!("member: one without a leader asks whether it is a member still");
-        let (peer, id) = (self.config().peer_listen, Some(self.node.id()));
+        let (peer, id) = (self.config().peer(), Some(self.node.id()));
         let question = Frame::WhoAmI { nonce: 0, peer, id };
         self.addresses.others(self.node.id()).for_each(|to| self.send(to, &question));
     }
@@ -307,7 +319,8 @@ impl Core {
     }
 
     fn receive(&mut self, bytes: &Bytes) -> Result<(), Error> {
-        match frame::open(self.config().cluster_id, bytes) {
+        let own = self.config().cluster_id;
+        match frame::open(own, bytes) {
             Ok(Frame::Raft { message, .. }) if self.was_removed(message.from) => {
                 reached!("a member that was removed was told so");
                 self.send(message.from, &Frame::Removed);
@@ -326,10 +339,7 @@ impl Core {
                 Ok(())
             }
             Ok(Frame::WhoAmI { nonce, peer, id }) => {
-                let removed = id.filter(|id| self.was_removed(*id)).map(|_| Frame::Removed);
-                if let Some(answer) = removed.or_else(|| join::answer(&self.listed(), nonce, peer, id)) {
-                    self.peers.send(peer, frame::seal(self.config().cluster_id, &answer));
-                }
+                self.answer_who_am_i(own, nonce, peer, id);
                 Ok(())
             }
             Ok(Frame::Removed) => Err(Error::Removed),
@@ -340,6 +350,10 @@ impl Core {
             }
             Ok(Frame::Recalled { .. } | Frame::YouAre { .. }) => Ok(()),
             Err(reason) => {
+                if let Ok(Frame::WhoAmI { nonce, peer, id }) = frame::open(frame::ANY, bytes) {
+                    self.answer_who_am_i(frame::ANY, nonce, peer, id);
+                    return Ok(());
+                }
                 reached!("a frame was dropped that was not for this member");
                 *self.dropped.entry(reason).or_default() += 1;
                 Ok(())
@@ -347,8 +361,18 @@ impl Core {
         }
     }
 
+    /// Tells one that asks who it is, in an envelope like that of the question.
+    fn answer_who_am_i(&self, envelope: u64, nonce: u64, peer: SocketAddr, id: Option<MemberId>) {
+        let removed = id.filter(|id| self.was_removed(*id)).map(|_| Frame::Removed);
+        let cluster = self.config().cluster_id;
+        let answer = removed.or_else(|| join::answer(cluster, &self.listed(), nonce, peer, id));
+        if let Some(answer) = answer {
+            self.peers.send(peer, frame::seal(envelope, &answer));
+        }
+    }
+
     pub(crate) fn send_message(&self, message: raft::Message) {
-        let sender = self.config().peer_listen;
+        let sender = self.config().peer();
         self.send(message.to, &Frame::Raft { message, sender });
     }
 
@@ -365,8 +389,9 @@ impl Core {
         let newest = self.addresses.newest();
         let Membership { voters, learners, .. } = self.node.membership();
         let in_the_log = newest.present.keys().eq(voters.union(learners));
+        let applied = self.handle.members();
         // our own: B05 goes by what is agreed on
-        if in_the_log && !bug!("B05") { newest.clone() } else { self.handle.members() }
+        if in_the_log && !bug!("B05") { with_what_they_said(newest, &applied) } else { applied }
     }
 
     /// It joins, and its log names no members yet.

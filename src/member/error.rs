@@ -3,6 +3,17 @@
 use crate::codec::DecodeError;
 use base::Index;
 use std::{io, net::SocketAddr, path::PathBuf};
+use store::Members;
+use wal::Identity;
+
+/// An empty folder, and what the others say of the member that is known by the address it was to start at.
+#[derive(Debug)]
+pub struct StartedBefore {
+    pub dir: PathBuf,
+    pub peer: SocketAddr,
+    pub me: Identity,
+    pub members: Members,
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -13,10 +24,12 @@ pub enum Error {
     #[error("the peers cannot be heard: {0}")]
     Peers(io::Error),
     #[error(transparent)]
+    Backup(#[from] crate::backup::BackupError),
+    #[error(transparent)]
     Wal(#[from] wal::Error),
     #[error(
         "{dir} is empty, and of {members} members none can be spared: restore the folder from a copy, or found a new \
-             cluster (--new-cluster)"
+             cluster (--initial-cluster-state new)"
     )]
     NotSpared { dir: PathBuf, members: usize },
     #[error(
@@ -25,9 +38,20 @@ pub enum Error {
     )]
     MembersChanged { dir: PathBuf, id: base::MemberId },
     #[error(
-        "{dir} is empty, but the member at {peer} has started before: remove it (etcdctl member remove) and add it again"
+        "{} is empty, but the member at {} has started before: remove it (etcdctl member remove) and add it again",
+        .0.dir.display(), .0.peer
     )]
-    StartedBefore { dir: PathBuf, peer: SocketAddr },
+    StartedBefore(Box<StartedBefore>),
+    #[error("{}: {reason}", path.display())]
+    Founding { path: PathBuf, reason: String },
+    #[error("--name {name}: expected one of the names in --initial-cluster")]
+    NotInitial { name: String },
+    #[error(
+        "the members at the addresses in --initial-cluster belong to another cluster, and know of one at {peer}"
+    )]
+    OtherCluster { peer: SocketAddr },
+    #[error("an empty folder, and nobody to ask: expected the members that are there in --initial-cluster")]
+    NobodyToAsk,
     #[error("this member is another one than it was told when it joined: it begins again")]
     Renamed,
     #[error("this member was removed from the cluster; its folder is of no use any more")]

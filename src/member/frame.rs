@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
 const MAGIC: &[u8; 4] = b"WTPF";
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
+/// The cluster of one that joins, and does not know to which.
+pub const ANY: u64 = 0;
 const HEADER: usize = 4 + 2 + 8 + 4;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +33,7 @@ pub enum Frame {
     WhoAmI { nonce: u64, peer: SocketAddr, id: Option<MemberId> },
     YouAre {
         nonce: u64,
+        cluster: u64,
         id: MemberId,
         members: Members,
         /// It has started before.

@@ -10,8 +10,9 @@
 //! a lease's time runs on the leader only, and starts again when a member becomes leader.
 
 use crate::{
+    Url,
     config::{Config, Start},
-    members::{Change, ChangeError, Members, address, founded},
+    members::{Change, ChangeError, Members, founded},
     services::{hub::Hub, lease_clock::LeaseClock},
     tokens::{self, Tokens},
 };
@@ -21,7 +22,6 @@ use rt::{
     sync::{Signal, mpsc, oneshot},
 };
 use std::{
-    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -188,7 +188,7 @@ impl Handle {
         if !events.is_empty() {
             self.0.hub.publish(revision.0, &events);
         }
-        if matches!(command, Command::Members(_) | Command::Publish { .. }) {
+        if matches!(command, Command::Members(_) | Command::Found(_) | Command::Publish { .. }) {
             self.0.members.set();
         }
         self.0.changed.set();
@@ -392,11 +392,11 @@ impl Handle {
     }
 
     /// Where a member serves clients, if it said so.
-    pub fn client_of(&self, id: MemberId) -> Option<SocketAddr> {
+    pub fn client_of(&self, id: MemberId) -> Option<Url> {
         let members = self.with_store(|store| store.members().clone());
         match members.present.get(&id) {
-            Some(member) => member.client_urls.iter().find_map(|url| address(url)),
-            None => self.config().members.get(&id).map(|member| member.client),
+            Some(member) => member.client_urls.iter().find_map(|url| url.parse().ok()),
+            None => self.config().members.get(&id).and_then(|member| member.clients.first().copied()),
         }
     }
 

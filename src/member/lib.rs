@@ -2,7 +2,9 @@
 //!
 //! | module | promise |
 //! |---|---|
-//! | `config` | what a member is told when it starts |
+//! | `config`, `url` | what a member is told when it starts; where something is reached |
+//! | `boot`, `founding` | a member by etcd's flags: what it is to do follows from its folder |
+//! | `backup` | what is in a backup, and a cluster founded with it |
 //! | `handle` | the seam between the core and the services: who may ask for what |
 //! | `driver` | the one loop: ticks, frames, requests and finished syncs go to Raft, one at a time |
 //! | `carry` | what Raft says is carried out, in one order |
@@ -21,6 +23,8 @@
 
 mod accepted;
 mod addresses;
+pub mod backup;
+pub mod boot;
 mod carry;
 mod changes;
 mod codec;
@@ -28,6 +32,7 @@ pub mod config;
 mod disk;
 mod driver;
 mod error;
+mod founding;
 mod frame;
 pub mod handle;
 pub mod join;
@@ -39,39 +44,39 @@ mod recover;
 pub mod services;
 mod snapshots;
 mod tokens;
+mod url;
 
-pub use config::{Config, MemberAddr, Start};
+pub use boot::{Boot, boot};
+pub use config::{Config, Listen, MemberAddr, Start, Tls};
 pub use error::Error;
 pub use frame::describe;
 pub use handle::{Applied, Handle, ProposeError, ReadError, Request, Requests, View};
 pub use join::Join;
+pub use url::Url;
 
 use std::convert::Infallible;
 
 /// Runs a member until it fails, or until it is asked to stop.
 pub async fn run(config: Config) -> Result<(), Error> {
-    let peer = config.peer_listen;
-    let refuse = |source| Error::Listen { address: peer, source };
+    let peers = || bind(&config.listen);
     let (recovered, peers) = match recover::recover(config.clone()).await {
         Err(Error::Wal(wal::Error::Lost { .. })) => {
-            let peers = rt::net::Peers::bind(peer).await.map_err(refuse)?;
+            let peers = peers().await?;
             let forgot = rt::select! {
                 forgot = recall::recall(&config, &peers) => forgot?,
                 () = rt::shutdown() => return Ok(()),
             };
-            (recover::rejoin(config, forgot).await?, peers)
+            (recover::rejoin(config.clone(), forgot).await?, peers)
         }
-        recovered => (recovered?, rt::net::Peers::bind(peer).await.map_err(refuse)?),
+        recovered => (recovered?, peers().await?),
     };
     serve(recovered, peers).await
 }
 
 /// Runs a member that was added to a cluster that runs.
 pub async fn join(join: Join) -> Result<(), Error> {
-    let peer = join.peer_listen;
     loop {
-        let refuse = |source| Error::Listen { address: peer, source };
-        let peers = rt::net::Peers::bind(peer).await.map_err(refuse)?;
+        let peers = bind(&join.listen).await?;
         let recovered = rt::select! {
             recovered = join::stand_up(join.clone(), &peers) => recovered?,
             () = rt::shutdown() => return Ok(()),
@@ -83,15 +88,19 @@ pub async fn join(join: Join) -> Result<(), Error> {
     }
 }
 
+async fn bind(listen: &Listen) -> Result<rt::net::Peers, Error> {
+    let address = listen.peers;
+    let bound = rt::net::Peers::bind(address, listen.tls.peers.clone()).await;
+    bound.map_err(|source| Error::Listen { address, source })
+}
+
 async fn serve(recovered: recover::Recovered, peers: rt::net::Peers) -> Result<(), Error> {
     let handle = recovered.handle.clone();
-    let address = handle.config().client_listen;
-    let refuse = |source| Error::Listen { address, source };
-    let listener = rt::net::TcpListener::bind(address).await.map_err(refuse)?;
+    let doors = services::Doors::open(&handle.config().listen).await?;
     let core = driver::Core::new(recovered, peers);
     rt::select! {
         outcome = core.run() => outcome.map(|never: Infallible| match never {}),
-        () = services::serve(handle, listener) => Ok(()),
+        () = services::serve(handle, doors) => Ok(()),
         () = rt::shutdown() => Ok(()),
     }
 }

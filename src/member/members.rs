@@ -1,7 +1,7 @@
 //! Who the members are, and what a change makes of that. The refusals are etcd's (server/etcdserver/api/membership,
 //! `--strict-reconfig-check`): a change that would leave too few members that have ever started is not begun.
 
-use crate::Config;
+use crate::{Config, Url};
 use base::{MemberId, Term};
 use std::{collections::BTreeSet, net::SocketAddr};
 pub use store::{Member, Members};
@@ -61,17 +61,17 @@ pub struct Health {
 pub fn founded(config: &Config) -> Members {
     let member = |address: &crate::MemberAddr| Member {
         name: address.name.clone(),
-        peer_urls: vec![format!("http://{}", address.peer)],
-        client_urls: vec![format!("http://{}", address.client)],
+        peer_urls: vec![address.peer.to_string()],
+        client_urls: address.clients.iter().map(ToString::to_string).collect(),
         learner: false,
     };
     let present = config.members.iter().map(|(id, address)| (*id, member(address))).collect();
     Members { present, removed: BTreeSet::new() }
 }
 
-/// The address in a URL of a member: `http://IP:PORT`.
+/// The address in a URL of a member.
 pub fn address(url: &str) -> Option<SocketAddr> {
-    url.strip_prefix("http://")?.trim_end_matches('/').parse().ok()
+    url.parse::<Url>().ok().map(|url| url.addr)
 }
 
 /// The members after a change, if that may be begun.
@@ -280,6 +280,5 @@ mod tests {
         assert_eq!(outcome("vv", &update(1, 7)), Ok(2));
         assert_eq!(outcome("vv", &update(9, 7)), Err(ChangeError::NotFound));
         assert_eq!(address("http://10.0.0.1:2380"), "10.0.0.1:2380".parse().ok());
-        assert_eq!(address("https://10.0.0.1:2380"), None);
     }
 }

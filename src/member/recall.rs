@@ -22,7 +22,7 @@ pub async fn recall(config: &Config, peers: &Peers) -> Result<Term, Error> {
     let mut recall = Recall::new(others, nonce);
     let mut again = rt::interval(config.knobs.election_timeout() / 2);
     let text = format!(
-        "{} has an empty folder and founds no cluster (--new-cluster): it asks all others what it promised",
+        "{} has an empty folder and founds no cluster (--initial-cluster-state): it asks all others what it promised",
         config.name
     );
     rt::note(Note::Said { text });
@@ -50,6 +50,6 @@ pub async fn recall(config: &Config, peers: &Peers) -> Result<Term, Error> {
 fn ask(config: &Config, peers: &Peers, recall: &Recall, nonce: u64) {
     let question = frame::seal(config.cluster_id, &Frame::Recall { from: config.id, nonce });
     for id in recall.waiting() {
-        peers.send(config.members[id].peer, question.clone());
+        peers.send(config.members[id].peer.addr, question.clone());
     }
 }

@@ -3,7 +3,8 @@
 
 use crate::{
     http::{Exec, Timer},
-    net::TcpStream,
+    net::Stream,
+    tls,
 };
 use futures::future::BoxFuture;
 use http::{Request, Response, Uri, uri};
@@ -26,12 +27,14 @@ pub struct ChannelOptions {
     /// A ping unanswered for this long ends the connection, and with it every stream.
     pub keepalive_timeout: Duration,
     pub connect_timeout: Duration,
+    /// The connection is secured by this; plain if there is nothing.
+    pub tls: Option<tls::Client>,
 }
 
 impl Default for ChannelOptions {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { keepalive: seconds(5), keepalive_timeout: seconds(5), connect_timeout: seconds(3) }
+        Self { keepalive: seconds(5), keepalive_timeout: seconds(5), connect_timeout: seconds(3), tls: None }
     }
 }
 
@@ -39,13 +42,16 @@ impl Default for ChannelOptions {
 #[derive(Clone)]
 pub struct Channel {
     sender: http2::SendRequest<Body>,
+    scheme: uri::Scheme,
     authority: uri::Authority,
 }
 
 impl Channel {
     pub async fn connect(addr: SocketAddr, options: ChannelOptions) -> io::Result<Self> {
         let authority = addr.to_string().parse().map_err(io::Error::other)?;
-        let stream = crate::timeout(options.connect_timeout, TcpStream::connect(addr)).await;
+        let scheme = if options.tls.is_some() { uri::Scheme::HTTPS } else { uri::Scheme::HTTP };
+        let connecting = Stream::connect(addr, options.tls.as_ref());
+        let stream = crate::timeout(options.connect_timeout, connecting).await;
         let stream = stream.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
         let mut builder = http2::Builder::new(Exec);
         builder.timer(Timer).max_concurrent_reset_streams(1_024).keep_alive_while_idle(true);
@@ -54,7 +60,7 @@ impl Channel {
         crate::spawn(async move {
             let _ = connection.await; // ends with its last sender and stream
         });
-        Ok(Self { sender, authority })
+        Ok(Self { sender, scheme, authority })
     }
 
     /// The connection has ended; requests fail without being sent.
@@ -75,7 +81,7 @@ impl tower::Service<Request<Body>> for Channel {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         // Generated clients give the path only; HTTP/2 needs scheme and authority too.
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
-        parts.scheme = Some(uri::Scheme::HTTP);
+        parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
         parts.path_and_query.get_or_insert_with(|| uri::PathAndQuery::from_static("/"));
         *request.uri_mut() = Uri::from_parts(parts).expect("all three parts are there");

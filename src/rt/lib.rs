@@ -8,6 +8,7 @@
 //! | `random` | the process's own random stream, and its boot id |
 //! | `sync` | channels and locks that wake in a fixed order, and `Signal` |
 //! | `net` | TCP, and `Peers`: datagrams between members |
+//! | `tls` | the same, secured; for real only |
 //! | `http`, `grpc` | the real wire formats over `net` |
 //! | `fs` | files whose bytes are durable only after a sync |
 //! | `memory` | what the process holds, by part |
@@ -27,6 +28,7 @@ pub mod sync;
 mod task;
 pub mod testing;
 mod time;
+pub mod tls;
 
 pub use note::{aside, delivery, note};
 pub use random::{boot_id, machine_id, random_bytes, random_range, random_u64};

@@ -84,6 +84,7 @@ fn is_of_the_data(command: &Command) -> bool {
         | Command::LeaseRevoke { .. } => true,
         Command::LeaseExpire { .. }
         | Command::Members(_)
+        | Command::Found(_)
         | Command::Publish { .. }
         | Command::Auth(_)
         | Command::Authenticate { .. }

@@ -51,6 +51,7 @@ impl Store {
             Command::Authenticate { user, checked, .. } => {
                 self.authenticate(user, *checked).map(|response| (response, Vec::new()))
             }
+            Command::Found(members) => Ok((self.found_members(members), Vec::new())),
             Command::Alarm(change) => Ok((self.change_alarms(*change), Vec::new())),
         }
     }

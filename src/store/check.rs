@@ -20,6 +20,7 @@ pub fn check(command: &Command, max_ops: usize) -> Result<(), Error> {
         | Command::LeaseExpire { .. }
         | Command::Compact { .. }
         | Command::Members(_)
+        | Command::Found(_)
         | Command::Publish { .. }
         | Command::Authenticate { .. }
         | Command::Alarm(_) => Ok(()),

@@ -18,11 +18,12 @@
 //! | `alarms`, `quota` | what is refused while a member has no space, or other data than the rest |
 //! | `members` | who the members are, once that has changed |
 //! | `digest` | hashes: rolling, and of the state at a revision |
-//! | `snapshot` | the state as bytes and back |
+//! | `snapshot` | the state as bytes and back; `anew` makes of it one that a cluster is founded with |
 //!
 //! All maps are persistent: `clone()` takes constant time and is a snapshot that no later write disturbs.
 
 mod alarms;
+mod anew;
 mod apply;
 pub mod auth;
 mod check;

@@ -51,6 +51,15 @@ impl Store {
         Response::Members
     }
 
+    /// The members are those that the cluster was founded with, unless a list of them came before.
+    pub(crate) fn found_members(&mut self, members: &Members) -> Response {
+        if self.members.is_empty() {
+            return self.replace_members(members);
+        }
+        reached!("store: the members were known before the founding ones were named");
+        Response::Members
+    }
+
     /// A member says its name, and where it serves clients.
     pub(crate) fn publish(
         &mut self,

@@ -22,6 +22,7 @@ pub fn cost(command: &Command) -> u64 {
         | Command::LeaseRevoke { .. }
         | Command::LeaseExpire { .. }
         | Command::Members(_)
+        | Command::Found(_)
         | Command::Publish { .. }
         | Command::Auth(_)
         | Command::Authenticate { .. }

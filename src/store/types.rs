@@ -46,6 +46,8 @@ pub enum Command {
         token: String,
     },
     Alarm(AlarmChange),
+    /// The members that the cluster was founded with, for who knows no list of them yet.
+    Found(Members),
 }
 
 /// What a command gave.

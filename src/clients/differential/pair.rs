@@ -21,19 +21,22 @@ impl Pair {
         let folder = Folder::new("differential");
         let first = free_ports(4);
         let addr = |n: u16| SocketAddr::from(([127, 0, 0, 1], first + n));
-        let (log, data) = (folder.0.join("ours.log"), folder.0.join("ours"));
-        let mut args: Vec<String> =
-            ["member", "--id=1", "--new-cluster", "--member"].map(str::to_string).into();
-        args.extend([format!("1={}/{}", addr(1), addr(0)), "--data-dir".into(), data.display().to_string()]);
-        let ours = Process::start(&args, &log);
+        // one line starts both
+        let flags = |data: &str, client: SocketAddr, peer: SocketAddr| {
+            [
+                format!("--data-dir={}", folder.0.join(data).display()),
+                format!("--listen-client-urls=http://{client}"),
+                format!("--advertise-client-urls=http://{client}"),
+                format!("--listen-peer-urls=http://{peer}"),
+                format!("--initial-advertise-peer-urls=http://{peer}"),
+                format!("--initial-cluster=default=http://{peer}"),
+            ]
+        };
+        let mut args = vec!["member".to_string()];
+        args.extend(flags("ours", addr(0), addr(1)));
+        let ours = Process::start(&args, &folder.0.join("ours.log"));
         let mut etcd = Command::new("etcd");
-        etcd.arg("--data-dir").arg(folder.0.join("theirs")).arg("--log-level=error");
-        for (flag, at) in [("client", addr(2)), ("peer", addr(3))] {
-            etcd.arg(format!("--listen-{flag}-urls=http://{at}"));
-        }
-        etcd.arg(format!("--advertise-client-urls=http://{}", addr(2)));
-        etcd.arg(format!("--initial-advertise-peer-urls=http://{}", addr(3)));
-        etcd.arg(format!("--initial-cluster=default=http://{}", addr(3)));
+        etcd.args(flags("theirs", addr(2), addr(3))).arg("--log-level=error");
         let log = std::fs::File::create(folder.0.join("theirs.log")).expect("a log");
         etcd.stdout(log.try_clone().expect("a log")).stderr(log).stdin(Stdio::null());
         let theirs = Process(etcd.spawn().unwrap_or_else(|error| panic!("etcd: {error}. {ETCD}")));

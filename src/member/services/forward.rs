@@ -1,12 +1,13 @@
 //! Questions that only the leader can answer, asked of it over its client port. The answer of a member that
 //! stopped leading meanwhile is an error, never a guess; a question is not passed on twice.
 
-use crate::handle::Handle;
+use super::sender::{self, Shown};
+use crate::{Url, handle::Handle};
 use base::{knobs::ms, reached};
 use etcd::{TOKEN, error, pb};
 use pb::{cluster_client::ClusterClient, lease_client::LeaseClient};
 use rt::grpc::{Channel, ChannelOptions};
-use std::{future::Future, net::SocketAddr, sync::Mutex, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Mutex, time::Duration};
 use tonic::{
     Request, Response, Status,
     metadata::{Ascii, MetadataValue},
@@ -20,32 +21,34 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A channel to the last leader asked.
 #[derive(Default)]
 pub struct Forward {
-    channel: Mutex<Option<(SocketAddr, Channel)>>,
+    channel: Mutex<Option<(Url, Channel)>>,
+    /// Tokens of users whose certificates say who they are: the leader would see this member's.
+    vouched: Mutex<BTreeMap<String, String>>,
 }
 
-/// How a request came: whether another member passed it on, and with which token, so that it can be passed on for the
-/// same user.
+/// How a request came: whether another member passed it on, and what it showed of its sender, so that it can be passed on
+/// for the same user.
 #[derive(Clone, Default)]
 pub struct Pass {
     passed_on: bool,
-    token: Option<MetadataValue<Ascii>>,
+    shown: Shown,
 }
 
 impl Pass {
     pub fn of<T>(request: &Request<T>) -> Self {
-        let metadata = request.metadata();
-        Self { passed_on: metadata.contains_key(FORWARDED), token: metadata.get(TOKEN).cloned() }
+        Self { passed_on: request.metadata().contains_key(FORWARDED), shown: Shown::of(request) }
     }
 
     pub fn passed_on(&self) -> bool {
         self.passed_on
     }
 
-    fn on<T>(&self, message: T) -> Request<T> {
+    /// The request as it is passed on.
+    fn on<T>(&self, message: T, vouched: Option<MetadataValue<Ascii>>) -> Request<T> {
         let mut request = Request::new(message);
         request.metadata_mut().insert(FORWARDED, MetadataValue::from_static("true"));
-        if let Some(token) = &self.token {
-            request.metadata_mut().insert(TOKEN, token.clone());
+        if let Some(token) = vouched.or_else(|| self.shown.token().cloned()) {
+            request.metadata_mut().insert(TOKEN, token);
         }
         request
     }
@@ -60,8 +63,9 @@ impl Forward {
         id: i64,
     ) -> Result<pb::LeaseKeepAliveResponse, Status> {
         let requests = futures::stream::iter([pb::LeaseKeepAliveRequest { id }]);
+        let request = pass.on(requests, self.vouch(handle, pass).await?);
         let mut leader = self.leader(handle).await?;
-        let mut answers = self.checked(leader.lease_keep_alive(pass.on(requests)).await)?.into_inner();
+        let mut answers = self.checked(leader.lease_keep_alive(request).await)?.into_inner();
         let answer = self.checked(answers.message().await)?;
         answer.ok_or_else(error::leader_changed)
     }
@@ -73,8 +77,9 @@ impl Forward {
         pass: &Pass,
         request: pb::LeaseTimeToLiveRequest,
     ) -> Result<pb::LeaseTimeToLiveResponse, Status> {
+        let request = pass.on(request, self.vouch(handle, pass).await?);
         let mut leader = self.leader(handle).await?;
-        self.checked(leader.lease_time_to_live(pass.on(request)).await).map(Response::into_inner)
+        self.checked(leader.lease_time_to_live(request).await).map(Response::into_inner)
     }
 
     async fn cluster(&self, handle: &Handle) -> Result<ClusterClient<Channel>, Status> {
@@ -94,12 +99,28 @@ impl Forward {
         answer
     }
 
+    /// A token for a sender who showed none, as a certificate says who that is.
+    async fn vouch(&self, handle: &Handle, pass: &Pass) -> Result<Option<MetadataValue<Ascii>>, Status> {
+        let Some(user) = pass.shown.certified() else { return Ok(None) };
+        if !handle.with_store(|store| store.auth().enabled) {
+            return Ok(None);
+        }
+        let known = self.vouched.lock().expect("no holder of the tokens panics").get(user).cloned();
+        let token = match known.filter(|token| handle.user_of(token).as_deref() == Some(user)) {
+            Some(token) => token,
+            None => sender::token_for(handle, user).await?,
+        };
+        let value = token.parse().map_err(|_| error::invalid_auth_token())?;
+        self.vouched.lock().expect("no holder of the tokens panics").insert(user.into(), token);
+        Ok(Some(value))
+    }
+
     /// To the leader.
     async fn channel(&self, handle: &Handle) -> Result<Channel, Status> {
-        let leader = handle.view().leader.and_then(|leader| handle.client_of(leader));
-        let addr = leader.ok_or_else(error::no_leader)?;
+        let url = rt::timeout(handle.request_timeout(), leader_url(handle)).await;
+        let url = url.unwrap_or_else(|_| Err(error::no_leader()))?;
         let known = self.channel.lock().expect("no holder of the channel panics").clone();
-        if let Some((_, channel)) = known.filter(|(known, channel)| *known == addr && !channel.closed()) {
+        if let Some((_, channel)) = known.filter(|(known, channel)| *known == url && !channel.closed()) {
             return Ok(channel);
         }
         let knobs = handle.knobs();
@@ -107,12 +128,26 @@ impl Forward {
             keepalive: ms(knobs.keepalive_ms),
             keepalive_timeout: ms(knobs.keepalive_timeout_ms),
             connect_timeout: ms(knobs.connect_timeout_ms),
+            tls: handle.config().listen.tls.leader.clone().filter(|_| url.secured),
         };
-        let connected = Channel::connect(addr, options).await;
+        let connected = Channel::connect(url.addr, options).await;
         reached!("member: a follower cannot connect to its leader", connected.is_err());
         let channel = connected.map_err(|_| error::no_leader())?;
-        *self.channel.lock().expect("no holder of the channel panics") = Some((addr, channel.clone()));
+        *self.channel.lock().expect("no holder of the channel panics") = Some((url, channel.clone()));
         Ok(channel)
+    }
+}
+
+/// Where the leader serves clients. One that has just been founded may not have said so yet.
+async fn leader_url(handle: &Handle) -> Result<Url, Status> {
+    loop {
+        let seen = handle.members_changed().version();
+        let leader = handle.view().leader.ok_or_else(error::no_leader)?;
+        if let Some(url) = handle.client_of(leader) {
+            return Ok(url);
+        }
+        reached!("member: a leader has not said yet where it serves clients");
+        handle.members_changed().changed(seen).await;
     }
 }
 
@@ -126,8 +161,9 @@ macro_rules! changes {
                     pass: &Pass,
                     request: pb::$request,
                 ) -> Result<pb::$response, Status> {
+                    let request = pass.on(request, self.vouch(handle, pass).await?);
                     let mut leader = self.cluster(handle).await?;
-                    self.checked(leader.$name(pass.on(request)).await).map(Response::into_inner)
+                    self.checked(leader.$name(request).await).map(Response::into_inner)
                 }
             )+
         }

@@ -2,6 +2,7 @@
 //!
 //! | module | promise |
 //! |---|---|
+//! | `doors` | the ports it is served on |
 //! | `kv` | ranges, puts, deletes, txns, compaction; `space` is their quota |
 //! | `watch` | many watches on one stream; `hub` wakes the streams an event concerns; `watcher` is one watch |
 //! | `lease` | leases; `lease_clock` is their time, `expire` ends them, `forward` asks the leader |
@@ -17,6 +18,7 @@ mod auth;
 mod backup;
 mod cluster;
 pub mod convert;
+mod doors;
 mod election;
 mod expire;
 mod forward;
@@ -37,9 +39,10 @@ mod watch;
 mod watcher;
 
 use crate::handle::Handle;
-use base::{knobs::ms, reached};
+use base::reached;
+pub use doors::Doors;
 use etcd::pb;
-use sender::Sender;
+use sender::{Sender, Shown};
 use tonic::{Request, Status, service::Routes};
 
 /// The protocol version this member claims: clients decide by it what they may use. From 3.5.13 on they rely on
@@ -49,16 +52,12 @@ pub const VERSION: &str = "3.5.21";
 /// What gRPC adds to the largest request at the most.
 const OVERHEAD: usize = 512 << 10;
 
-/// Serves the client port, and ends leases while this member leads. Never returns; ends when dropped.
-pub async fn serve(handle: Handle, listener: rt::net::TcpListener) {
-    let options = rt::http::ServeOptions {
-        keepalive: ms(handle.knobs().keepalive_ms),
-        keepalive_timeout: ms(handle.knobs().keepalive_timeout_ms),
-    };
+/// Serves clients, and ends leases while this member leads. Never returns; ends when dropped.
+pub async fn serve(handle: Handle, doors: Doors) {
     let (queues, leaving) = turns::Queues::new(handle.clone());
     let router = router(&handle, queues);
     rt::select! {
-        _ = rt::http::serve(listener, router, options) => {}
+        () = doors.serve(handle.clone(), &router) => {}
         () = turns::see_off(handle.clone(), leaving) => {}
         () = expire::run(handle.clone()) => {}
         () = publish::run(handle) => {}
@@ -115,7 +114,7 @@ async fn admit_at_learner<T>(handle: &Handle, request: Request<T>) -> Result<(Se
     if requires_leader(&request) && handle.view().leader.is_none() {
         return Err(etcd::error::no_leader());
     }
-    let sender = Sender::of(handle, request.metadata()).await?;
+    let sender = Sender::of(handle, &Shown::of(&request)).await?;
     Ok((sender, request.into_inner()))
 }
 

@@ -1,7 +1,7 @@
 //! A member says its name and where it serves clients, as soon as the list of members lacks that. Until then it counts
 //! as one that has not started.
 
-use crate::handle::Handle;
+use crate::{config::Start, handle::Handle, members};
 use base::{knobs::ms, reached};
 use store::Command;
 
@@ -23,10 +23,18 @@ pub async fn run(handle: Handle) {
     }
 }
 
-/// What the list of members does not say of this one.
+/// What the list of members does not say of this one. Where there is no list yet, as nobody came or went since the
+/// founding, and those that founded it did not know where this one serves clients, the list itself.
 fn lacks(handle: &Handle) -> Option<Command> {
     let (id, config) = (handle.member(), handle.config());
-    let client_urls = vec![format!("http://{}", config.client_listen)];
+    let unlisted = handle.with_store(|store| store.members().is_empty());
+    if unlisted {
+        let unknown = config.members.get(&id).is_some_and(|me| me.clients.is_empty());
+        let founding = config.start != Start::Joining && unknown;
+        reached!("member: one of those that founded the cluster says where it serves", founding);
+        return founding.then(|| Command::Found(members::founded(config)));
+    }
+    let client_urls: Vec<String> = config.listen.advertised.iter().map(ToString::to_string).collect();
     let said = |member: &store::Member| member.name == config.name && member.client_urls == client_urls;
     let lacks =
         handle.with_store(|store| store.members().present.get(&id).is_some_and(|member| !said(member)));

@@ -1,15 +1,44 @@
-//! Who sends a request: the user that its token stands for. While users are not told apart nobody looks at tokens.
+//! Who sends a request: the user that its token stands for, or whose name its certificate bears. While users are not told apart nobody looks at tokens.
 
 use super::refuse;
 use crate::handle::{Applied, Handle};
 use crate::tokens;
 use base::reached;
 use etcd::{TOKEN, error};
+use rt::tls::CommonName;
 use store::{Command, Identity, Store};
-use tonic::{Status, metadata::MetadataMap};
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+};
 
 /// Where a request that came over HTTP carries its token.
 const AUTHORIZATION: &str = "authorization";
+
+/// What a request shows of its sender.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    token: Option<MetadataValue<Ascii>>,
+    common_name: Option<CommonName>,
+}
+
+impl Shown {
+    pub fn of<T>(request: &Request<T>) -> Self {
+        let metadata = request.metadata();
+        let token = metadata.get(TOKEN).or_else(|| metadata.get(AUTHORIZATION)).cloned();
+        Self { token, common_name: request.extensions().get().cloned() }
+    }
+
+    pub fn token(&self) -> Option<&MetadataValue<Ascii>> {
+        self.token.as_ref()
+    }
+
+    /// The user that its certificate names, if that is what counts.
+    pub fn certified(&self) -> Option<&str> {
+        let name = self.common_name.as_ref().map(|name| name.0.as_str());
+        name.filter(|_| self.token.is_none())
+    }
+}
 
 /// The sender of one request.
 #[derive(Clone, Debug, Default)]
@@ -18,13 +47,15 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// The user that a request's token stands for. A token that is not known here is an error; none is nobody.
-    pub async fn of(handle: &Handle, metadata: &MetadataMap) -> Result<Self, Status> {
+    /// The user that a request's token stands for; without one, the user that the common name of its certificate names.
+    /// A token that is not known here is an error; neither is nobody.
+    pub async fn of(handle: &Handle, shown: &Shown) -> Result<Self, Status> {
         if !handle.with_store(|store| store.auth().enabled) {
             return Ok(Self::default());
         }
-        let token = metadata.get(TOKEN).or_else(|| metadata.get(AUTHORIZATION));
-        let Some(token) = token else { return Ok(Self::default()) };
+        let Some(token) = shown.token() else {
+            return Ok(Self { user: shown.certified().map(str::to_string) });
+        };
         let token = token.to_str().map_err(|_| error::invalid_auth_token())?;
         let index = tokens::index(token).ok_or_else(error::invalid_auth_token)?;
         let known = rt::timeout(handle.request_timeout(), handle.wait_applied(index)).await.is_ok();
@@ -66,6 +97,22 @@ impl Sender {
                 return Ok(applied);
             }
             reached!("member: a command starts again, as users or roles have changed");
+        }
+    }
+}
+
+/// A new token for a user of whom it is known that it is that one.
+pub async fn token_for(handle: &Handle, user: &str) -> Result<String, Status> {
+    let deadline = rt::now() + handle.request_timeout();
+    loop {
+        let (word, checked) = (tokens::word(), handle.with_store(|store| store.auth().revision));
+        let command = Command::Authenticate { user: user.into(), checked, token: word.clone() };
+        let applied = handle.propose(command).await.map_err(refuse::by_propose)?;
+        match applied.response {
+            Ok(_) => return Ok(tokens::token(&word, applied.index)),
+            Err(store::Error::AuthOldRevision) if rt::now() < deadline => {}
+            Err(store::Error::UserNotFound) => return Err(error::permission_denied()),
+            Err(refusal) => return Err(refuse::by_store(refusal)),
         }
     }
 }

@@ -5,7 +5,7 @@
 use super::{
     hub::Seat,
     refuse, refuse_if_learner, requires_leader,
-    sender::Sender,
+    sender::{Sender, Shown},
     watcher::{Step, Watcher},
 };
 use crate::handle::Handle;
@@ -21,7 +21,7 @@ use std::{
     pin::{Pin, pin},
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
+use tonic::{Request, Response, Status, Streaming};
 
 /// Responses that wait for the client to read.
 const QUEUE: usize = 8;
@@ -59,7 +59,7 @@ impl pb::watch_server::Watch for Watch {
             seat: self.handle.hub().join(),
             handle: self.handle.clone(),
             out,
-            metadata: request.metadata().clone(),
+            shown: Shown::of(&request),
             asked_progress: None,
             spoke: BTreeMap::new(),
         };
@@ -77,8 +77,8 @@ struct Stream {
     handle: Handle,
     seat: Seat,
     out: mpsc::Sender<Queued>,
-    /// Of the request for the stream; the token is in it.
-    metadata: MetadataMap,
+    /// By the request for the stream.
+    shown: Shown,
     /// The store's revision when progress was asked for.
     asked_progress: Option<i64>,
     /// When each watch that wants to hear of progress last heard anything.
@@ -188,7 +188,7 @@ impl Stream {
 
     /// Refuses who may not read all of what is to be watched. An end that is no end counts.
     async fn permit(&self, create: &pb::WatchCreateRequest) -> Result<(), Status> {
-        let sender = Sender::of(&self.handle, &self.metadata).await?;
+        let sender = Sender::of(&self.handle, &self.shown).await?;
         let key = if create.key.is_empty() { Bytes::from_static(&[0]) } else { create.key.clone() };
         // GHSA-xg4h-6gfc-h4m8: the key was looked at, and not how far from it the watch goes
         let end = if bug!("W09") { Bytes::new() } else { create.range_end.clone() };

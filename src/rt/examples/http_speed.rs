@@ -38,7 +38,12 @@ mod sim {
         let echo = |Path(_): Path<String>, body: Bytes| async move { body };
         let router = Router::new().route("/kv/{name}", put(echo));
         let second = Duration::from_secs(1);
-        match serve(listener, router, ServeOptions { keepalive: second, keepalive_timeout: second }).await {}
+        match serve(
+            listener,
+            router,
+            ServeOptions { keepalive: second, keepalive_timeout: second, tls: None },
+        )
+        .await {}
     }
 
     async fn load(client: Client, count: usize) {

@@ -1,12 +1,16 @@
 //! The HTTP server: HTTP/1.1 and HTTP/2 with prior knowledge on one port, told apart by HTTP/2's preface.
 
 use super::{Exec, Router, Timer, weigh::Weighed};
-use crate::net::{TcpListener, TcpStream};
+use crate::{
+    net::{Stream, TcpListener, TcpStream},
+    tls,
+};
 use bytes::Bytes;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -19,6 +23,8 @@ pub struct ServeOptions {
     pub keepalive: Duration,
     /// HTTP/2: a ping unanswered for this long ends the connection.
     pub keepalive_timeout: Duration,
+    /// Connections are secured by this; plain if there is nothing.
+    pub tls: Option<tls::Server>,
 }
 
 /// An HTTP/1.1 connection without a request for this long is closed; also one that says nothing at all.
@@ -33,8 +39,8 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServeOptions)
     let service = Weighed::new(router);
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                connections.add(crate::spawn(connection(stream, service.clone(), options.clone())))
+            Ok((stream, from)) => {
+                connections.add(crate::spawn(connection(stream, from, service.clone(), options.clone())))
             }
             Err(_) => crate::sleep(PAUSE).await,
         }
@@ -65,7 +71,9 @@ impl Drop for Connections {
 }
 
 /// Serves one connection to its end. How it ends is of no interest here: the client knows.
-async fn connection(mut stream: TcpStream, service: Weighed, options: ServeOptions) {
+async fn connection(stream: TcpStream, from: SocketAddr, service: Weighed, options: ServeOptions) {
+    let Some(mut stream) = Stream::accepted(stream, from, options.tls.as_ref()).await else { return };
+    let service = service.of(stream.common_name());
     let Ok(Ok((http2, start))) = crate::timeout(IDLE, sniff(&mut stream)).await else { return };
     let io = TokioIo::new(Rewound { start, stream });
     if http2 {
@@ -82,7 +90,7 @@ async fn connection(mut stream: TcpStream, service: Weighed, options: ServeOptio
 }
 
 /// Reads until it is clear whether this is HTTP/2; gives back what was read.
-async fn sniff(stream: &mut TcpStream) -> io::Result<(bool, Bytes)> {
+async fn sniff(stream: &mut Stream) -> io::Result<(bool, Bytes)> {
     let mut start = Vec::with_capacity(1_024);
     loop {
         if stream.read_buf(&mut start).await? == 0 {
@@ -101,7 +109,7 @@ async fn sniff(stream: &mut TcpStream) -> io::Result<(bool, Bytes)> {
 /// A stream of which the start has been read already.
 struct Rewound {
     start: Bytes,
-    stream: TcpStream,
+    stream: Stream,
 }
 
 impl AsyncRead for Rewound {

@@ -2,7 +2,10 @@
 //! Promise: not a byte on the wire is another for it. What the kernel buffers is not counted.
 
 use super::Router;
-use crate::memory::{Gauge, Held, counted};
+use crate::{
+    memory::{Gauge, Held, counted},
+    tls::CommonName,
+};
 use axum::body::Body as AnyBody;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -23,6 +26,8 @@ use std::{
 #[derive(Clone)]
 pub struct Weighed {
     router: TowerToHyperService<Router>,
+    /// Who sends the requests, as its certificate has it.
+    sender: Option<CommonName>,
     requests: Gauge,
     answers: Gauge,
 }
@@ -30,7 +35,12 @@ pub struct Weighed {
 impl Weighed {
     pub fn new(router: Router) -> Self {
         let (requests, answers) = (Gauge::new("requests"), Gauge::new("answers"));
-        Self { router: TowerToHyperService::new(router), requests, answers }
+        Self { router: TowerToHyperService::new(router), sender: None, requests, answers }
+    }
+
+    /// The same, for one connection.
+    pub fn of(self, sender: Option<CommonName>) -> Self {
+        Self { sender, ..self }
     }
 }
 
@@ -41,7 +51,10 @@ impl Service<Request<Incoming>> for Weighed {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let held = Arc::new(Held::new(&self.requests, 0));
-        let request = request.map(|body| Asked { body, held: Arc::downgrade(&held) });
+        let mut request = request.map(|body| Asked { body, held: Arc::downgrade(&held) });
+        if let Some(sender) = &self.sender {
+            request.extensions_mut().insert(sender.clone());
+        }
         let (answering, answers) = (self.router.call(request), self.answers.clone());
         Box::pin(async move {
             let answer = answering.await?;

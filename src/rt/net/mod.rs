@@ -5,6 +5,7 @@
 mod peers_real;
 #[cfg(madsim)]
 mod peers_sim;
+mod stream;
 #[cfg(not(madsim))]
 mod tcp_real;
 
@@ -18,6 +19,7 @@ pub use self::{
 #[cfg(madsim)]
 pub use world::{TcpListener, TcpStream};
 
+pub(crate) use stream::Stream;
 pub use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// The largest frame `Peers` carries.

@@ -2,8 +2,8 @@
 //! Promise: `send` never waits. A frame is lost when its queue is full or its connection breaks, as on any
 //! datagram network; what gets through arrives whole.
 
-use super::{MAX_FRAME, TcpListener, TcpStream};
-use crate::{AbortHandle, sleep, spawn, timeout};
+use super::{MAX_FRAME, Stream, TcpListener, TcpStream};
+use crate::{AbortHandle, sleep, spawn, timeout, tls};
 use bytes::{Bytes, BytesMut};
 use std::{
     collections::BTreeMap,
@@ -33,6 +33,7 @@ pub struct Peers {
     arrived: AsyncMutex<mpsc::Receiver<Bytes>>,
     outgoing: Mutex<BTreeMap<SocketAddr, Outgoing>>,
     listening: AbortHandle,
+    tls: Option<tls::Client>,
 }
 
 struct Outgoing {
@@ -42,12 +43,14 @@ struct Outgoing {
 }
 
 impl Peers {
-    pub async fn bind(addr: SocketAddr) -> io::Result<Self> {
+    /// Connections of both directions are secured by `tls`; plain if there is nothing.
+    pub async fn bind(addr: SocketAddr, tls: Option<(tls::Server, tls::Client)>) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
         let (deliver, arrived) = mpsc::channel(ARRIVED);
-        let listening = spawn(listen(listener, deliver)).abort_handle();
+        let (server, client) = tls.unzip();
+        let listening = spawn(listen(listener, server, deliver)).abort_handle();
         let outgoing = Mutex::new(BTreeMap::new());
-        Ok(Self { arrived: AsyncMutex::new(arrived), outgoing, listening })
+        Ok(Self { arrived: AsyncMutex::new(arrived), outgoing, listening, tls: client })
     }
 
     /// Sends a frame, or loses it; never waits.
@@ -57,7 +60,7 @@ impl Peers {
         let peer = outgoing.entry(to).or_insert_with(|| {
             let (frames, queue) = mpsc::channel(QUEUE);
             let waiting = Arc::new(Mutex::new(0));
-            let task = spawn(deliver(to, queue, waiting.clone())).abort_handle();
+            let task = spawn(deliver(to, self.tls.clone(), queue, waiting.clone())).abort_handle();
             Outgoing { frames, waiting, task }
         });
         let mut waiting = lock(&peer.waiting);
@@ -87,12 +90,12 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-async fn listen(listener: TcpListener, deliver: mpsc::Sender<Bytes>) {
+async fn listen(listener: TcpListener, tls: Option<tls::Server>, deliver: mpsc::Sender<Bytes>) {
     let mut connections = tokio::task::JoinSet::new(); // they end with the listener
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                connections.spawn(receive(stream, deliver.clone()));
+            Ok((stream, from)) => {
+                connections.spawn(receive(stream, from, tls.clone(), deliver.clone()));
             }
             Err(_) => sleep(PAUSE).await, // out of file descriptors, for example
         }
@@ -101,7 +104,13 @@ async fn listen(listener: TcpListener, deliver: mpsc::Sender<Bytes>) {
 }
 
 /// Reads frames until the connection ends or breaks the format. A full queue is felt by the sender.
-async fn receive(mut stream: TcpStream, deliver: mpsc::Sender<Bytes>) {
+async fn receive(
+    stream: TcpStream,
+    from: SocketAddr,
+    tls: Option<tls::Server>,
+    deliver: mpsc::Sender<Bytes>,
+) {
+    let Some(mut stream) = Stream::accepted(stream, from, tls.as_ref()).await else { return };
     loop {
         let Ok(length) = stream.read_u32_le().await else { return };
         if length as usize > MAX_FRAME {
@@ -116,11 +125,16 @@ async fn receive(mut stream: TcpStream, deliver: mpsc::Sender<Bytes>) {
 
 /// Writes the frames for one peer, over one connection after another. What waited for a connection that
 /// could not be made is old by then, and dropped.
-async fn deliver(to: SocketAddr, mut queue: mpsc::Receiver<Bytes>, waiting: Arc<Mutex<usize>>) {
+async fn deliver(
+    to: SocketAddr,
+    tls: Option<tls::Client>,
+    mut queue: mpsc::Receiver<Bytes>,
+    waiting: Arc<Mutex<usize>>,
+) {
     let mut taken = |frame: &Bytes| *lock(&waiting) -= frame.len();
     while let Some(first) = queue.recv().await {
         taken(&first);
-        let Ok(Ok(stream)) = timeout(CONNECT, TcpStream::connect(to)).await else {
+        let Ok(Ok(stream)) = timeout(CONNECT, Stream::connect(to, tls.as_ref())).await else {
             while let Ok(frame) = queue.try_recv() {
                 taken(&frame);
             }
@@ -139,7 +153,7 @@ async fn deliver(to: SocketAddr, mut queue: mpsc::Receiver<Bytes>, waiting: Arc<
     }
 }
 
-async fn write(stream: &mut BufWriter<TcpStream>, frame: &Bytes, flush: bool) -> io::Result<()> {
+async fn write(stream: &mut BufWriter<Stream>, frame: &Bytes, flush: bool) -> io::Result<()> {
     stream.write_u32_le(frame.len() as u32).await?;
     stream.write_all(frame).await?;
     if flush { stream.flush().await } else { Ok(()) }

@@ -1,6 +1,7 @@
 //! Datagrams of the tank.
 
 use super::MAX_FRAME;
+use crate::tls;
 use bytes::Bytes;
 use std::{io, net::SocketAddr};
 use world::DatagramSocket;
@@ -9,7 +10,11 @@ use world::DatagramSocket;
 pub struct Peers(DatagramSocket);
 
 impl Peers {
-    pub async fn bind(addr: SocketAddr) -> io::Result<Self> {
+    /// There is no TLS in the tank.
+    pub async fn bind(addr: SocketAddr, tls: Option<(tls::Server, tls::Client)>) -> io::Result<Self> {
+        if let Some((server, _)) = tls {
+            match server {}
+        }
         DatagramSocket::bind(addr).await.map(Self)
     }
 

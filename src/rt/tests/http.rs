@@ -20,7 +20,7 @@ use std::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fn options() -> ServeOptions {
-    ServeOptions { keepalive: SECOND, keepalive_timeout: SECOND }
+    ServeOptions { keepalive: SECOND, keepalive_timeout: SECOND, tls: None }
 }
 
 fn client(http2: bool) -> Client {

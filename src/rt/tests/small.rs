@@ -155,7 +155,7 @@ fn a_folder_has_one_owner() {
 fn peers_exchange_frames_of_any_size() {
     rt::testing::run(7, || async {
         let (one, two) = (([127, 0, 0, 1], 7_411).into(), ([127, 0, 0, 1], 7_412).into());
-        let (a, b) = (Peers::bind(one).await.unwrap(), Peers::bind(two).await.unwrap());
+        let (a, b) = (Peers::bind(one, None).await.unwrap(), Peers::bind(two, None).await.unwrap());
         for size in [0, 1, 1_000, rt::net::MAX_FRAME] {
             let frame = Bytes::from(vec![7; size]);
             a.send(two, frame.clone());
@@ -166,7 +166,7 @@ fn peers_exchange_frames_of_any_size() {
         a.send(([127, 0, 0, 1], 7_413).into(), Bytes::from("nobody there")); // lost
         drop(b);
         rt::sleep(MS(50)).await;
-        let b = Peers::bind(two).await.unwrap();
+        let b = Peers::bind(two, None).await.unwrap();
         let mut tries = 0;
         while rt::timeout(MS(100), b.recv()).await.is_err() {
             tries += 1;

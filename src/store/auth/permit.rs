@@ -85,6 +85,7 @@ impl Store {
             | Command::Authenticate { .. }
             | Command::Alarm(_)
             | Command::Members(_)
+            | Command::Found(_)
             | Command::Publish { .. } => Ok(()),
         }
     }

@@ -221,6 +221,20 @@ impl Store {
         }
     }
 
+    /// The same; zeros may stand behind it.
+    pub fn restore_padded(bytes: &[u8]) -> Result<Self, RestoreError> {
+        let mut reader = Reader { bytes, at: 0 };
+        if reader.take(MAGIC.len()) != Ok(MAGIC) {
+            return Err(RestoreError::Magic);
+        }
+        while reader.block()?.first() != Some(&END) {}
+        let (snapshot, padding) = bytes.split_at(reader.at);
+        if padding.iter().any(|byte| *byte != 0) {
+            return Err(RestoreError::Malformed { at: reader.at });
+        }
+        Self::restore(snapshot)
+    }
+
     fn read_header(&mut self, fields: &mut Reader) -> Result<(), RestoreError> {
         let format = fields.number()?;
         if format > u64::from(FORMAT) {

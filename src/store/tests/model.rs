@@ -87,7 +87,7 @@ impl Model {
                 self.end_lease(*id, draft).map(|()| Response::LeaseExpire)
             }
             // who the members are touches nothing that is modelled here
-            Command::Members(_) | Command::Publish { .. } => Ok(Response::Members),
+            Command::Members(_) | Command::Found(_) | Command::Publish { .. } => Ok(Response::Members),
             // users, roles and alarms have scripts of their own
             Command::Auth(_) | Command::Authenticate { .. } | Command::Alarm(_) => {
                 unreachable!("none is made")

@@ -30,19 +30,14 @@ pub fn start(world: &World, members: u64, servers: u8, knobs: &Knobs) {
 }
 
 fn start_member(world: &World, id: u64, members: u64, knobs: &Knobs) {
-    let member = |id| MemberAddr {
-        name: format!("member-{id}"),
-        peer: member_addr(id, 2380),
-        client: member_addr(id, 2379),
-    };
+    let member = |id| MemberAddr::plain(format!("member-{id}"), member_addr(id, 2380), member_addr(id, 2379));
     let config = member::Config {
         id: MemberId(id),
         name: format!("member-{id}"),
         cluster_id: 1,
         start: member::Start::Founding,
         data_dir: "/data".into(),
-        client_listen: member_addr(id, 2379),
-        peer_listen: member_addr(id, 2380),
+        listen: member::Listen::plain(member_addr(id, 2380), member_addr(id, 2379)),
         members: (1..=members).map(|id| (MemberId(id), member(id))).collect(),
         knobs: knobs.clone(),
     };
@@ -57,6 +52,7 @@ fn start_server(world: &World, id: u8, members: u64, knobs: &Knobs) {
         name: server(id),
         listen: server_addr(id),
         etcd: (1..=members).map(|id| member_addr(id, 2379)).collect(),
+        etcd_tls: None,
         knobs: knobs.clone(),
     };
     world.create(&server(id), server_addr(id).ip(), move || {

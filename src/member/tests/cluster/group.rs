@@ -2,7 +2,7 @@
 
 use base::{Index, Knobs, MemberId, Note, Term, knobs::ms};
 use etcd::{Client, pb};
-use member::{Config, Join, MemberAddr, Start};
+use member::{Boot, Config, Join, Listen, MemberAddr, Start, Url};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
@@ -21,6 +21,8 @@ pub struct Seen {
     pub restored: u64,
     pub syncs: u64,
     pub members: usize,
+    /// Members that asked what they had promised before they lost their disk.
+    pub recalled: u64,
     pub faults: Vec<String>,
 }
 
@@ -31,6 +33,7 @@ impl Seen {
                 let led = *self.leaders.entry(*term).or_insert(*member);
                 self.require(led == *member, || format!("two leaders in {term}: {led} and {member}"));
             }
+            Note::Said { text } if text.contains("asks all others what it promised") => self.recalled += 1,
             Note::Applied { index, hash, member, .. } | Note::Restored { index, hash, member, .. } => {
                 if matches!(note, Note::Restored { .. }) {
                     self.restored += 1;
@@ -72,6 +75,7 @@ pub struct Group {
     pub seen: Arc<Mutex<Seen>>,
     pub knobs: Knobs,
     size: u64,
+    flags: Arc<Mutex<BTreeMap<String, Boot>>>,
 }
 
 pub fn name(id: u64) -> String {
@@ -80,32 +84,33 @@ pub fn name(id: u64) -> String {
 
 pub fn config(id: u64, size: u64, knobs: &Knobs) -> Config {
     let addr = |id: u64, port: u16| SocketAddr::new(IpAddr::from([10, 0, 0, id as u8]), port);
-    let member = |id| MemberAddr { name: name(id), peer: addr(id, 2380), client: addr(id, 2379) };
+    let member = |id| MemberAddr::plain(name(id), addr(id, 2380), addr(id, 2379));
     Config {
         id: MemberId(id),
         name: name(id),
         cluster_id: 77,
         start: Start::Founding,
         data_dir: "/data".into(),
-        client_listen: addr(id, 2379),
-        peer_listen: addr(id, 2380),
+        listen: Listen::plain(addr(id, 2380), addr(id, 2379)),
         members: (1..=size).map(|id| (MemberId(id), member(id))).collect(),
         knobs: knobs.clone(),
     }
 }
 
+/// Where a member serves clients.
+pub fn client_of(id: u64) -> SocketAddr {
+    SocketAddr::new(IpAddr::from([10, 0, 0, id as u8]), 2379)
+}
+
 impl Group {
     pub fn start(world: World, size: u64, knobs: Knobs) -> Self {
-        let seen = Arc::new(Mutex::new(Seen { members: size as usize, ..Seen::default() }));
-        let listener = seen.clone();
-        world::set_note_sink(Box::new(move |_, _, note| listener.lock().unwrap().hear(&note)));
-        let group = Self { world, seen, knobs, size };
+        let group = Self::empty(world, size, knobs);
         (1..=size).for_each(|id| group.create(config(id, size, &group.knobs)));
         group
     }
 
     pub fn create(&self, config: Config) {
-        let ip = config.client_listen.ip();
+        let ip = config.listen.peers.ip();
         self.world.create(&config.name.clone(), ip, move || {
             let disk = world::disk::control(&config.name);
             let wiped = disk.is_some_and(|disk| disk.counters().wipes > 0);
@@ -118,19 +123,40 @@ impl Group {
     /// Starts a member that was added: it knows its addresses, and asks the first three who it is.
     pub fn join(&self, id: u64) {
         let me = config(id, id, &self.knobs);
-        let ask = (1..=3).map(|id| config(id, id, &self.knobs).peer_listen).collect();
+        let ip = me.listen.peers.ip();
+        let ask = (1..=3).map(|id| config(id, id, &self.knobs).listen.peers).collect();
         let join = Join {
             name: me.name.clone(),
-            cluster_id: me.cluster_id,
             data_dir: me.data_dir,
-            client_listen: me.client_listen,
-            peer_listen: me.peer_listen,
+            peer: Url::plain(me.listen.peers),
+            listen: me.listen,
             ask,
             knobs: me.knobs,
         };
-        self.world.create(&name(id), me.client_listen.ip(), move || {
+        self.world.create(&name(id), ip, move || {
             let join = join.clone();
             async move { member::join(join).await.map_err(|error| error.to_string()) }
+        });
+    }
+
+    /// A group in which nobody has started yet.
+    pub fn empty(world: World, size: u64, knobs: Knobs) -> Self {
+        let seen = Arc::new(Mutex::new(Seen { members: size as usize, ..Seen::default() }));
+        let listener = seen.clone();
+        world::set_note_sink(Box::new(move |_, _, note| listener.lock().unwrap().hear(&note)));
+        Self { world, seen, knobs, size, flags: Arc::default() }
+    }
+
+    /// Starts a member by etcd's flags, or starts it again by others.
+    pub fn boot(&self, boot: Boot) {
+        let (name, ip, flags) = (boot.name.clone(), boot.listen.peers.ip(), self.flags.clone());
+        if flags.lock().unwrap().insert(name.clone(), boot).is_some() {
+            assert!(self.world.restart(&name), "{name} was not down");
+            return;
+        }
+        self.world.create(&name.clone(), ip, move || {
+            let boot = flags.lock().unwrap()[&name].clone();
+            async move { member::boot(boot).await.map_err(|error| error.to_string()) }
         });
     }
 
@@ -140,7 +166,7 @@ impl Group {
     }
 
     pub fn endpoints(&self) -> Vec<SocketAddr> {
-        (1..=self.size).map(|id| config(id, self.size, &self.knobs).client_listen).collect()
+        (1..=self.size).map(client_of).collect()
     }
 
     /// Runs a future as a client, in a process of its own, and gives what it gave.

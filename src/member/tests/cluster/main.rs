@@ -2,6 +2,7 @@
 //! done once however often the network delivers it.
 #![cfg(madsim)]
 
+mod boot;
 mod disks;
 mod group;
 mod membership;
@@ -286,8 +287,10 @@ fn a_folder_of_another_member_or_cluster_is_refused() {
             let (sink, configs, mine) = (sink.clone(), configs.clone(), mine.clone());
             async move {
                 let listen = |config: member::Config| member::Config {
-                    client_listen: "10.0.0.9:2379".parse().unwrap(),
-                    peer_listen: "10.0.0.9:2380".parse().unwrap(),
+                    listen: member::Listen::plain(
+                        "10.0.0.9:2380".parse().unwrap(),
+                        "10.0.0.9:2379".parse().unwrap(),
+                    ),
                     ..config
                 };
                 let started = rt::timeout(SECOND, member::run(listen(mine))).await;

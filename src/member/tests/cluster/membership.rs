@@ -1,6 +1,6 @@
 //! Members come and go while clients write: nothing that was acknowledged is lost, and whoever left stays away.
 
-use crate::group::{Group, all, config, name, put_for, read_all};
+use crate::group::{Group, all, client_of, name, put_for, read_all};
 use crate::knobs;
 use base::knobs::ms;
 use etcd::{Client, pb};
@@ -59,7 +59,7 @@ async fn remove(client: &Client, id: u64) {
 }
 
 fn of(group: &Group, ids: impl IntoIterator<Item = u64>) -> Client {
-    Client::new(ids.into_iter().map(|id| config(id, id, &group.knobs).client_listen).collect(), &group.knobs)
+    Client::new(ids.into_iter().map(client_of).collect(), &group.knobs)
 }
 
 fn run<F>(seed: u64, size: u64, act: impl FnOnce(std::rc::Rc<Group>) -> F + Send + 'static)

@@ -1,7 +1,7 @@
 //! Reads on any member, and what becomes of a stream whose other end is gone.
 
 use super::{SECOND, cut_leader, knobs};
-use crate::group::{Group, config, name, put};
+use crate::group::{Group, client_of, name, put};
 use bytes::Bytes;
 use etcd::{Client, pb};
 use std::{collections::BTreeSet, net::SocketAddr, rc::Rc, time::Duration};
@@ -14,7 +14,7 @@ fn key(serializable: bool) -> pb::RangeRequest {
 /// A client of each member alone.
 fn clients() -> Vec<Client> {
     let knobs = base::Knobs { client_timeout_ms: 2_000, ..knobs() };
-    (1..=3).map(|id| Client::new(vec![config(id, 3, &knobs).client_listen], &knobs)).collect()
+    (1..=3).map(|id| Client::new(vec![client_of(id)], &knobs)).collect()
 }
 
 fn value(answer: &pb::RangeResponse) -> String {
@@ -96,7 +96,7 @@ async fn streams(member: SocketAddr) -> u64 {
 fn a_stream_whose_other_end_is_gone_ends_at_both() {
     World::run(23, |world| async move {
         let group = Group::start(world, 1, knobs());
-        let member = config(1, 1, &group.knobs).client_listen;
+        let member = client_of(1);
         let patience = Duration::from_millis(group.knobs.keepalive_ms + group.knobs.keepalive_timeout_ms);
         group.client(1, |client| async move { client.put(put("a", "1")).await.expect("a put") }).await;
         let idle = group.client(2, move |client| async move {

@@ -3,7 +3,7 @@
 
 use base::{Knobs, MemberId, Term};
 use etcd::Client;
-use member::{Config, Handle, MemberAddr, ProposeError, ReadError, Request, Start, View};
+use member::{Config, Handle, Listen, MemberAddr, ProposeError, ReadError, Request, Start, View};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -35,7 +35,7 @@ impl Core {
         for id in 1..=size {
             let listener = rt::net::TcpListener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
             let addr = listener.local_addr().unwrap();
-            members.insert(MemberId(id), MemberAddr { name: format!("m{id}"), peer: addr, client: addr });
+            members.insert(MemberId(id), MemberAddr::plain(format!("m{id}"), addr, addr));
             listeners.push((MemberId(id), listener));
         }
         let start = |(id, listener)| Self::start_one(config(id, &members, &knobs), listener);
@@ -43,7 +43,7 @@ impl Core {
     }
 
     fn start_one(config: Config, listener: rt::net::TcpListener) -> Self {
-        let addr = config.client_listen;
+        let addr = config.listen.peers;
         let (handle, mut requests) = Handle::new(config, Store::new());
         let core = Self { handle: handle.clone(), addr, reachable: Arc::new(Mutex::new(true)) };
         core.follow(Some(MemberId(1)));
@@ -53,7 +53,7 @@ impl Core {
                 serving.serve(request);
             }
         });
-        rt::spawn(member::services::serve(handle, listener));
+        rt::spawn(member::services::serve(handle, member::services::Doors::plain(listener)));
         core
     }
 
@@ -95,8 +95,7 @@ fn config(id: MemberId, members: &BTreeMap<MemberId, MemberAddr>, knobs: &Knobs)
         cluster_id: 9,
         start: Start::Founding,
         data_dir: "/none".into(),
-        client_listen: me.client,
-        peer_listen: me.peer,
+        listen: Listen::plain(me.peer.addr, me.peer.addr),
         members: members.clone(),
         knobs: knobs.clone(),
     }

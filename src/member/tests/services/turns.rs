@@ -11,8 +11,7 @@ use rt::grpc::{Channel, ChannelOptions};
 use tonic::{Request, Status};
 
 async fn channel(member: &Core) -> Channel {
-    let options =
-        ChannelOptions { keepalive: ms(5_000), keepalive_timeout: ms(5_000), connect_timeout: ms(1_000) };
+    let options = ChannelOptions { connect_timeout: ms(1_000), ..ChannelOptions::default() };
     Channel::connect(member.addr, options).await.unwrap()
 }
 

@@ -78,6 +78,7 @@ impl Words {
             "expire" => Command::LeaseExpire { id: self.number()?, granted: self.number()? as u64 },
             "txn" => Command::Txn(self.txn()?),
             "members" => Command::Members(self.members()?),
+            "found" => Command::Found(self.members()?),
             "publish" => Command::Publish {
                 id: MemberId(self.number()? as u64),
                 name: self.next()?,

@@ -1,0 +1,277 @@
+//! `wavetank member`: one member of the store, by etcd's own flags, so that what starts etcd starts it.
+
+use super::{Error, security::Security};
+use ::member::{Boot, Listen, Url};
+use base::Knobs;
+use clap::{Args, ValueEnum};
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// Names and meanings are etcd's.
+#[derive(Args)]
+pub struct Flags {
+    /// How people call it.
+    #[arg(long, default_value = "default")]
+    name: String,
+    /// Where its data is kept; made if it is not there. [default: NAME.etcd]
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Where it listens for other members.
+    #[arg(long, default_value = "http://localhost:2380", value_name = "URL")]
+    listen_peer_urls: Url,
+    /// Where it listens for clients.
+    #[arg(long, default_value = "http://localhost:2379", value_delimiter = ',', value_name = "URL,...")]
+    listen_client_urls: Vec<Url>,
+    /// Where it serves health and metrics only.
+    #[arg(long, value_delimiter = ',', value_name = "URL,...")]
+    listen_metrics_urls: Vec<Url>,
+    /// Where the other members reach it. [default: as it listens]
+    #[arg(long, value_name = "URL")]
+    initial_advertise_peer_urls: Option<Url>,
+    /// Where clients reach it. [default: as it listens]
+    #[arg(long, value_delimiter = ',', value_name = "URL,...")]
+    advertise_client_urls: Vec<Url>,
+    /// Every member there is to be, this one included. [default: this one]
+    #[arg(long, value_delimiter = ',', value_name = "NAME=URL,...")]
+    initial_cluster: Vec<Named>,
+    /// Whether the cluster is being founded, or runs and has been told of this member (etcdctl member add).
+    #[arg(long, value_enum, default_value_t = State::New)]
+    initial_cluster_state: State,
+    /// Names the cluster when it is founded: members of another one are not listened to.
+    #[arg(long, default_value = "etcd-cluster", value_name = "TOKEN")]
+    initial_cluster_token: String,
+    #[command(flatten)]
+    limits: Limits,
+    #[command(flatten)]
+    security: Security,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum State {
+    New,
+    Existing,
+}
+
+/// `NAME=URL`.
+#[derive(Clone)]
+pub struct Named(String, Url);
+
+impl std::str::FromStr for Named {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let shape = format!("{text:?}: expected NAME=URL, for example one=http://10.0.0.1:2380");
+        let (name, url) = text.split_once('=').ok_or(shape)?;
+        Ok(Named(name.into(), url.parse()?))
+    }
+}
+
+/// What a member allows.
+#[derive(Args)]
+struct Limits {
+    /// Bytes a member may hold before it raises the alarm NOSPACE; 0: 2 GiB, less than 0: any amount.
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_name = "BYTES")]
+    quota_backend_bytes: i64,
+    /// Entries between two snapshots of the state.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    snapshot_count: Option<u64>,
+    /// Milliseconds between two heartbeats of a leader.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "MS")]
+    heartbeat_interval: Option<u64>,
+    /// Milliseconds without a leader after which a member stands for election.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "MS")]
+    election_timeout: Option<u64>,
+    /// Bytes of the largest request.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "BYTES")]
+    max_request_bytes: Option<u64>,
+    /// Operations in a txn.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    max_txn_ops: Option<u64>,
+    /// Rounds in which passwords are hashed, as a power of 2.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(4..=31))]
+    bcrypt_cost: u64,
+    /// An auth token unused for so many seconds is forgotten.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..), value_name = "SECONDS")]
+    auth_token_ttl: u64,
+}
+
+impl Limits {
+    fn knobs(&self) -> Knobs {
+        let mut knobs = Knobs::default();
+        knobs.quota_bytes = match self.quota_backend_bytes {
+            0 => knobs.quota_bytes,
+            bytes => bytes.max(0) as u64,
+        };
+        let told = |flag: Option<u64>, before: u64| flag.unwrap_or(before);
+        let election = knobs.raft_tick_ms * knobs.raft_election_ticks;
+        knobs.raft_tick_ms = told(self.heartbeat_interval, knobs.raft_tick_ms);
+        knobs.raft_election_ticks = told(self.election_timeout, election).div_ceil(knobs.raft_tick_ms);
+        knobs.snapshot_every = told(self.snapshot_count, knobs.snapshot_every);
+        knobs.request_bytes = told(self.max_request_bytes, knobs.request_bytes);
+        knobs.txn_ops = told(self.max_txn_ops, knobs.txn_ops);
+        knobs.bcrypt_cost = self.bcrypt_cost;
+        knobs.auth_token_ttl_ms = self.auth_token_ttl.saturating_mul(1_000);
+        knobs
+    }
+
+    /// Followers must not lose patience because a heartbeat or two got lost. (etcd asks for the same.)
+    fn check(&self) -> Result<(), Error> {
+        let (heartbeat, election) =
+            (self.heartbeat_interval.unwrap_or(100), self.election_timeout.unwrap_or(1_000));
+        if election < 5 * heartbeat {
+            let why = format!(
+                "--election-timeout {election}: expected at least 5 times --heartbeat-interval, which is {heartbeat}"
+            );
+            return Err(why.into());
+        }
+        Ok(())
+    }
+}
+
+/// Runs a member until it fails or is told to stop.
+pub async fn run(flags: Flags) -> Result<(), Error> {
+    flags.limits.check()?;
+    let boot = flags.boot().await?;
+    Ok(::member::boot(boot).await?)
+}
+
+impl Flags {
+    async fn boot(self) -> Result<Boot, Error> {
+        let data_dir = self.data_dir.clone().unwrap_or_else(|| format!("{}.etcd", self.name).into());
+        let peer = self.initial_advertise_peer_urls.unwrap_or(self.listen_peer_urls);
+        let advertised = match self.advertise_client_urls.is_empty() {
+            true => self.listen_client_urls.clone(),
+            false => self.advertise_client_urls.clone(),
+        };
+        let everywhere = advertised.iter().chain([&peer]).find(|url| url.addr.ip().is_unspecified());
+        if let Some(url) = everywhere {
+            let why = format!(
+                "{url} is no address at which others reach this member: expected --initial-advertise-peer-urls and \
+                 --advertise-client-urls"
+            );
+            return Err(why.into());
+        }
+        let initial = initial(&self.name, peer, &self.initial_cluster)?;
+        if peer.secured != self.listen_peer_urls.secured {
+            return Err(format!("--listen-peer-urls: expected https if and only if {peer} is").into());
+        }
+        let served: Vec<Url> =
+            self.listen_client_urls.iter().chain(&self.listen_metrics_urls).copied().collect();
+        let tls = self.security.load(&data_dir, self.listen_peer_urls, &served, &advertised).await?;
+        Ok(Boot {
+            listen: Listen {
+                peers: self.listen_peer_urls.addr,
+                clients: self.listen_client_urls,
+                metrics: self.listen_metrics_urls,
+                advertised,
+                tls,
+            },
+            name: self.name,
+            data_dir,
+            peer,
+            initial,
+            state: match self.initial_cluster_state {
+                State::New => ::member::boot::State::New,
+                State::Existing => ::member::boot::State::Existing,
+            },
+            cluster_id: cluster_id(&self.initial_cluster_token),
+            knobs: self.limits.knobs(),
+        })
+    }
+}
+
+/// The members by name; this one is among them, with the address at which it is reached.
+pub fn initial(name: &str, peer: Url, cluster: &[Named]) -> Result<BTreeMap<String, Url>, Error> {
+    let mut initial = BTreeMap::new();
+    for Named(name, url) in cluster {
+        if initial.insert(name.clone(), *url).is_some() {
+            return Err(format!("--initial-cluster: {name} is there twice; expected a URL for each").into());
+        }
+    }
+    if initial.is_empty() {
+        initial.insert(name.into(), peer);
+    }
+    match initial.get(name) {
+        None => {
+            let names: Vec<&str> = initial.keys().map(String::as_str).collect();
+            let expected = names.join(", ");
+            Err(format!("--name {name}: expected one of those in --initial-cluster: {expected}").into())
+        }
+        Some(url) if *url != peer => Err(format!(
+            "--initial-cluster has {url} for {name}, expected {peer} as in --initial-advertise-peer-urls"
+        )
+        .into()),
+        Some(_) if initial.values().any(|url| url.secured != peer.secured) => {
+            Err("--initial-cluster: expected all URLs to be http, or all https".into())
+        }
+        Some(_) => Ok(initial),
+    }
+}
+
+/// A number for a token. Never 0, which is no cluster. (FNV-1a, 64 bits.)
+pub fn cluster_id(token: &str) -> u64 {
+    let hash = token.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        flags: Flags,
+    }
+
+    fn boot(line: &str) -> Result<Boot, String> {
+        let words = ["member"].into_iter().chain(line.split_whitespace());
+        let flags = Line::try_parse_from(words).map_err(|error| error.to_string())?.flags;
+        flags.limits.check().map_err(|error| error.to_string())?;
+        futures::executor::block_on(flags.boot()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_flags_it_is_a_cluster_of_one() {
+        let boot = boot("").expect("a member");
+        assert_eq!(boot.name, "default");
+        assert_eq!(boot.data_dir, PathBuf::from("default.etcd"));
+        assert_eq!(boot.initial["default"].to_string(), "http://127.0.0.1:2380");
+        assert_eq!(boot.listen.advertised[0].to_string(), "http://127.0.0.1:2379");
+    }
+
+    #[test]
+    fn a_line_from_etcd_s_documentation_is_understood() {
+        let line = "--name infra1 --initial-advertise-peer-urls http://10.0.1.11:2380 \
+             --listen-peer-urls http://10.0.1.11:2380 --listen-client-urls http://10.0.1.11:2379,http://127.0.0.1:2379 \
+             --advertise-client-urls http://10.0.1.11:2379 --initial-cluster-token etcd-cluster-1 --initial-cluster \
+             infra0=http://10.0.1.10:2380,infra1=http://10.0.1.11:2380,infra2=http://10.0.1.12:2380 \
+             --initial-cluster-state new";
+        let boot = boot(line).expect("a member");
+        assert_eq!(boot.initial.len(), 3);
+        assert_eq!(boot.listen.clients.len(), 2);
+        assert_ne!(boot.cluster_id, cluster_id("etcd-cluster"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let wrong = |line: &str| boot(line).expect_err("wrong");
+        assert!(
+            wrong("--name a --initial-cluster b=http://127.0.0.1:2380").contains("expected one of those")
+        );
+        assert!(
+            wrong("--initial-cluster default=http://10.0.0.1:1").contains("expected http://127.0.0.1:2380")
+        );
+        assert!(wrong("--initial-cluster default").contains("expected NAME=URL"));
+        assert!(wrong("--listen-peer-urls 127.0.0.1:2380").contains("no scheme"));
+        assert!(wrong("--listen-client-urls http://0.0.0.0:2379").contains("--advertise-client-urls"));
+        assert!(wrong("--listen-client-urls https://127.0.0.1:2379").contains("--cert-file"));
+        assert!(wrong("--heartbeat-interval 500").contains("at least 5 times"));
+        assert!(wrong("--client-cert-auth").contains("--trusted-ca-file"));
+        assert!(wrong("--cert-file /no/such").contains("--key-file"));
+        let mixed = "--initial-cluster default=http://127.0.0.1:2380,b=https://127.0.0.1:1";
+        assert!(wrong(mixed).contains("all https"));
+    }
+}

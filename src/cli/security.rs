@@ -1,0 +1,225 @@
+//! With what a member's connections are secured, by etcd's own flags.
+
+use super::Error;
+use clap::Args;
+use member::{Tls, Url};
+use rt::tls::{self, Calling, Identity, Protocol, Serving, Trust, signed_by_itself};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Names and meanings are etcd's. Files are PEM, and are read again when they change.
+#[derive(Args)]
+pub struct Security {
+    /// The certificate shown to clients.
+    #[arg(long, value_name = "FILE")]
+    cert_file: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Clients must show a certificate signed by one of these.
+    #[arg(long, value_name = "FILE")]
+    trusted_ca_file: Option<PathBuf>,
+    /// Clients must show a certificate; its common name is a user.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    client_cert_auth: bool,
+    /// Certificates of clients that count no more: revocation lists.
+    #[arg(long, value_name = "FILE")]
+    client_crl_file: Option<PathBuf>,
+    /// Clients' certificates must be for one of these hosts.
+    #[arg(long, value_delimiter = ',', value_name = "HOST,...")]
+    client_cert_allowed_hostname: Vec<String>,
+    /// Makes a certificate for clients, signed by itself.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    auto_tls: bool,
+    /// The certificate shown to other members.
+    #[arg(long, value_name = "FILE")]
+    peer_cert_file: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, value_name = "FILE")]
+    peer_key_file: Option<PathBuf>,
+    /// Other members must show a certificate signed by one of these.
+    #[arg(long, value_name = "FILE")]
+    peer_trusted_ca_file: Option<PathBuf>,
+    /// Other members must show a certificate.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    peer_client_cert_auth: bool,
+    /// Certificates of members that count no more: revocation lists.
+    #[arg(long, value_name = "FILE")]
+    peer_crl_file: Option<PathBuf>,
+    /// Other members' certificates must bear one of these common names.
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
+    peer_cert_allowed_cn: Vec<String>,
+    /// Other members' certificates must be for one of these hosts.
+    #[arg(long, value_delimiter = ',', value_name = "HOST,...")]
+    peer_cert_allowed_hostname: Vec<String>,
+    /// Makes a certificate for other members, signed by itself. Nobody can tell then whose the other end is.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    peer_auto_tls: bool,
+    /// Years for which a certificate that is made is valid.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100), value_name = "YEARS")]
+    self_signed_cert_validity: u32,
+}
+
+/// Flags of one kind: those about clients, or those about peers.
+struct Files<'a> {
+    prefix: &'static str,
+    cert: &'a Option<PathBuf>,
+    key: &'a Option<PathBuf>,
+    trusted: &'a Option<PathBuf>,
+    asked: bool,
+    auto: bool,
+}
+
+impl Files<'_> {
+    /// What was said about the certificate; nothing if none was named.
+    fn identity(&self) -> Result<Option<Identity>, Error> {
+        let prefix = self.prefix;
+        if self.asked && self.trusted.is_none() {
+            return Err(
+                format!("--{prefix}client-cert-auth: expected --{prefix}trusted-ca-file as well").into()
+            );
+        }
+        match (self.cert, self.key) {
+            (Some(cert), Some(key)) => Ok(Some(Identity { cert: cert.clone(), key: key.clone() })),
+            (None, None) => Ok(None),
+            (Some(_), None) => {
+                Err(format!("--{prefix}cert-file: expected --{prefix}key-file as well").into())
+            }
+            (None, Some(_)) => {
+                Err(format!("--{prefix}key-file: expected --{prefix}cert-file as well").into())
+            }
+        }
+    }
+
+    /// The certificate to show; one that was made, if that was asked for, and kept in this folder.
+    async fn shown(
+        &self,
+        secured: bool,
+        folder: &Path,
+        hosts: &[IpAddr],
+        valid: Duration,
+    ) -> Result<Option<Identity>, Error> {
+        match self.identity()? {
+            _ if !secured => Ok(None),
+            Some(identity) => Ok(Some(identity)),
+            None if self.auto => Ok(Some(signed_by_itself(folder, hosts, valid).await?)),
+            None => {
+                let prefix = self.prefix;
+                let expected =
+                    format!("expected --{prefix}cert-file and --{prefix}key-file, or --{prefix}auto-tls");
+                Err(format!("an https URL needs a certificate: {expected}").into())
+            }
+        }
+    }
+}
+
+impl Security {
+    fn clients(&self) -> Files<'_> {
+        Files {
+            prefix: "",
+            cert: &self.cert_file,
+            key: &self.key_file,
+            trusted: &self.trusted_ca_file,
+            asked: self.client_cert_auth,
+            auto: self.auto_tls,
+        }
+    }
+
+    fn peers(&self) -> Files<'_> {
+        Files {
+            prefix: "peer-",
+            cert: &self.peer_cert_file,
+            key: &self.peer_key_file,
+            trusted: &self.peer_trusted_ca_file,
+            asked: self.peer_client_cert_auth,
+            auto: self.peer_auto_tls,
+        }
+    }
+
+    /// Reads the files, for a member that listens at these URLs.
+    pub async fn load(
+        &self,
+        data_dir: &Path,
+        peer: Url,
+        served: &[Url],
+        advertised: &[Url],
+    ) -> Result<Tls, Error> {
+        let valid = Duration::from_secs(u64::from(self.self_signed_cert_validity) * 365 * 86_400);
+        let hosts = |urls: &[Url]| -> Vec<IpAddr> {
+            let mut hosts: Vec<IpAddr> = urls.iter().map(|url| url.addr.ip()).collect();
+            hosts.extend([IpAddr::from([127, 0, 0, 1])]);
+            hosts.retain(|host| !host.is_unspecified());
+            hosts.sort_unstable();
+            hosts.dedup();
+            hosts
+        };
+        let urls: Vec<Url> = served.iter().chain(advertised).copied().collect();
+        let secured = served.iter().any(|url| url.secured);
+        let folder = data_dir.join("fixtures/client");
+        let clients = self.clients().shown(secured, &folder, &hosts(&urls), valid).await?;
+        let folder = data_dir.join("fixtures/peer");
+        let peers = self.peers().shown(peer.secured, &folder, &hosts(&[peer]), valid).await?;
+        let leader = match &clients {
+            Some(identity) => Some(tls::Client::load(self.to_leader(identity)).await?),
+            None => None,
+        };
+        Ok(Tls {
+            clients: match clients {
+                Some(identity) => Some(tls::Server::load(self.to_clients(identity)).await?),
+                None => None,
+            },
+            peers: match peers {
+                Some(_) if self.peer_cert_file.is_some() && self.peer_trusted_ca_file.is_none() => {
+                    let why = "--peer-cert-file: expected --peer-trusted-ca-file as well, to tell members from others";
+                    return Err(why.into());
+                }
+                Some(identity) => {
+                    let (server, client) = self.to_peers(identity);
+                    Some((tls::Server::load(server).await?, tls::Client::load(client).await?))
+                }
+                None => None,
+            },
+            leader,
+        })
+    }
+
+    fn to_clients(&self, identity: Identity) -> Serving {
+        Serving {
+            identity,
+            trusted: self.trusted_ca_file.clone(),
+            revoked: self.client_crl_file.clone(),
+            common_names: vec![],
+            hostnames: self.client_cert_allowed_hostname.clone(),
+            protocol: Protocol::Http,
+        }
+    }
+
+    /// To the leader's client port a member shows what it shows to clients, and believes who is signed by a root that
+    /// was named. If none was, it could not tell a member from somebody else in any way.
+    fn to_leader(&self, identity: &Identity) -> Calling {
+        let named: Vec<PathBuf> =
+            [&self.trusted_ca_file, &self.peer_trusted_ca_file].into_iter().flatten().cloned().collect();
+        let trust = if named.is_empty() { Trust::Anyone } else { Trust::Roots(named) };
+        Calling { trust, identity: Some(identity.clone()), protocol: Protocol::Http }
+    }
+
+    fn to_peers(&self, identity: Identity) -> (Serving, Calling) {
+        let trust = match &self.peer_trusted_ca_file {
+            Some(trusted) => Trust::Roots(vec![trusted.clone()]),
+            None => Trust::Anyone,
+        };
+        let calling = Calling { trust, identity: Some(identity.clone()), protocol: Protocol::Peers };
+        let serving = Serving {
+            identity,
+            trusted: self.peer_trusted_ca_file.clone(),
+            revoked: self.peer_crl_file.clone(),
+            common_names: self.peer_cert_allowed_cn.clone(),
+            hostnames: self.peer_cert_allowed_hostname.clone(),
+            protocol: Protocol::Peers,
+        };
+        (serving, calling)
+    }
+}

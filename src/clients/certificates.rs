@@ -1,0 +1,71 @@
+//! Certificates for tests: authorities, and what they sign.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
+    date_time_ymd,
+};
+use std::path::{Path, PathBuf};
+
+/// Who signs.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+/// What is to be signed.
+#[derive(Clone, Copy, Default)]
+pub struct Wanted {
+    pub common_name: &'static str,
+    /// The address it is for, and whether for an address at all.
+    pub address: Option<&'static str>,
+    pub expired: bool,
+}
+
+/// The files of a certificate and its key.
+pub struct Files {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Files {
+    pub fn at(folder: &Path, name: &str) -> Self {
+        Self { cert: folder.join(format!("{name}.crt")), key: folder.join(format!("{name}.key")) }
+    }
+}
+
+impl Authority {
+    pub fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new(vec![]).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let pem = params.self_signed(&key).expect("a certificate").pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// Writes its own certificate.
+    pub fn write(&self, path: &Path) -> PathBuf {
+        std::fs::write(path, &self.pem).expect("a file");
+        path.to_path_buf()
+    }
+
+    /// Signs a certificate, and writes it and its key as `NAME.crt` and `NAME.key`.
+    pub fn sign(&self, folder: &Path, name: &str, wanted: Wanted) -> Files {
+        let mut params = CertificateParams::new(vec![]).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, wanted.common_name);
+        let address = wanted.address.map(|address| address.parse().expect("an address"));
+        params.subject_alt_names = address.map(SanType::IpAddress).into_iter().collect();
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        if wanted.expired {
+            params.not_before = date_time_ymd(2001, 1, 1);
+            params.not_after = date_time_ymd(2002, 1, 1);
+        }
+        let key = KeyPair::generate().expect("a key");
+        let cert = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let files = Files::at(folder, name);
+        std::fs::write(&files.key, key.serialize_pem()).expect("a file");
+        std::fs::write(&files.cert, cert.pem()).expect("a file");
+        files
+    }
+}

@@ -1,0 +1,264 @@
+//! Secured connections, with Debian's etcdctl: mutual authentication, users by certificate, certificates that are
+//! replaced while a member runs, and what is said about those that are wrong.
+
+use crate::{
+    certificates::{Authority, Files, Wanted},
+    harness::{ETCDCTL, Members, Process, etcdctl, eventually, succeed, text_of},
+};
+use std::{path::Path, process::Command, time::Duration};
+
+const HERE: Wanted = Wanted { common_name: "member", address: Some("127.0.0.1"), expired: false };
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Three members that want certificates of clients and of each other, and what signs those.
+struct Secured {
+    members: Members,
+    authority: Authority,
+    running: Vec<Process>,
+}
+
+fn flag(name: &str, value: &Path) -> String {
+    format!("--{name}={}", value.display())
+}
+
+/// The flags for one side, with these files.
+fn flags(prefix: &str, files: &Files, trusted: &Path) -> [String; 3] {
+    [
+        flag(&format!("{prefix}cert-file"), &files.cert),
+        flag(&format!("{prefix}key-file"), &files.key),
+        flag(&format!("{prefix}trusted-ca-file"), trusted),
+    ]
+}
+
+impl Secured {
+    fn start(name: &str, size: u16) -> Self {
+        let members = Members::new(name, "https", size);
+        let authority = Authority::new("the authority");
+        authority.write(&members.folder.0.join("ca.crt"));
+        let mut secured = Self { members, authority, running: vec![] };
+        let (served, peers) = (secured.sign("served", HERE), secured.sign("peers", HERE));
+        secured.running = (1..=size).map(|number| secured.start_one(number, &served, &peers)).collect();
+        secured
+    }
+
+    fn folder(&self) -> &Path {
+        &self.members.folder.0
+    }
+
+    fn sign(&self, name: &str, wanted: Wanted) -> Files {
+        self.authority.sign(self.folder(), name, wanted)
+    }
+
+    fn start_one(&self, number: u16, served: &Files, peers: &Files) -> Process {
+        let trusted = self.folder().join("ca.crt");
+        let mut more: Vec<String> = flags("", served, &trusted).into();
+        more.extend(flags("peer-", peers, &trusted));
+        more.extend(["--client-cert-auth".into(), "--peer-client-cert-auth=true".into()]);
+        self.members.start(number, &more.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// etcdctl with a certificate that bears this name.
+    fn as_user(&self, name: &'static str, args: &[&str]) -> Command {
+        self.at(&self.members.clients(), name, args)
+    }
+
+    /// The same, at these members only.
+    fn at(&self, endpoints: &str, name: &'static str, args: &[&str]) -> Command {
+        let files = Files::at(self.folder(), name);
+        if !files.cert.exists() {
+            self.sign(name, Wanted { common_name: name, ..Wanted::default() });
+        }
+        self.with(endpoints, &files, args)
+    }
+
+    fn with(&self, endpoints: &str, files: &Files, args: &[&str]) -> Command {
+        let mut command = etcdctl(endpoints, args);
+        command.arg("--cacert").arg(self.folder().join("ca.crt"));
+        command.arg("--cert").arg(&files.cert).arg("--key").arg(&files.key);
+        command
+    }
+
+    fn wait(&self) {
+        eventually("they answer", PATIENCE, || {
+            outcome(self.as_user("root", &["get", "none"]), &self.members)
+        });
+    }
+}
+
+fn outcome(mut command: Command, members: &Members) -> Result<(), String> {
+    let out = command.output().expect(ETCDCTL);
+    let errors = String::from_utf8_lossy(&out.stderr).into_owned();
+    if out.status.success() { Ok(()) } else { Err(errors + &members.log()) }
+}
+
+fn refused(mut command: Command) -> String {
+    command.arg("--dial-timeout=1s").arg("--command-timeout=2s");
+    let out = command.output().expect(ETCDCTL);
+    assert!(!out.status.success(), "{command:?} was not refused");
+    String::from_utf8_lossy(&out.stderr).into_owned()
+}
+
+#[test]
+fn members_and_clients_know_each_other_by_certificates() {
+    let secured = Secured::start("secured", 3);
+    secured.wait();
+    let run = |args: &[&str]| succeed(secured.as_user("root", args), "");
+    assert_eq!(run(&["put", "a", "1"]), "OK\n");
+    assert_eq!(run(&["get", "a", "--print-value-only"]), "1\n");
+    eventually("each member says where it serves", PATIENCE, || {
+        let list = run(&["member", "list"]);
+        if list.lines().all(|line| line.matches("https://").count() == 2) { Ok(()) } else { Err(list) }
+    });
+    assert_eq!(run(&["endpoint", "status"]).lines().count(), 3);
+    // two of the three members ask the leader, over TLS
+    let lease = run(&["lease", "grant", "100"]);
+    let id = lease.split_whitespace().nth(1).expect("an id").to_string();
+    for number in 1..=3 {
+        let command =
+            secured.at(&secured.members.client(number), "root", &["lease", "keep-alive", "--once", &id]);
+        assert!(succeed(command, "").contains("keepalived with TTL(100)"));
+    }
+
+    let plain = etcdctl(&secured.members.clients(), &["get", "a"]);
+    refused(plain);
+    let mut nameless = etcdctl(&secured.members.clients(), &["get", "a"]);
+    nameless.arg("--cacert").arg(secured.folder().join("ca.crt"));
+    refused(nameless);
+    let stranger = Authority::new("somebody else").sign(secured.folder(), "stranger", HERE);
+    refused(secured.with(&secured.members.clients(), &stranger, &["get", "a"]));
+    let old = secured.sign("old", Wanted { common_name: "root", expired: true, ..Wanted::default() });
+    refused(secured.with(&secured.members.clients(), &old, &["get", "a"]));
+    let log = secured.members.log();
+    for said in [
+        "refused a connection from 127.0.0.1: what came was no TLS: is one side set to plain HTTP?",
+        "refused a connection from 127.0.0.1: it showed no certificate, and one is asked for",
+        "refused a connection from 127.0.0.1: its certificate is not trusted",
+        "refused a connection from 127.0.0.1: its certificate has expired: it was valid until 2002-01-01T00:00:00Z",
+    ] {
+        assert!(log.contains(said), "{said:?} in\n{log}");
+    }
+    assert!(!log.contains("no connection to the member"), "{log}");
+}
+
+#[test]
+fn a_member_with_a_wrong_certificate_is_told_what_is_wrong() {
+    let mut secured = Secured::start("wrong", 3);
+    secured.wait();
+    let served = Files::at(secured.folder(), "served");
+    let elsewhere = Wanted { address: Some("10.0.0.9"), ..HERE };
+    let cases = [
+        (secured.sign("elsewhere", elsewhere), "its certificate is not for 127.0.0.1, but for 10.0.0.9"),
+        (
+            secured.sign("old", Wanted { expired: true, ..HERE }),
+            "its certificate has expired: it was valid until 2002",
+        ),
+        (
+            Authority::new("somebody else").sign(secured.folder(), "stranger", HERE),
+            "its certificate is not trusted: it was signed by nobody in the file of trusted certificates",
+        ),
+    ];
+    for (peers, said) in cases {
+        secured.running[2].kill();
+        secured.running[2] = secured.start_one(3, &served, &peers);
+        eventually(said, PATIENCE, || {
+            let log = secured.members.log();
+            if log.contains(said) { Ok(()) } else { Err(log) }
+        });
+    }
+    let log = secured.members.log();
+    assert!(log.contains("the other side ended it: it says that the certificate shown has expired"), "{log}");
+    assert!(log.contains("the other side ended it: it does not trust the certificate shown"), "{log}");
+    let first = format!("{},{}", secured.members.client(1), secured.members.client(2));
+    assert_eq!(succeed(secured.at(&first, "root", &["put", "b", "2"]), ""), "OK\n", "two of three serve");
+    let right = Files::at(secured.folder(), "peers");
+    secured.running[2].kill();
+    secured.running[2] = secured.start_one(3, &served, &right);
+    let third = secured.members.client(3);
+    eventually("the third is back", PATIENCE, || {
+        outcome(secured.at(&third, "root", &["get", "b"]), &secured.members)
+    });
+}
+
+#[test]
+fn the_common_name_of_a_certificate_is_a_user() {
+    let secured = Secured::start("common-names", 3);
+    secured.wait();
+    let run = |args: &[&str]| succeed(secured.as_user("root", args), "");
+    run(&["user", "add", "root", "--no-password"]);
+    run(&["user", "grant-role", "root", "root"]);
+    run(&["role", "add", "rw"]);
+    run(&["role", "grant-permission", "rw", "readwrite", "dir/", "--prefix"]);
+    run(&["user", "add", "alice", "--no-password"]);
+    run(&["user", "grant-role", "alice", "rw"]);
+    run(&["auth", "enable"]);
+    let alice = |args: &[&str]| secured.as_user("alice", args);
+    assert_eq!(succeed(alice(&["put", "dir/1", "x"]), ""), "OK\n");
+    assert!(refused(alice(&["put", "other", "x"])).contains("permission denied"));
+    assert!(refused(alice(&["user", "list"])).contains("permission denied"));
+    assert!(refused(secured.as_user("nobody", &["get", "dir/1"])).contains("permission denied"));
+    assert_eq!(run(&["user", "list"]), "alice\nroot\n");
+    // what is passed on to the leader is passed on for the same user
+    let lease = succeed(alice(&["lease", "grant", "100"]), "");
+    let id = lease.split_whitespace().nth(1).expect("an id").to_string();
+    for number in 1..=3 {
+        let at = |name, args: &[&str]| secured.at(&secured.members.client(number), name, args);
+        let renew = ["lease", "keep-alive", "--once", &id];
+        assert!(succeed(at("alice", &renew), "").contains("keepalived with TTL(100)"));
+        let nobody = at("nobody", &renew).output().expect(ETCDCTL);
+        assert!(!text_of(&nobody).contains("keepalived with TTL(100)"));
+        let add = ["member", "add", "more", "--peer-urls=https://127.0.0.1:1"];
+        assert!(refused(at("alice", &add)).contains("permission denied"));
+    }
+    run(&["auth", "disable"]);
+}
+
+#[test]
+fn certificates_are_replaced_while_a_member_runs() {
+    let secured = Secured::start("replaced", 1);
+    secured.wait();
+    let (next, folder) = (Authority::new("the next authority"), secured.folder());
+    let put = |trusted: &Path| {
+        let files = Files::at(folder, "root");
+        let mut command = etcdctl(&secured.members.clients(), &["put", "a", "1", "--command-timeout=2s"]);
+        command.arg("--cacert").arg(trusted).arg("--cert").arg(&files.cert).arg("--key").arg(&files.key);
+        outcome(command, &secured.members)
+    };
+    let (old, new) = (folder.join("ca.crt"), next.write(&folder.join("next.crt")));
+    put(&old).expect("the authority of before");
+    put(&new).expect_err("not yet");
+    // half of the pair is replaced first: the one before stays in use
+    let files = next.sign(folder, "coming", HERE);
+    std::fs::copy(&files.cert, folder.join("served.crt")).expect("a copy");
+    eventually("the half is noticed", PATIENCE, || {
+        put(&old)?;
+        let log = secured.members.log();
+        let said = log.contains("what was before stays in use")
+            && log.contains("the key is not that of the certificate");
+        if said { Ok(()) } else { Err(log) }
+    });
+    std::fs::copy(&files.key, folder.join("served.key")).expect("a copy");
+    eventually("the new certificate is shown", PATIENCE, || put(&new));
+    put(&old).expect_err("no more");
+    assert!(secured.members.log().contains("certificates were read again"));
+}
+
+#[test]
+fn auto_tls_works_out_of_the_box() {
+    let members = Members::new("auto", "https", 3);
+    let _running = members.start_all(&["--auto-tls", "--peer-auto-tls"]);
+    let with = |number: u16, args: &[&str]| {
+        let mut command = etcdctl(&members.client(number), args);
+        command.arg("--cacert").arg(members.data(number).join("fixtures/client/cert.pem"));
+        command
+    };
+    for number in 1..=3 {
+        eventually("it answers", PATIENCE, || outcome(with(number, &["put", "a", "1"]), &members));
+    }
+    refused(etcdctl(&members.client(1), &["get", "a"]));
+    let mut other = etcdctl(&members.client(1), &["get", "a"]);
+    other.arg("--cacert").arg(members.data(2).join("fixtures/client/cert.pem"));
+    refused(other);
+    use std::os::unix::fs::PermissionsExt;
+    let key = std::fs::metadata(members.data(1).join("fixtures/client/key.pem")).expect("the key");
+    assert_eq!(key.permissions().mode() & 0o777, 0o600, "nobody else reads the key");
+}

@@ -1,0 +1,122 @@
+//! A backup, as the Snapshot call and `etcdctl snapshot save` give it: what is in it, and a cluster founded with it.
+//!
+//! A backup is the store's snapshot, zeros up to a multiple of 512 bytes, and the SHA-256 of all that. The new cluster
+//! has the keys, their history, leases, users and roles; it has none of the members of before, and none of the alarms.
+//! Source: etcd, etcdutl/snapshot.
+
+use crate::{Boot, Error, config::Start, disk::encode_meta, founding, members};
+use base::{Index, Knobs, Term};
+use raft::{Membership, SnapshotMeta};
+use rt::fs;
+use sha2::{Digest, Sha256};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+use store::Store;
+use wal::{HardState, Identity, Record, Wal};
+
+/// Bytes of the hash at the end, and what the length of the rest is a multiple of.
+const HASH: usize = 32;
+const BLOCK: usize = 512;
+/// The term in which a restored state was: the first.
+const TERM: Term = Term(1);
+
+/// Why a backup is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    #[error("{}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}: it has no hash at its end: it was cut, or was not saved by a backup (--skip-hash-check takes it as it is)", path.display())]
+    NoHash { path: PathBuf },
+    #[error("{}: it is damaged: its hash is not that of its content", path.display())]
+    Hash { path: PathBuf },
+    #[error("{}: {source}", path.display())]
+    Content { path: PathBuf, source: store::RestoreError },
+    #[error("{}: expected a folder that is not there yet, or is empty", path.display())]
+    NotEmpty { path: PathBuf },
+    #[error("{}: {reason}", path.display())]
+    Write { path: PathBuf, reason: String },
+    #[error("revisions cannot be raised by {by}: expected a number above 0, and no revision above 2^63")]
+    Bump { by: i64 },
+}
+
+/// A backup that was read, and held what it promised.
+#[derive(Debug)]
+pub struct Backup {
+    pub store: Store,
+    /// Bytes of the file.
+    pub size: u64,
+}
+
+/// Reads a backup; without a hash only if that is not looked at.
+pub async fn read(path: &Path, check_hash: bool) -> Result<Backup, BackupError> {
+    let owned = || path.to_path_buf();
+    let bytes = fs::read(path).await.map_err(|source| BackupError::Read { path: owned(), source })?;
+    let content = match bytes.len().checked_sub(HASH) {
+        Some(length) if length % BLOCK == 0 => {
+            let (content, hash) = bytes.split_at(length);
+            if check_hash && Sha256::digest(content).as_slice() != hash {
+                return Err(BackupError::Hash { path: owned() });
+            }
+            content
+        }
+        _ if check_hash => return Err(BackupError::NoHash { path: owned() }),
+        _ => &bytes,
+    };
+    let store =
+        Store::restore_padded(content).map_err(|source| BackupError::Content { path: owned(), source })?;
+    Ok(Backup { store, size: bytes.len() as u64 })
+}
+
+/// Makes the folder of a member of a cluster that is founded with a backup. Every member does so by itself, each from the
+/// same file and with the same flags but for its own. The folder is there whole, or not at all.
+pub async fn restore(boot: &Boot, backup: Backup, bump: Option<i64>) -> Result<(), Error> {
+    let dir = &boot.data_dir;
+    let there = fs::read_dir(dir).await.unwrap_or_default();
+    if !there.is_empty() {
+        return Err(BackupError::NotEmpty { path: dir.clone() }.into());
+    }
+    let mut store = backup.store;
+    store.found_anew();
+    if let Some(by) = bump {
+        store.raise_revision(by).ok_or(BackupError::Bump { by })?;
+    }
+    let aside = aside(dir);
+    let refuse = |error: io::Error| BackupError::Write { path: aside.clone(), reason: error.to_string() };
+    if fs::exists(&aside).await.map_err(refuse)? {
+        return Err(BackupError::NotEmpty { path: aside.clone() }.into());
+    }
+    write(boot, &aside, &store).await?;
+    fs::rename(&aside, dir).await.map_err(refuse)?;
+    fs::sync_dir(dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+        .await
+        .map_err(refuse)?;
+    Ok(())
+}
+
+/// Where the folder is made.
+fn aside(dir: &Path) -> PathBuf {
+    let mut name = dir.as_os_str().to_os_string();
+    name.push(".restoring");
+    name.into()
+}
+
+async fn write(boot: &Boot, dir: &Path, store: &Store) -> Result<(), Error> {
+    let initial = boot.founding_members();
+    let me = boot.founding_id()?;
+    let voters = Membership::of_voters(initial.keys().copied());
+    let config = boot.config(me, boot.cluster_id, initial, Start::Founding);
+    founding::write(dir, &(boot.cluster_id, members::founded(&config))).await?;
+    let identity = Identity { cluster: boot.cluster_id, member: me };
+    let (mut wal, _) = Wal::open(dir, identity, &Knobs::default()).await?;
+    wal.append(&[Record::HardState(HardState { term: TERM, vote: None })]).await?;
+    wal.sync().await?;
+    let index = store.applied();
+    if index > Index(0) {
+        let meta = SnapshotMeta { index, term: TERM, membership: voters, configured: Index(0) };
+        let (meta, data) = (encode_meta(&meta), store.snapshot());
+        wal.install(&wal::Snapshot { index, term: TERM, meta, data }).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Why a handshake failed, in words for the person who has to mend it.
+
+use crate::Wall;
+use rustls::{AlertDescription, CertificateError, Error, pki_types::UnixTime};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Mutex, MutexGuard},
+    time::Duration,
+};
+
+pub(super) fn too_late() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no handshake in time")
+}
+
+/// What is wrong, from what the handshake gave.
+pub(super) fn reason(error: &io::Error) -> String {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(error) => words(error),
+        None => error.to_string(),
+    }
+}
+
+/// The same error, with the reason in words.
+pub(super) fn in_words(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), reason(&error))
+}
+
+pub(super) fn words(error: &Error) -> String {
+    match error {
+        Error::InvalidCertificate(error) => certificate(error),
+        Error::AlertReceived(alert) => format!("the other side ended it: {}", refused(*alert)),
+        Error::NoCertificatesPresented => "it showed no certificate, and one is asked for".into(),
+        Error::InvalidMessage(_) => "what came was no TLS: is one side set to plain HTTP?".into(),
+        Error::InconsistentKeys(_) => "the key is not that of the certificate".into(),
+        other => other.to_string(),
+    }
+}
+
+fn certificate(error: &CertificateError) -> String {
+    match error {
+        CertificateError::ExpiredContext { not_after, .. } => {
+            format!("its certificate has expired: it was valid until {}", date(*not_after))
+        }
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            format!("its certificate is not valid yet: it will be from {}", date(*not_before))
+        }
+        CertificateError::NotValidForNameContext { expected, presented } => format!(
+            "its certificate is not for {}, but for {}",
+            expected.to_str(),
+            if presented.is_empty() {
+                "no name at all".into()
+            } else {
+                presented.iter().map(|name| plain(name)).collect::<Vec<_>>().join(", ")
+            }
+        ),
+        CertificateError::UnknownIssuer => {
+            "its certificate is not trusted: it was signed by nobody in the file of trusted certificates"
+                .into()
+        }
+        CertificateError::Revoked => "its certificate was revoked".into(),
+        CertificateError::InvalidPurposeContext { required, .. } => {
+            format!(
+                "its certificate may not be used for this: {required} is not among its extended key usages"
+            )
+        }
+        other => format!("its certificate is wrong: {other}"),
+    }
+}
+
+/// A name without the kind of name it is.
+fn plain(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.unwrap_or(name).trim_matches('"')
+}
+
+fn date(time: UnixTime) -> String {
+    Wall(time.as_secs() * 1_000_000_000).rfc3339()
+}
+
+fn refused(alert: AlertDescription) -> String {
+    match alert {
+        AlertDescription::CertificateRequired => "it asks for a certificate, and none was shown".into(),
+        AlertDescription::CertificateExpired => "it says that the certificate shown has expired".into(),
+        AlertDescription::UnknownCA => "it does not trust the certificate shown".into(),
+        AlertDescription::BadCertificate | AlertDescription::UnsupportedCertificate => {
+            "it does not take the certificate shown".into()
+        }
+        AlertDescription::CertificateRevoked => "it says that the certificate shown was revoked".into(),
+        AlertDescription::NoApplicationProtocol => {
+            "it speaks another protocol: peer and client ports are different ones".into()
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// Says each thing once in a while, however often it happens.
+#[derive(Default)]
+pub(super) struct Complaints {
+    said: Mutex<BTreeMap<String, crate::Mono>>,
+}
+
+/// Until the same is said again, and different things remembered at a time.
+const SILENT: Duration = Duration::from_secs(30);
+const REMEMBERED: usize = 256;
+
+impl Complaints {
+    fn said(&self) -> MutexGuard<'_, BTreeMap<String, crate::Mono>> {
+        self.said.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    pub fn say(&self, text: String) {
+        let now = crate::now();
+        let mut said = self.said();
+        if said.len() >= REMEMBERED {
+            said.retain(|_, at| at.elapsed() < SILENT);
+        }
+        let silent = said.get(&text).is_some_and(|at| at.elapsed() < SILENT);
+        if !silent && said.len() < REMEMBERED {
+            said.insert(text.clone(), now);
+            crate::note(base::Note::Said { text });
+        }
+    }
+}
