@@ -1,5 +1,6 @@
 //! The command line of the real build: a role and its flags, or `serve` for all of them.
 
+mod bench;
 mod member;
 mod security;
 mod serve;
@@ -21,6 +22,8 @@ pub enum Command {
     /// Backups of the store: saves one, says what is in it, founds a cluster with it.
     #[command(subcommand)]
     Snapshot(Box<snapshot::Command>),
+    /// Our members and a real etcd in turn, under the same load: a table.
+    Bench(bench::Flags),
     /// One API server (the Kubernetes API), a client of the store.
     Apiserver(ApiserverFlags),
     /// The controllers; of several managers one is active.
@@ -111,6 +114,7 @@ pub async fn run(command: Command) -> Result<(), Error> {
         Command::Serve(flags) => serve::run(flags).await,
         Command::Member(flags) => member::run(*flags).await,
         Command::Snapshot(command) => snapshot::run(*command).await,
+        Command::Bench(flags) => bench::run(flags).await,
         Command::Apiserver(flags) => Ok(api::run(apiserver_config(flags).await?).await?),
         Command::Controllers(flags) => {
             let (identity, apiservers) = (flags.identity, flags.apiserver);
