@@ -163,6 +163,14 @@ fn every_watch_promise_is_held_by_a_right_watch_and_broken_by_a_planted_one() {
         events.filter_map(|event| event.prev.as_mut()).for_each(|prev| prev.value = "other".into());
     };
     assert!(broken(&watch::previous(&spoilt(&with_previous), &log)));
+    let without = |watch: &mut Watch| {
+        watch.frames.iter_mut().flat_map(|frame| &mut frame.events).for_each(|event| event.prev = None);
+    };
+    let mut gone = spoilt(&without);
+    assert!(broken(&watch::previous(&gone, &log)));
+    let revision = base::Revision(*log.keys().next_back().expect("revisions"));
+    gone.notes.push((1, "member-1".into(), Note::Compacted { member: base::MemberId(1), revision }));
+    assert!(held(&watch::previous(&gone, &log)), "what was before is gone with history");
     let notice = |revision| Frame { at: 9, revision, what: FrameKind::Progress, events: vec![] };
     assert!(broken(&watch::bookmark(&spoilt(&|watch| watch.frames.insert(3, notice(1_000))))));
     assert!(held(&watch::bookmark(&spoilt(&|watch| {

@@ -3,6 +3,7 @@
 use super::Verdict;
 use crate::history::{Event, FrameKind, History, Kv, Request, Watch, seconds};
 use crate::model::log::say;
+use base::Note;
 use std::collections::{BTreeMap, BTreeSet};
 
 type Log = BTreeMap<i64, Vec<Event>>;
@@ -176,7 +177,11 @@ pub fn previous(history: &History, log: &Log) -> Verdict {
         Request::Compact { at } => Some(at),
         _ => None,
     });
-    let compacted = compacted.max().unwrap_or(0);
+    let by_itself = history.notes.iter().filter_map(|(_, _, note)| match note {
+        Note::Compacted { revision, .. } => Some(revision.0),
+        _ => None,
+    });
+    let compacted = compacted.chain(by_itself).max().unwrap_or(0);
     let mut state: BTreeMap<&str, Option<&Kv>> = BTreeMap::new();
     let mut before: BTreeMap<(i64, &str), Option<&Kv>> = BTreeMap::new();
     let mut expected = log.keys().next().copied().unwrap_or(2);

@@ -172,6 +172,7 @@ impl Seen {
                 | Note::Container { .. }
                 | Note::Cache { .. }
                 | Note::Leader { .. }
+                | Note::Compacted { .. }
         );
         let sprung = Trap::count(&mut state.traps, process, &note);
         if kept {

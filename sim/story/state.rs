@@ -131,6 +131,7 @@ fn say(note: &Note, known: &mut Known) {
             set(&format!("queue {queue}"), format!("{key} {how}, {waiting} more"));
         }
         Note::Said { text } => set("said", text.clone()),
+        Note::Compacted { revision, .. } => set("compacted", format!("up to revision {}", revision.0)),
         Note::Repaired { what, .. } => set("repaired", what.clone()),
     }
 }

@@ -78,6 +78,7 @@ scenarios! {
     a_node_lost_and_its_pods_moved: "node-lost-and-its-pods-moved",
     an_api_server_killed_under_watches: "api-server-killed-under-watches",
     compaction_under_a_slow_watcher: "compaction-under-a-slow-watcher",
+    history_compacted_by_the_leader: "history-compacted-by-the-leader",
     clocks_skewed_by_seconds: "clocks-skewed-by-seconds",
     a_manager_that_dies_midway: "manager-dies-midway",
     more_pods_than_room: "more-pods-than-room",

@@ -74,6 +74,12 @@ knobs! {
     auth_token_ttl_ms: 300_000,
     /// Passwords are hashed in 2 to the power of this many rounds, 4 to 31. etcd: bcrypt-cost.
     bcrypt_cost: 10,
+    /// Revisions kept by a member that compacts by itself; 0: as long as the next says. etcd: auto-compaction-retention.
+    auto_compact_revisions: 0,
+    /// How often it looks whether there are more.
+    auto_compact_every_ms: 300_000,
+    /// Time for which history is kept by a member that compacts by itself; 0: for ever. etcd: auto-compaction-retention.
+    auto_compact_ms: 0,
     /// How long a request may wait for the store. etcd: 5 s + 2 x election time-out.
     request_timeout_ms: 7_000,
     /// Committed minus applied entries at which requests are refused. etcd: 5000.

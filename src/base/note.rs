@@ -59,6 +59,8 @@ pub enum Note {
     Said { text: String },
     /// A member that starts found its disk out of order, and put it right: which file, and what was wrong with it.
     Repaired { member: MemberId, what: String },
+    /// History before this revision is gone at a member, as the leader compacted by itself.
+    Compacted { member: MemberId, revision: Revision },
 }
 
 /// What one object adds to the hash of a [`Note::Cache`]. The hash is the exclusive or of these over all objects:

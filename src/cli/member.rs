@@ -4,7 +4,7 @@ use super::{Error, security::Security};
 use ::member::{Boot, Listen, Url};
 use base::Knobs;
 use clap::{Args, ValueEnum};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// Names and meanings are etcd's.
 #[derive(Args)]
@@ -51,6 +51,34 @@ enum State {
     Existing,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kept {
+    Periodic,
+    Revision,
+}
+
+/// A length of time as etcd writes it: `1h30m`, `500ms`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?}: expected a length of time, for example 10m, 1h30m or 500ms");
+    let (mut rest, mut total) = (text, Duration::ZERO);
+    while !rest.is_empty() {
+        let digits = rest.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(wrong)?;
+        let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let unit = &rest[digits..];
+        let letters = unit.find(|letter: char| letter.is_ascii_digit()).unwrap_or(unit.len());
+        let millis = match &unit[..letters] {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(wrong()),
+        };
+        total += Duration::from_millis(number.checked_mul(millis).ok_or_else(wrong)?);
+        rest = &unit[letters..];
+    }
+    if text.is_empty() { Err(wrong()) } else { Ok(total) }
+}
+
 /// `NAME=URL`.
 #[derive(Clone)]
 pub struct Named(String, Url);
@@ -74,6 +102,15 @@ struct Limits {
     /// Entries between two snapshots of the state.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     snapshot_count: Option<u64>,
+    /// What is kept by a member that compacts by itself: a length of time, or a number of revisions.
+    #[arg(long, value_enum, default_value_t = Kept::Periodic)]
+    auto_compaction_mode: Kept,
+    /// How much of it: a time (30m, 12h; a number means hours), or how many revisions. 0: everything.
+    #[arg(long, default_value = "0", value_name = "TIME|N")]
+    auto_compaction_retention: String,
+    /// Idle time after which a watcher that wants to hear of progress does.
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    watch_progress_notify_interval: Option<Duration>,
     /// Milliseconds between two heartbeats of a leader.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "MS")]
     heartbeat_interval: Option<u64>,
@@ -95,7 +132,22 @@ struct Limits {
 }
 
 impl Limits {
-    fn knobs(&self) -> Knobs {
+    fn revisions_kept(&self) -> Result<u64, Error> {
+        let text = &self.auto_compaction_retention;
+        let kept = text.parse();
+        kept.map_err(|_| format!("--auto-compaction-retention {text}: expected a number of revisions").into())
+    }
+
+    /// A number alone is one of hours.
+    fn time_kept(&self) -> Result<Duration, Error> {
+        let text = &self.auto_compaction_retention;
+        if let Ok(hours) = text.parse::<u32>() {
+            return Ok(Duration::from_secs(3_600) * hours);
+        }
+        duration(text).map_err(|why| format!("--auto-compaction-retention {why}").into())
+    }
+
+    fn knobs(&self) -> Result<Knobs, Error> {
         let mut knobs = Knobs::default();
         knobs.quota_bytes = match self.quota_backend_bytes {
             0 => knobs.quota_bytes,
@@ -108,9 +160,15 @@ impl Limits {
         knobs.snapshot_every = told(self.snapshot_count, knobs.snapshot_every);
         knobs.request_bytes = told(self.max_request_bytes, knobs.request_bytes);
         knobs.txn_ops = told(self.max_txn_ops, knobs.txn_ops);
+        let progress = self.watch_progress_notify_interval.map(|time| time.as_millis() as u64);
+        knobs.watch_progress_ms = told(progress, knobs.watch_progress_ms);
+        match self.auto_compaction_mode {
+            Kept::Revision => knobs.auto_compact_revisions = self.revisions_kept()?,
+            Kept::Periodic => knobs.auto_compact_ms = self.time_kept()?.as_millis() as u64,
+        }
         knobs.bcrypt_cost = self.bcrypt_cost;
         knobs.auth_token_ttl_ms = self.auth_token_ttl.saturating_mul(1_000);
-        knobs
+        Ok(knobs)
     }
 
     /// Followers must not lose patience because a heartbeat or two got lost. (etcd asks for the same.)
@@ -150,6 +208,7 @@ impl Flags {
             );
             return Err(why.into());
         }
+        let knobs = self.limits.knobs()?;
         let initial = initial(&self.name, peer, &self.initial_cluster)?;
         if peer.secured != self.listen_peer_urls.secured {
             return Err(format!("--listen-peer-urls: expected https if and only if {peer} is").into());
@@ -174,7 +233,7 @@ impl Flags {
                 State::Existing => ::member::boot::State::Existing,
             },
             cluster_id: cluster_id(&self.initial_cluster_token),
-            knobs: self.limits.knobs(),
+            knobs,
         })
     }
 }
@@ -256,6 +315,21 @@ mod tests {
     }
 
     #[test]
+    fn lengths_of_time_are_read_as_etcd_writes_them() {
+        let millis = |text: &str| duration(text).map(|time| time.as_millis());
+        assert_eq!(millis("1h30m"), Ok(5_400_000));
+        assert_eq!(millis("500ms"), Ok(500));
+        assert!(["", "10", "m", "3 h", "1d"].iter().all(|text| millis(text).is_err()));
+        let kept = |line: &str| {
+            boot(line).map(|boot| (boot.knobs.auto_compact_ms, boot.knobs.auto_compact_revisions))
+        };
+        assert_eq!(kept("--auto-compaction-retention=1"), Ok((3_600_000, 0)));
+        assert_eq!(kept("--auto-compaction-retention=10m"), Ok((600_000, 0)));
+        let revisions = "--auto-compaction-mode=revision --auto-compaction-retention=1000";
+        assert_eq!(kept(revisions), Ok((0, 1_000)));
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         let wrong = |line: &str| boot(line).expect_err("wrong");
         assert!(
@@ -269,6 +343,9 @@ mod tests {
         assert!(wrong("--listen-client-urls http://0.0.0.0:2379").contains("--advertise-client-urls"));
         assert!(wrong("--listen-client-urls https://127.0.0.1:2379").contains("--cert-file"));
         assert!(wrong("--heartbeat-interval 500").contains("at least 5 times"));
+        assert!(wrong("--auto-compaction-retention=soon").contains("expected a length of time"));
+        let mixed = "--auto-compaction-mode=revision --auto-compaction-retention=1h";
+        assert!(wrong(mixed).contains("expected a number of revisions"));
         assert!(wrong("--client-cert-auth").contains("--trusted-ca-file"));
         assert!(wrong("--cert-file /no/such").contains("--key-file"));
         let mixed = "--initial-cluster default=http://127.0.0.1:2380,b=https://127.0.0.1:1";

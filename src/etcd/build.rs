@@ -9,7 +9,7 @@ use std::{env, fs, path::Path};
 
 fn main() {
     println!("cargo:rerun-if-changed=proto");
-    let files = ["rpc.proto", "kv.proto", "auth.proto", "lock.proto", "election.proto"];
+    let files = ["rpc.proto", "kv.proto", "auth.proto", "lock.proto", "election.proto", "health.proto"];
     let mut descriptors = protox::compile(files, ["proto"]).expect("the .proto files compile");
     let folder = env::var("OUT_DIR").expect("cargo names a folder");
     fs::write(Path::new(&folder).join("descriptors.bin"), descriptors.encode_to_vec())

@@ -40,6 +40,10 @@ pub mod pb {
     pub mod v3lockpb {
         include!(concat!(env!("OUT_DIR"), "/v3lockpb.rs"));
     }
+    /// Package `grpc.health.v1`.
+    pub mod grpc_health {
+        include!(concat!(env!("OUT_DIR"), "/grpc.health.v1.rs"));
+    }
     /// Package `v3electionpb`.
     pub mod v3electionpb {
         include!(concat!(env!("OUT_DIR"), "/v3electionpb.rs"));

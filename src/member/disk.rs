@@ -4,7 +4,7 @@
 use crate::{codec, error::Error};
 use base::{Index, MemberId, Note, Term, reached};
 use raft::{Payload, Persist, Synced, Ticket};
-use std::future::pending;
+use std::{future::pending, time::Duration};
 use wal::{Record, Wal};
 
 pub struct Disk {
@@ -22,8 +22,11 @@ pub struct Disk {
     becoming: (Term, Index),
 }
 
+/// The proof of a sync, and how long that took.
+type Sync = (Synced, Duration);
+
 /// The log back, and the proof of a sync if there was one.
-type Done = (Box<Wal>, Option<Synced>);
+type Done = (Box<Wal>, Option<Sync>);
 
 enum State {
     Idle(Box<Wal>),
@@ -83,7 +86,7 @@ impl Disk {
     }
 
     /// Waits for the sync under way; for ever if there is none. A failure is the member's end.
-    pub async fn finished(&mut self) -> Result<Option<Synced>, Error> {
+    pub async fn finished(&mut self) -> Result<Option<Sync>, Error> {
         let State::Busy(task) = &mut self.state else { return pending().await };
         let outcome = task.await;
         reached!("member: a write or a sync failed for good", matches!(outcome, Ok(Err(_))));
@@ -119,8 +122,9 @@ async fn carry_out(
         }
         last = Some(persist.ticket);
     }
+    let began = rt::now();
     let synced = match last {
-        Some(ticket) => Some(ticket.redeem(wal.sync().await)?),
+        Some(ticket) => Some((ticket.redeem(wal.sync().await)?, began.elapsed())),
         None => None,
     };
     if let Some(up_to) = release {

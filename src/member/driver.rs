@@ -113,7 +113,8 @@ impl Core {
         loop {
             rt::select! {
                 synced = self.disk.finished() => {
-                    if let Some(synced) = synced? {
+                    if let Some((synced, took)) = synced? {
+                        self.handle.meters().syncs.add(took);
                         self.after_sync(synced)?;
                     }
                 }

@@ -13,6 +13,7 @@ use crate::{
     Url,
     config::{Config, Start},
     members::{Change, ChangeError, Members, founded},
+    meters::Meters,
     services::{hub::Hub, lease_clock::LeaseClock},
     tokens::{self, Tokens},
 };
@@ -52,6 +53,23 @@ struct Shared {
     held: Gauge,
     /// What waits for clients of watches to read it.
     watch_queues: Gauge,
+    meters: Mutex<Meters>,
+}
+
+/// A proposal under way, for whoever counts.
+struct UnderWay<'a>(&'a Handle);
+
+impl<'a> UnderWay<'a> {
+    fn begin(handle: &'a Handle) -> Self {
+        handle.meters().proposals_pending += 1;
+        Self(handle)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.meters().proposals_pending -= 1;
+    }
 }
 
 /// What the core is asked for. An answer that is dropped means that the core has stopped.
@@ -166,6 +184,7 @@ impl Handle {
             hub: Arc::default(),
             held,
             watch_queues: Gauge::new("watch queues"),
+            meters: Mutex::default(),
         };
         (Self(Arc::new(shared)), receiver)
     }
@@ -184,6 +203,9 @@ impl Handle {
         if let Ok(response) = &response {
             self.after_lease_command(command, response, index);
             self.after_auth_command(command, index);
+            if let Command::AutoCompact { revision } = command {
+                rt::note(Note::Compacted { member, revision: Revision(*revision) });
+            }
         }
         if !events.is_empty() {
             self.0.hub.publish(revision.0, &events);
@@ -229,6 +251,7 @@ impl Handle {
             return;
         }
         if (before.leader, before.term) != (view.leader, view.term) {
+            self.meters().leader_changes += u64::from(view.leader.is_some());
             self.after_leadership(before, view);
             self.0.leadership.set();
         }
@@ -309,14 +332,16 @@ impl Handle {
             reached!("a request was refused because too many entries wait to be applied");
             return Err(ProposeError::TooManyRequests);
         }
+        let _under_way = UnderWay::begin(self);
         let (answer, answered) = oneshot::channel();
         let request = Request::Propose { by, command, only_in, answer };
         let asked = async {
             self.0.requests.send(request).await.map_err(|_| ProposeError::Stopped)?;
             answered.await.map_err(|_| ProposeError::Stopped)?
         };
-        let applied =
-            rt::timeout(self.request_timeout(), asked).await.map_err(|_| ProposeError::Timeout)??;
+        let agreed = rt::timeout(self.request_timeout(), asked).await;
+        let agreed = agreed.unwrap_or(Err(ProposeError::Timeout));
+        let applied = agreed.inspect_err(|_| self.meters().proposals_failed += 1)?;
         if applied.response.is_ok() {
             rt::note(Note::Acknowledged { member: self.member(), index: applied.index });
         }
@@ -502,6 +527,10 @@ impl Handle {
     /// Set when the list of members changed.
     pub fn members_changed(&self) -> &Signal {
         &self.0.members
+    }
+
+    pub(crate) fn meters(&self) -> MutexGuard<'_, Meters> {
+        lock(&self.0.meters)
     }
 
     pub(crate) fn watch_queues(&self) -> &Gauge {

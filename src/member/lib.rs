@@ -17,6 +17,7 @@
 //! | `snapshots` | the store's snapshots, made while writes go on |
 //! | `pending` | who waits for what; what surely was not done goes out again |
 //! | `proposal`, `accepted` | what an entry says; a forwarded proposal is taken up once |
+//! | `meters` | what is counted for `/metrics` |
 //! | `tokens` | words that stand for users |
 //! | `frame`, `codec` | what members send each other; values as bytes |
 //! | `services` | the etcd v3 services, and health and version over HTTP, on the client port |
@@ -37,6 +38,7 @@ mod frame;
 pub mod handle;
 pub mod join;
 pub mod members;
+mod meters;
 mod pending;
 mod proposal;
 mod recall;

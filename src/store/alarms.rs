@@ -80,6 +80,7 @@ fn is_of_the_data(command: &Command) -> bool {
         | Command::DeleteRange(_)
         | Command::Txn(_)
         | Command::Compact { .. }
+        | Command::AutoCompact { .. }
         | Command::LeaseGrant { .. }
         | Command::LeaseRevoke { .. } => true,
         Command::LeaseExpire { .. }

@@ -37,7 +37,7 @@ impl Store {
             Command::Txn(request) => {
                 self.apply_txn(request).map(|(response, events)| (Response::Txn(response), events))
             }
-            Command::Compact { revision } => {
+            Command::Compact { revision } | Command::AutoCompact { revision } => {
                 self.compact(*revision).map(|()| (Response::Compact, Vec::new()))
             }
             Command::LeaseGrant { id, ttl } => self.lease_grant(*id, *ttl),

@@ -19,6 +19,7 @@ pub fn check(command: &Command, max_ops: usize) -> Result<(), Error> {
         | Command::LeaseRevoke { .. }
         | Command::LeaseExpire { .. }
         | Command::Compact { .. }
+        | Command::AutoCompact { .. }
         | Command::Members(_)
         | Command::Found(_)
         | Command::Publish { .. }

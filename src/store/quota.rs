@@ -19,6 +19,7 @@ pub fn cost(command: &Command) -> u64 {
         Command::LeaseGrant { .. } => LEASE,
         Command::DeleteRange(_)
         | Command::Compact { .. }
+        | Command::AutoCompact { .. }
         | Command::LeaseRevoke { .. }
         | Command::LeaseExpire { .. }
         | Command::Members(_)

@@ -48,6 +48,10 @@ pub enum Command {
     Alarm(AlarmChange),
     /// The members that the cluster was founded with, for who knows no list of them yet.
     Found(Members),
+    /// As `Compact`, of a member's own accord: no user asked for it.
+    AutoCompact {
+        revision: i64,
+    },
 }
 
 /// What a command gave.

@@ -1,11 +1,11 @@
 //! What a person or a probe asks over plain HTTP.
 
-use super::{VERSION, maintenance::alarm_name};
+use super::{VERSION, maintenance::alarm_name, metrics};
 use crate::handle::Handle;
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::StatusCode,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -20,7 +20,7 @@ pub fn router(handle: Handle) -> Router {
         .route("/livez/{check}", get(live))
         .route("/readyz", get(ready))
         .route("/readyz/{check}", get(ready))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(metrics::serve))
         .with_state(handle)
 }
 
@@ -118,26 +118,4 @@ async fn passes(handle: &Handle, check: &str) -> Result<(), String> {
         "non_learner" if handle.learns() => Err("not supported for learner".into()),
         _ => Ok(()),
     }
-}
-
-async fn metrics(State(handle): State<Handle>) -> Response {
-    let view = handle.view();
-    let (applied, revision, keys, kept) = handle.with_store(|store| {
-        (store.applied().0, store.revision().0 as u64, store.len() as u64, store.kept() as u64)
-    });
-    let (streams, watchers) = handle.hub().count();
-    let gauges = [
-        ("etcd_server_has_leader", u64::from(view.leader.is_some())),
-        ("etcd_server_is_leader", u64::from(handle.leads())),
-        ("etcd_server_proposals_committed_total", view.committed.0),
-        ("etcd_server_proposals_applied_total", applied),
-        ("etcd_debugging_mvcc_current_revision", revision),
-        ("etcd_debugging_mvcc_keys_total", keys),
-        ("etcd_debugging_mvcc_watch_stream_total", streams as u64),
-        ("etcd_debugging_mvcc_watcher_total", watchers as u64),
-        ("wavetank_store_versions_kept", kept),
-    ];
-    let text: String =
-        gauges.iter().map(|(name, value)| format!("# TYPE {name} gauge\n{name} {value}\n")).collect();
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

@@ -11,18 +11,22 @@
 //! | `auth` | users and roles; `sender` is the user that sends a request |
 //! | `publish` | a member that was added says its name |
 //! | `gateway` | all of these as JSON, `POST /v3/...` |
-//! | `http` | `/version`, `/health`, `/livez`, `/readyz`, `/metrics` |
+//! | `http`, `health` | `/version`, `/health`, `/livez`, `/readyz`; gRPC's own question |
+//! | `metrics`, `metered` | `/metrics`; calls by how they ended |
+//! | `compactor` | compaction by itself |
 //! | `convert`, `refuse` | the protocol's messages and errors, and the store's |
 
 mod auth;
 mod backup;
 mod cluster;
+mod compactor;
 pub mod convert;
 mod doors;
 mod election;
 mod expire;
 mod forward;
 mod gateway;
+mod health;
 mod http;
 pub mod hub;
 mod kv;
@@ -30,6 +34,8 @@ mod lease;
 pub mod lease_clock;
 mod lock;
 mod maintenance;
+mod metered;
+mod metrics;
 mod publish;
 mod refuse;
 mod sender;
@@ -60,6 +66,7 @@ pub async fn serve(handle: Handle, doors: Doors) {
         () = doors.serve(handle.clone(), &router) => {}
         () = turns::see_off(handle.clone(), leaving) => {}
         () = expire::run(handle.clone()) => {}
+        () = compactor::run(handle.clone()) => {}
         () = publish::run(handle) => {}
     }
 }
@@ -84,8 +91,10 @@ fn router(handle: &Handle, queues: turns::Queues) -> rt::http::Router {
         .add_service(auth.max_decoding_message_size(limit))
         .add_service(lock.max_decoding_message_size(limit))
         .add_service(election.max_decoding_message_size(limit))
+        .add_service(pb::grpc_health::health_server::HealthServer::new(health::Health))
         .prepare()
-        .into_axum_router();
+        .into_axum_router()
+        .layer(metered::Metered(handle.clone()));
     let gateway = gateway::router(&grpc, limit);
     grpc.merge(gateway).merge(http::router(handle.clone()))
 }

@@ -62,7 +62,7 @@ impl Model {
                 let response = self.txn(txn, draft, &mut late)?;
                 late.map_or(Ok(Response::Txn(response)), Err)
             }
-            Command::Compact { revision } => {
+            Command::Compact { revision } | Command::AutoCompact { revision } => {
                 if *revision <= self.compacted {
                     return Err(Error::Compacted { compacted: self.compacted });
                 }

@@ -2,7 +2,7 @@
 //!
 //! | command | does |
 //! |---|---|
-//! | `put`, `get`, `del`, `txn`, `compact`, `grant`, `revoke`, `expire`, `members`, `found`, `publish` | a command or a read; see `words.rs` for ranges and txns |
+//! | `put`, `get`, `del`, `txn`, `compact`, `autocompact`, `grant`, `revoke`, `expire`, `members`, `found`, `publish` | a command or a read; see `words.rs` for ranges and txns |
 //! | `enable`, `user`, `give`, `role`, `allow`, `login`, `raise`, .. | users, roles, alarms; see `words/auth.rs` |
 //! | `as USER[@REVISION] COMMAND..` | the command for a user (`nobody`: for none) |
 //! | `may USER[@REVISION] ACCESS RANGE` | whether a user may |

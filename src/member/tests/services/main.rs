@@ -5,6 +5,7 @@ mod gateway;
 mod kv;
 mod lease;
 mod limits;
+mod operations;
 mod space;
 mod turns;
 mod users;

@@ -5,7 +5,7 @@ use base::{Knobs, knobs::ms};
 use etcd::{Client, Error, pb};
 use pb::authpb::{Permission, UserAddOptions, permission::Type};
 
-fn knobs() -> Knobs {
+pub fn knobs() -> Knobs {
     Knobs { bcrypt_cost: 4, client_timeout_ms: 2_000, ..Knobs::default() }
 }
 

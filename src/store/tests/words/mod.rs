@@ -73,6 +73,7 @@ impl Words {
         let name = self.next()?;
         Ok(match name.as_str() {
             "compact" => Command::Compact { revision: self.number()? },
+            "autocompact" => Command::AutoCompact { revision: self.number()? },
             "grant" => Command::LeaseGrant { id: self.number()?, ttl: self.number()? },
             "revoke" => Command::LeaseRevoke { id: self.number()? },
             "expire" => Command::LeaseExpire { id: self.number()?, granted: self.number()? as u64 },

@@ -1,0 +1,87 @@
+//! Counts calls by how they ended: a code in the head of an answer, or in what stands behind its body.
+
+use crate::handle::Handle;
+use axum::body::Body;
+use http::{HeaderMap, Request, Response};
+use http_body_util::BodyExt;
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tonic::Code;
+use tower::{Layer, Service};
+
+#[derive(Clone)]
+pub struct Metered(pub Handle);
+
+impl<S> Layer<S> for Metered {
+    type Service = Meter<S>;
+
+    fn layer(&self, inner: S) -> Meter<S> {
+        Meter { inner, handle: self.0.clone() }
+    }
+}
+
+#[derive(Clone)]
+pub struct Meter<S> {
+    inner: S,
+    handle: Handle,
+}
+
+impl<S> Service<Request<Body>> for Meter<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let call = Call { path: request.uri().path().to_string(), handle: self.handle.clone(), code: None };
+        let answer = self.inner.call(request);
+        Box::pin(async move { answer.await.map(|answer| counted(answer, call)) })
+    }
+}
+
+/// Counted when it is dropped: a client that goes away in the middle has cancelled.
+struct Call {
+    path: String,
+    handle: Handle,
+    code: Option<Code>,
+}
+
+impl Call {
+    fn ended(&mut self, headers: &HeaderMap) {
+        if let Some(code) = headers.get("grpc-status") {
+            self.code = Some(Code::from_bytes(code.as_bytes()));
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let code = self.code.unwrap_or(Code::Cancelled);
+        self.handle.meters().ended(std::mem::take(&mut self.path), code.into());
+    }
+}
+
+fn counted(answer: Response<Body>, mut call: Call) -> Response<Body> {
+    call.ended(answer.headers());
+    let watched = |body: Body| {
+        let frames = body.map_frame(move |frame| {
+            if let Some(trailers) = frame.trailers_ref() {
+                call.ended(trailers);
+            }
+            frame
+        });
+        Body::new(frames)
+    };
+    answer.map(watched)
+}
