@@ -58,6 +58,8 @@ knobs! {
     raft_snapshot_chunk_bytes: 64 << 10,
     /// Applied entries between snapshots. etcd: snapshot-count.
     snapshot_every: 10_000,
+    /// Bytes of log behind a snapshot that are enough for the next, if the state is larger.
+    snapshot_log_bytes: 128 << 20,
     /// Entries kept behind a snapshot, for followers that lag a little.
     snapshot_keep: 5_000,
     /// A WAL segment is cut at this size. etcd: 64 MB.

@@ -117,6 +117,7 @@ impl Core {
         if bug!("S02") {
             self.snapshot_if_due(entry.index); // etcd-io/etcd#13766: the index goes before the data
         }
+        self.snapshots.applied(data.len() as u64);
         let applied = self.handle.apply(entry.index, entry.term, by.as_ref(), &command);
         reached!(
             "member: a proposal of an earlier life was applied",

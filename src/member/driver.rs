@@ -408,7 +408,7 @@ impl Core {
 
     /// The store's own snapshot, when it is time.
     pub(crate) fn snapshot_if_due(&mut self, applied: Index) {
-        if self.snapshots.is_due(applied)
+        if self.snapshots.is_due(applied, self.handle.with_store(store::Store::bytes))
             && let Some(meta) = self.node.snapshot_meta(applied)
         {
             reached!("member: a snapshot of its own was begun");

@@ -51,7 +51,7 @@ fn stand_up(config: Config, wal: Wal, found: wal::Recovered) -> Result<Recovered
     let found = disk::recovered(found)?;
     reached!("member: a member came back from a snapshot", found.snapshot.is_some());
     let store = restore(found.snapshot.as_ref())?;
-    let snapshots = Snapshots::new(wal.snapshots(), store.applied(), config.knobs.snapshot_every);
+    let snapshots = Snapshots::new(wal.snapshots(), store.applied(), &config.knobs);
     let raft = raft::Config {
         id: config.id,
         membership: founding_membership(&config),

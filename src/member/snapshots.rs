@@ -1,13 +1,19 @@
 //! The member's own snapshots: made from a clone of the store, piece by piece and in a task of their own, while
 //! writes go on.
+//!
+//! A snapshot is the whole state. So that a large one is not written again and again for a few entries, the log behind
+//! the last has to be as long as the state is large, or as long as a knob says: what is written for snapshots is no more
+//! than what is written for the log, up to there, and a member that starts reads about twice what its state takes.
 
 use crate::{disk::encode_meta, error::Error};
-use base::{Index, reached};
+use base::{Index, Knobs, reached};
 use raft::{Data, SnapshotMeta};
 use rt::memory::{Gauge, Held};
 use std::future::pending;
 use store::{Encoder, Store};
 
+/// A state of no more bytes is written as often as entries say.
+const SMALL: u64 = 1 << 20;
 /// Bytes made before other tasks have their turn.
 const PIECE: usize = 256 << 10;
 
@@ -15,17 +21,31 @@ pub struct Snapshots {
     disk: wal::Snapshots,
     under_way: Option<rt::JoinHandle<Result<(Index, Data), Error>>>,
     last: Index,
+    /// Bytes of the entries applied since then.
+    behind: u64,
     every: u64,
+    /// Bytes of log behind the last snapshot that are enough for the next.
+    enough: u64,
     /// Bytes of those that are being made.
     making: Gauge,
 }
 
 impl Snapshots {
-    pub fn new(disk: wal::Snapshots, last: Index, every: u64) -> Self {
-        Self { disk, under_way: None, last, every: every.max(1), making: Gauge::new("snapshots") }
+    pub fn new(disk: wal::Snapshots, last: Index, knobs: &Knobs) -> Self {
+        let (every, enough) = (knobs.snapshot_every.max(1), knobs.snapshot_log_bytes);
+        Self { disk, under_way: None, last, behind: 0, every, enough, making: Gauge::new("snapshots") }
     }
 
-    pub fn is_due(&self, applied: Index) -> bool {
+    /// An entry of so many bytes was applied.
+    pub fn applied(&mut self, bytes: u64) {
+        self.behind += bytes;
+    }
+
+    /// Whether it is time, for a state of so many bytes.
+    pub fn is_due(&self, applied: Index, state: u64) -> bool {
+        if state > SMALL && self.behind < state.min(self.enough) {
+            return false;
+        }
         reached!(
             "member: a snapshot is due while the last is being written",
             self.under_way.is_some() && applied.0 >= self.last.0 + self.every
@@ -34,14 +54,14 @@ impl Snapshots {
     }
 
     pub fn start(&mut self, store: &Store, meta: SnapshotMeta) {
-        self.last = meta.index;
+        (self.last, self.behind) = (meta.index, 0);
         let making = Held::new(&self.making, 0);
         self.under_way = Some(rt::spawn(take(self.disk.clone(), Encoder::new(store), meta, making)));
     }
 
     /// The leader's snapshot took the place of ours.
     pub fn installed(&mut self, index: Index) {
-        self.last = self.last.max(index);
+        (self.last, self.behind) = (self.last.max(index), 0);
     }
 
     /// Waits for the snapshot under way; for ever if there is none.
@@ -69,4 +89,33 @@ async fn take(
     }
     let data = disk.write_and_return(wal::Snapshot { index, term, meta, data }).await?;
     Ok((index, data.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_state_waits_for_as_much_log() {
+        rt::testing::run(1, || async {
+            let knobs = Knobs { snapshot_every: 10, snapshot_log_bytes: 8 << 20, ..Knobs::default() };
+            let identity = wal::Identity { cluster: 1, member: base::MemberId(1) };
+            let dir = std::env::temp_dir().join(format!("wavetank-snapshots-{}", std::process::id()));
+            let (wal, _) = wal::Wal::open(&dir, identity, &knobs).await.expect("a log");
+            let mut snapshots = Snapshots::new(wal.snapshots(), Index(0), &knobs);
+            assert!(!snapshots.is_due(Index(9), SMALL) && snapshots.is_due(Index(10), SMALL), "by entries");
+            assert!(!snapshots.is_due(Index(10), 4 << 20), "the log is short");
+            snapshots.applied(4 << 20);
+            assert!(snapshots.is_due(Index(10), 4 << 20), "it is as long as the state");
+            assert!(!snapshots.is_due(Index(10), 1 << 30));
+            snapshots.applied(4 << 20);
+            assert!(snapshots.is_due(Index(10), 1 << 30), "it is long enough");
+            assert!(!snapshots.is_due(Index(9), 1 << 30), "but has too few entries");
+            snapshots.installed(Index(5));
+            assert!(!snapshots.is_due(Index(20), 4 << 20), "it begins anew");
+            drop(wal);
+            #[cfg(not(madsim))]
+            std::fs::remove_dir_all(&dir).expect("its folder");
+        });
+    }
 }
