@@ -1,6 +1,6 @@
 //! `wavetank member`: one member of the store, by etcd's own flags, so that what starts etcd starts it.
 
-use super::{Error, security::Security};
+use super::{Error, auth_token, security::Security};
 use ::member::{Boot, Listen, Url};
 use base::Knobs;
 use clap::{Args, ValueEnum};
@@ -39,6 +39,9 @@ pub struct Flags {
     /// Names the cluster when it is founded: members of another one are not listened to.
     #[arg(long, default_value = "etcd-cluster", value_name = "TOKEN")]
     initial_cluster_token: String,
+    /// What tokens of users are: simple, or jwt,pub-key=FILE,priv-key=FILE,sign-method=METHOD,ttl=TIME.
+    #[arg(long, default_value = "simple", value_name = "KIND,...")]
+    auth_token: String,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
@@ -58,7 +61,7 @@ enum Kept {
 }
 
 /// A length of time as etcd writes it: `1h30m`, `500ms`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?}: expected a length of time, for example 10m, 1h30m or 500ms");
     let (mut rest, mut total) = (text, Duration::ZERO);
     while !rest.is_empty() {
@@ -215,6 +218,7 @@ impl Flags {
         }
         let served: Vec<Url> =
             self.listen_client_urls.iter().chain(&self.listen_metrics_urls).copied().collect();
+        let signer = auth_token::signer(&self.auth_token).await?;
         let tls = self.security.load(&data_dir, self.listen_peer_urls, &served, &advertised).await?;
         Ok(Boot {
             listen: Listen {
@@ -223,6 +227,7 @@ impl Flags {
                 metrics: self.listen_metrics_urls,
                 advertised,
                 tls,
+                signer,
             },
             name: self.name,
             data_dir,

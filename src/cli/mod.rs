@@ -1,5 +1,6 @@
 //! The command line of the real build: a role and its flags, or `serve` for all of them.
 
+mod auth_token;
 mod bench;
 mod member;
 mod security;

@@ -11,3 +11,4 @@ mod kubectl;
 mod roles;
 mod secure;
 mod survival;
+mod tokens;

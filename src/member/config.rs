@@ -1,9 +1,9 @@
 //! What a member is told when it starts.
 
-use crate::Url;
+use crate::{Url, signed::Signer};
 use base::{Knobs, MemberId};
 use rt::tls;
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 /// A member's configuration. `members` names all those that the cluster was founded with, this one too; for one that
 /// joins, those it was told of.
@@ -37,13 +37,22 @@ pub struct Listen {
     /// How it tells clients that it is reached; may be others than it listens at.
     pub advertised: Vec<Url>,
     pub tls: Tls,
+    /// Signs tokens of users; without it they are words that the members share.
+    pub signer: Option<Arc<Signer>>,
 }
 
 impl Listen {
     /// One address for the other members, one for clients, nothing secured.
     pub fn plain(peers: SocketAddr, clients: SocketAddr) -> Self {
         let clients = vec![Url::plain(clients)];
-        Self { peers, advertised: clients.clone(), clients, metrics: vec![], tls: Tls::default() }
+        Self {
+            peers,
+            advertised: clients.clone(),
+            clients,
+            metrics: vec![],
+            tls: Tls::default(),
+            signer: None,
+        }
     }
 }
 

@@ -18,7 +18,7 @@
 //! | `pending` | who waits for what; what surely was not done goes out again |
 //! | `proposal`, `accepted` | what an entry says; a forwarded proposal is taken up once |
 //! | `meters` | what is counted for `/metrics` |
-//! | `tokens` | words that stand for users |
+//! | `tokens`, `signed` | words that stand for users; tokens that say so themselves |
 //! | `frame`, `codec` | what members send each other; values as bytes |
 //! | `services` | the etcd v3 services, and health and version over HTTP, on the client port |
 
@@ -44,6 +44,7 @@ mod proposal;
 mod recall;
 mod recover;
 pub mod services;
+pub mod signed;
 mod snapshots;
 mod tokens;
 mod url;

@@ -2,7 +2,10 @@
 //!
 //! Reading users and roles is linearizable, as changing them is.
 
-use super::{admit, refuse, refuse_if_learner, sender::Sender};
+use super::{
+    admit, refuse, refuse_if_learner,
+    sender::{self, Sender},
+};
 use crate::{handle::Handle, tokens};
 use base::{Revision, reached};
 use bytes::Bytes;
@@ -98,6 +101,11 @@ impl Auth {
             if !is_right(password.into(), hash).await {
                 reached!("member: a password was wrong");
                 return Err(error::auth_failed());
+            }
+            if let Some(signer) = &self.handle.config().listen.signer {
+                let token = sender::sign(signer, name, users.revision)?;
+                let header = self.head(self.handle.with_store(store::Store::revision));
+                return Ok(pb::AuthenticateResponse { header, token });
             }
             let (user, token) = (name.to_owned(), tokens::word());
             let command = Command::Authenticate { user, checked: users.revision, token: token.clone() };

@@ -106,7 +106,13 @@ impl Forward {
             return Ok(None);
         }
         let known = self.vouched.lock().expect("no holder of the tokens panics").get(user).cloned();
-        let token = match known.filter(|token| handle.user_of(token).as_deref() == Some(user)) {
+        let counts = |token: &String| match &handle.config().listen.signer {
+            Some(signer) => signer
+                .read(token, rt::wall())
+                .is_some_and(|claims| claims.revision == handle.with_store(|store| store.auth().revision)),
+            None => handle.user_of(token).as_deref() == Some(user),
+        };
+        let token = match known.filter(counts) {
             Some(token) => token,
             None => sender::token_for(handle, user).await?,
         };

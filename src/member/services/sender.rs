@@ -2,6 +2,7 @@
 
 use super::refuse;
 use crate::handle::{Applied, Handle};
+use crate::signed::Signer;
 use crate::tokens;
 use base::reached;
 use etcd::{TOKEN, error};
@@ -44,6 +45,8 @@ impl Shown {
 #[derive(Clone, Debug, Default)]
 pub struct Sender {
     user: Option<String>,
+    /// Of users and roles, when its token was signed.
+    revision: Option<u64>,
 }
 
 impl Sender {
@@ -54,19 +57,40 @@ impl Sender {
             return Ok(Self::default());
         }
         let Some(token) = shown.token() else {
-            return Ok(Self { user: shown.certified().map(str::to_string) });
+            return Ok(Self { user: shown.certified().map(str::to_string), revision: None });
         };
         let token = token.to_str().map_err(|_| error::invalid_auth_token())?;
+        if let Some(signer) = &handle.config().listen.signer {
+            return Self::signed(handle, signer, token).await;
+        }
         let index = tokens::index(token).ok_or_else(error::invalid_auth_token)?;
         let known = rt::timeout(handle.request_timeout(), handle.wait_applied(index)).await.is_ok();
         let user = handle.user_of(token).filter(|_| known);
         reached!("member: a token is not known here", user.is_none());
-        user.map(|user| Self { user: Some(user) }).ok_or_else(error::invalid_auth_token)
+        user.map(|user| Self { user: Some(user), revision: None }).ok_or_else(error::invalid_auth_token)
+    }
+
+    /// The user in a signed token. Users and roles must be as they were when it was signed; a member that lags waits
+    /// until it knows of that.
+    async fn signed(handle: &Handle, signer: &Signer, token: &str) -> Result<Self, Status> {
+        let claims = signer.read(token, rt::wall()).ok_or_else(error::invalid_auth_token)?;
+        let known = async {
+            loop {
+                let seen = handle.changed().version();
+                if handle.with_store(|store| store.auth().revision) >= claims.revision {
+                    return;
+                }
+                handle.changed().changed(seen).await;
+            }
+        };
+        let _ = rt::timeout(handle.request_timeout(), known).await;
+        let sender = Self { user: Some(claims.username), revision: Some(claims.revision) };
+        sender.require_user(handle).map(|()| sender)
     }
 
     /// Who that is in this state.
     pub fn identity(&self, store: &Store) -> Option<Identity> {
-        let revision = store.auth().revision;
+        let revision = self.revision.unwrap_or(store.auth().revision);
         self.user.clone().map(|user| Identity { user, revision })
     }
 
@@ -93,7 +117,8 @@ impl Sender {
         loop {
             let by = handle.with_store(|store| self.identity(store));
             let applied = handle.propose_by(by, command.clone()).await.map_err(refuse::by_propose)?;
-            if applied.response != Err(store::Error::AuthOldRevision) || rt::now() >= deadline {
+            let old = applied.response == Err(store::Error::AuthOldRevision);
+            if !old || self.revision.is_some() || rt::now() >= deadline {
                 return Ok(applied);
             }
             reached!("member: a command starts again, as users or roles have changed");
@@ -103,6 +128,9 @@ impl Sender {
 
 /// A new token for a user of whom it is known that it is that one.
 pub async fn token_for(handle: &Handle, user: &str) -> Result<String, Status> {
+    if let Some(signer) = &handle.config().listen.signer {
+        return sign(signer, user, handle.with_store(|store| store.auth().revision));
+    }
     let deadline = rt::now() + handle.request_timeout();
     loop {
         let (word, checked) = (tokens::word(), handle.with_store(|store| store.auth().revision));
@@ -115,4 +143,9 @@ pub async fn token_for(handle: &Handle, user: &str) -> Result<String, Status> {
             Err(refusal) => return Err(refuse::by_store(refusal)),
         }
     }
+}
+
+/// A token that says itself whom it stands for.
+pub fn sign(signer: &Signer, user: &str, revision: u64) -> Result<String, Status> {
+    signer.sign(user, revision, rt::wall()).map_err(|why| Status::failed_precondition(why.to_string()))
 }
