@@ -8,7 +8,12 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match rt::run(cli::run(cli::command())) {
+    let command = cli::command();
+    // as a task: what runs on this thread itself is woken from the others by the kernel each time
+    let run = async {
+        rt::spawn(cli::run(command)).await.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))
+    };
+    match rt::run(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("wavetank: {error}");

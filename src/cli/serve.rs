@@ -176,6 +176,7 @@ async fn write_kubeconfig(data_dir: &Path, apiserver: SocketAddr) -> Result<Path
     );
     let file = rt::fs::File::create(&path).await?;
     file.append(text.as_bytes()).await?;
+    file.sync().await?;
     Ok(path)
 }
 

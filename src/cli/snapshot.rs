@@ -116,11 +116,20 @@ fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// Bytes on their way to the disk at the most: a store may send them faster than it takes them.
+const ON_ITS_WAY: usize = 16 << 20;
+
 async fn receive(client: &etcd::Client, part: &Path) -> Result<(), Error> {
     let mut pieces = client.snapshot().await.map_err(|status| status.message().to_string())?;
     let file = fs::File::create(part).await?;
+    let mut on_its_way = 0;
     while let Some(piece) = pieces.message().await.map_err(|status| status.message().to_string())? {
         file.append(&piece.blob).await?;
+        on_its_way += piece.blob.len();
+        if on_its_way > ON_ITS_WAY {
+            file.sync().await?;
+            on_its_way = 0;
+        }
     }
     Ok(file.sync().await?)
 }

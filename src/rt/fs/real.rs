@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -34,14 +34,21 @@ fn start_thread(number: usize) -> mpsc::Sender<Job> {
     sender
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn submit(thread: usize, job: Job) -> io::Result<()> {
+    threads()[thread].send(job).map_err(|_| io::Error::other("the disk thread has ended"))
+}
+
 /// Carries out a job on one of the threads.
 async fn on<T: Send + 'static>(
     thread: usize,
     job: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     let (answer, result) = oneshot::channel();
-    let job: Job = Box::new(move || drop(answer.send(job())));
-    threads()[thread].send(job).map_err(|_| io::Error::other("the disk thread has ended"))?;
+    submit(thread, Box::new(move || drop(answer.send(job()))))?;
     result.await.map_err(|_| io::Error::other("the disk thread panicked"))?
 }
 
@@ -108,6 +115,8 @@ pub struct File {
     file: Arc<fs::File>,
     path: Arc<PathBuf>,
     thread: usize,
+    /// Why something that was to be appended was not. Nothing is appended behind a gap.
+    failed: Arc<Mutex<Option<io::Error>>>,
 }
 
 impl File {
@@ -134,21 +143,32 @@ impl File {
     fn new(path: &Path, file: fs::File) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let thread = 1 + NEXT.fetch_add(1, Ordering::Relaxed) % (THREADS - 1);
-        Self { file: Arc::new(file), path: Arc::new(path.to_path_buf()), thread }
+        Self { file: Arc::new(file), path: Arc::new(path.to_path_buf()), thread, failed: Arc::default() }
     }
 
     async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&fs::File) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        let (file, path) = (self.file.clone(), self.path.clone());
-        on(self.thread, move || job(&file).map_err(|error| with_path(&error, &path))).await
+        let (file, path, failed) = (self.file.clone(), self.path.clone(), self.failed.clone());
+        on(self.thread, move || {
+            let before = lock(&failed).as_ref().map(|error| with_path(error, &path));
+            before.map_or_else(|| job(&file).map_err(|error| with_path(&error, &path)), Err)
+        })
+        .await
     }
 
-    /// Writes at the end.
+    /// Writes at the end. It is on its way when this returns, in front of all that this file is asked for later; whether
+    /// it came through, the next thing asked for says, a sync above all.
     pub async fn append(&self, data: &[u8]) -> io::Result<()> {
-        let data = data.to_vec();
-        self.run(move |mut file| file.write_all(&data)).await
+        let (data, file, failed) = (data.to_vec(), self.file.clone(), self.failed.clone());
+        let job = move || {
+            let mut failed = lock(&failed);
+            if failed.is_none() {
+                *failed = (&*file).write_all(&data).err();
+            }
+        };
+        submit(self.thread, Box::new(job))
     }
 
     /// Up to `length` bytes from `offset` on; fewer at the end of the file only.

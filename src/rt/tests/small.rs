@@ -125,6 +125,7 @@ fn files_keep_what_is_written() {
         drop(file);
         let file = fs::File::open_append(&path).await.unwrap();
         file.append(b"!").await.unwrap();
+        file.sync().await.unwrap();
         assert_eq!(fs::read(&path).await.unwrap(), b"hello!");
         let other = folder.join("deep/a");
         fs::rename(&path, &other).await.unwrap();
@@ -134,6 +135,24 @@ fn files_keep_what_is_written() {
         assert_eq!(fs::metadata_len(&other).await.unwrap(), 6);
         fs::remove(&other).await.unwrap();
         assert_eq!(fs::read_dir(&folder.join("deep")).await.unwrap(), ["b"]);
+    });
+}
+
+#[test]
+fn what_could_not_be_written_is_told_by_the_sync_at_the_latest() {
+    let folder = folder("unwritten");
+    let path = folder.join("log");
+    rt::testing::run(5, move || async move {
+        fs::create_dir_all(&folder).await.unwrap();
+        fs::File::create(&path).await.unwrap().sync().await.unwrap();
+        let file = fs::File::open(&path).await.unwrap();
+        let appended = file.append(b"not for reading only").await;
+        let told = match appended {
+            Ok(()) => file.sync().await,
+            refused => refused,
+        };
+        assert!(told.is_err());
+        assert_eq!(fs::metadata_len(&path).await.unwrap(), 0);
     });
 }
 
