@@ -92,7 +92,11 @@ pub async fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// Gives a file another name; a file that had it is gone.
+/// What was to be appended to any file before is in it by then: a file is often written aside and named afterwards.
 pub async fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    for thread in 1..THREADS {
+        on(thread, || Ok(())).await?;
+    }
     let to = to.to_path_buf();
     name(from, move |from| fs::rename(from, to)).await
 }
