@@ -70,6 +70,9 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
         })
     };
     let founding = !rt::fs::exists(&data_dir.join(FOUNDED)).await?;
+    if !founding {
+        check_founded(&data_dir, flags.members).await?;
+    }
     if founding {
         rt::spawn(note_founded(data_dir.clone(), flags.members));
     }
@@ -146,7 +149,8 @@ fn kubelet(flags: &Flags, data_dir: &Path, node: u16) -> Role {
     (name, rt::spawn(async move { Ok(kubelet::run(config).await?) }))
 }
 
-/// Stands in the data folder once every member has begun its log. From then on, a member without one has lost it.
+/// Stands in the data folder once every member has begun its log, and says how many there are. From then on, a member
+/// without one has lost it.
 const FOUNDED: &str = "founded";
 
 async fn note_founded(data_dir: PathBuf, members: u16) {
@@ -158,11 +162,25 @@ async fn note_founded(data_dir: PathBuf, members: u16) {
         }
     }
     let noted = async {
-        rt::fs::File::create(&data_dir.join(FOUNDED)).await?.sync().await?;
+        let file = rt::fs::File::create(&data_dir.join(FOUNDED)).await?;
+        file.append(members.to_string().as_bytes()).await?;
+        file.sync().await?;
         rt::fs::sync_dir(&data_dir).await
     };
     if let Err(error) = noted.await {
         eprintln!("cannot note in {} that the cluster is founded: {error}", data_dir.display());
+    }
+}
+
+/// Members come and go by `etcdctl member`, and not by another number here.
+async fn check_founded(data_dir: &Path, members: u16) -> Result<(), Error> {
+    let text = String::from_utf8(rt::fs::read(&data_dir.join(FOUNDED)).await?)?;
+    match text.parse::<u16>() {
+        Ok(there) if there != members => {
+            let dir = data_dir.display();
+            Err(format!("--members {members}: {dir} was founded with {there}, expected as many").into())
+        }
+        _ => Ok(()), // or from before the number was noted
     }
 }
 

@@ -1,8 +1,8 @@
 //! Certificates for tests: authorities, and what they sign.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,8 @@ pub struct Wanted {
     /// The address it is for, and whether for an address at all.
     pub address: Option<&'static str>,
     pub expired: bool,
+    /// By which it can be revoked.
+    pub serial: u64,
 }
 
 /// The files of a certificate and its key.
@@ -49,12 +51,33 @@ impl Authority {
         path.to_path_buf()
     }
 
+    /// Writes a list that revokes the certificate of this number.
+    pub fn revoke(&self, path: &Path, serial: u64) {
+        let revoked = RevokedCertParams {
+            serial_number: SerialNumber::from(serial),
+            revocation_time: date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(2100, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: vec![revoked],
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).expect("a list");
+        std::fs::write(path, list.pem().expect("a list")).expect("a file");
+    }
+
     /// Signs a certificate, and writes it and its key as `NAME.crt` and `NAME.key`.
     pub fn sign(&self, folder: &Path, name: &str, wanted: Wanted) -> Files {
         let mut params = CertificateParams::new(vec![]).expect("parameters");
         params.distinguished_name.push(DnType::CommonName, wanted.common_name);
         let address = wanted.address.map(|address| address.parse().expect("an address"));
         params.subject_alt_names = address.map(SanType::IpAddress).into_iter().collect();
+        params.serial_number = Some(SerialNumber::from(wanted.serial.max(1)));
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         if wanted.expired {

@@ -7,7 +7,9 @@ use crate::{
 };
 use std::{path::Path, process::Command, time::Duration};
 
-const HERE: Wanted = Wanted { common_name: "member", address: Some("127.0.0.1"), expired: false };
+const HERE: Wanted = Wanted { common_name: "member", address: Some("127.0.0.1"), expired: false, serial: 1 };
+/// The number of the certificate that is revoked.
+const REVOKED: u64 = 66;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Three members that want certificates of clients and of each other, and what signs those.
@@ -15,6 +17,7 @@ struct Secured {
     members: Members,
     authority: Authority,
     running: Vec<Process>,
+    more: Vec<String>,
 }
 
 fn flag(name: &str, value: &Path) -> String {
@@ -32,10 +35,18 @@ fn flags(prefix: &str, files: &Files, trusted: &Path) -> [String; 3] {
 
 impl Secured {
     fn start(name: &str, size: u16) -> Self {
+        Self::start_with(name, size, &[])
+    }
+
+    /// With more flags; a file among them is one of the folder.
+    fn start_with(name: &str, size: u16, more: &[&str]) -> Self {
         let members = Members::new(name, "https", size);
         let authority = Authority::new("the authority");
         authority.write(&members.folder.0.join("ca.crt"));
-        let mut secured = Self { members, authority, running: vec![] };
+        authority.revoke(&members.folder.0.join("revoked.crl"), REVOKED);
+        let mut secured = Self { members, authority, running: vec![], more: vec![] };
+        let folder = secured.folder().display().to_string();
+        secured.more = more.iter().map(|flag| flag.replace("FOLDER", &folder)).collect();
         let (served, peers) = (secured.sign("served", HERE), secured.sign("peers", HERE));
         secured.running = (1..=size).map(|number| secured.start_one(number, &served, &peers)).collect();
         secured
@@ -53,6 +64,7 @@ impl Secured {
         let trusted = self.folder().join("ca.crt");
         let mut more: Vec<String> = flags("", served, &trusted).into();
         more.extend(flags("peer-", peers, &trusted));
+        more.extend(self.more.iter().cloned());
         more.extend(["--client-cert-auth".into(), "--peer-client-cert-auth=true".into()]);
         self.members.start(number, &more.iter().map(String::as_str).collect::<Vec<_>>())
     }
@@ -177,6 +189,46 @@ fn a_member_with_a_wrong_certificate_is_told_what_is_wrong() {
     eventually("the third is back", PATIENCE, || {
         outcome(secured.at(&third, "root", &["get", "b"]), &secured.members)
     });
+}
+
+#[test]
+fn only_those_are_let_in_whose_names_are_allowed_and_who_were_not_revoked() {
+    let flags = [
+        "--peer-cert-allowed-cn=member",
+        "--peer-crl-file=FOLDER/revoked.crl",
+        "--client-crl-file=FOLDER/revoked.crl",
+        "--client-cert-allowed-hostname=127.0.0.1",
+    ];
+    let mut secured = Secured::start_with("allowed", 3, &flags);
+    let local = secured.sign("local", HERE);
+    let clients = secured.members.clients();
+    eventually("they answer", PATIENCE, || {
+        outcome(secured.with(&clients, &local, &["put", "a", "1"]), &secured.members)
+    });
+    refused(secured.as_user("nowhere", &["get", "a"]));
+    let gone = secured.sign("gone", Wanted { serial: REVOKED, ..HERE });
+    refused(secured.with(&clients, &gone, &["get", "a"]));
+    let served = Files::at(secured.folder(), "served");
+    let intruder = secured.sign("intruder", Wanted { common_name: "intruder", ..HERE });
+    for (peers, said) in [
+        (&intruder, "the common name in its certificate is \"intruder\", expected member"),
+        (&gone, "its certificate was revoked"),
+    ] {
+        secured.running[2].kill();
+        secured.running[2] = secured.start_one(3, &served, peers);
+        eventually(said, PATIENCE, || {
+            let log = secured.members.log();
+            if log.contains(said) { Ok(()) } else { Err(log) }
+        });
+    }
+    let log = secured.members.log();
+    for said in [
+        "its certificate is not for 127.0.0.1",
+        "no connection to the member at 127.0.0.1",
+        "it does not let this member in: its own log says why",
+    ] {
+        assert!(log.contains(said), "{said:?} in\n{log}");
+    }
 }
 
 #[test]

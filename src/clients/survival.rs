@@ -9,6 +9,28 @@ fn rounds() -> u64 {
 }
 
 #[test]
+fn a_member_that_lost_its_log_does_not_begin_anew() {
+    let members = Members::new("no-log", "http", 1);
+    let mut running = members.start(1, &[]);
+    eventually("the member answers", Duration::from_secs(30), || {
+        let out = etcdctl(&members.client(1), &["put", "a", "1"]).output().expect(ETCDCTL);
+        if out.status.success() { Ok(()) } else { Err(members.log()) }
+    });
+    running.kill();
+    for entry in std::fs::read_dir(members.data(1)).expect("its folder") {
+        let path = entry.expect("a file").path();
+        if path.extension().is_some_and(|ending| ending == "wal") {
+            std::fs::remove_file(path).expect("a log");
+        }
+    }
+    let _again = members.start(1, &[]);
+    eventually("it says so", Duration::from_secs(30), || {
+        let log = members.log();
+        if log.contains("none can be spared") { Ok(()) } else { Err(log) }
+    });
+}
+
+#[test]
 #[allow(clippy::disallowed_methods)] // real clients, real threads
 fn nothing_acknowledged_is_lost_to_kill_9() {
     let members = Members::new("survival", "http", 1);

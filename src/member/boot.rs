@@ -4,6 +4,7 @@
 //! |---|---|
 //! | of a member that founded the cluster | stands where it stood; flags about the founding are not asked again |
 //! | of one that joined later | stands where it stood |
+//! | of a member that founded the cluster, without its log | lost its disk, or a part of it: as the next |
 //! | empty, and the others know it to have started | lost its disk: it asks all of them what it promised ([`raft::Recall`]) |
 //! | empty, state `new` | founds the cluster |
 //! | empty, state `existing` | joins: the others say which one it is |
@@ -13,13 +14,15 @@
 use crate::{
     Config, Error, Join, Listen, MemberAddr, Url,
     config::Start,
-    error::StartedBefore,
-    founding, join, members, recall,
+    founding, join,
+    members::{self, Members},
+    recall,
     recover::{self, Recovered},
 };
 use base::{Knobs, MemberId, knobs::ms};
 use rt::net::Peers;
 use std::{collections::BTreeMap, path::PathBuf};
+use wal::Identity;
 
 /// What a member is told.
 #[derive(Clone, Debug)]
@@ -75,10 +78,15 @@ async fn stand_up(boot: &Boot, peers: &Peers) -> Result<Recovered, Error> {
             founding::write(&boot.data_dir, &(owner.cluster, members::founded(&config))).await?;
             recover::recover(config).await
         }
-        (None, _, State::New) => found(boot, peers).await,
-        (None, _, State::Existing) if boot.join().ask.is_empty() => Err(Error::NobodyToAsk),
-        (Some(_), None, _) | (None, _, State::Existing) => match join::stand_up(boot.join(), peers).await {
-            Err(Error::StartedBefore(before)) => again(boot, *before, peers).await,
+        (None, Some((cluster, members)), _) => {
+            let me = members.present.iter().find(|(_, member)| member.name == boot.name);
+            let (member, _) = me.ok_or_else(|| Error::NotInitial { name: boot.name.clone() })?;
+            again(boot, Identity { cluster, member: *member }, members, peers).await
+        }
+        (None, None, State::New) => found(boot, peers).await,
+        (None, None, State::Existing) if boot.join().ask.is_empty() => Err(Error::NobodyToAsk),
+        (_, None, State::Existing) => match join::stand_up(boot.join(), peers).await {
+            Err(Error::StartedBefore(before)) => again(boot, before.me, before.members, peers).await,
             recovered => recovered,
         },
     }
@@ -97,18 +105,20 @@ async fn found(boot: &Boot, peers: &Peers) -> Result<Recovered, Error> {
                 return Err(Error::OtherCluster { peer: boot.peer.addr });
             }
             if told.members.present.get(&told.me.member).is_some_and(|me| !me.client_urls.is_empty()) {
-                return again(boot, told.lost(&join), peers).await;
+                return again(boot, told.me, told.members, peers).await;
             }
         }
     }
     let config = boot.config(me, boot.cluster_id, initial, Start::Founding);
-    founding::write(&boot.data_dir, &(boot.cluster_id, members::founded(&config))).await?;
-    recover::recover(config).await
+    let founding = (boot.cluster_id, members::founded(&config));
+    let recovered = recover::recover(config).await?;
+    // behind the log: where this is and the log is not, the log was lost
+    founding::write(&boot.data_dir, &founding).await?;
+    Ok(recovered)
 }
 
 /// A member that lost its disk. While members never changed, those that there are are those that founded the cluster.
-async fn again(boot: &Boot, before: StartedBefore, peers: &Peers) -> Result<Recovered, Error> {
-    let StartedBefore { me, members, .. } = before;
+async fn again(boot: &Boot, me: Identity, members: Members, peers: &Peers) -> Result<Recovered, Error> {
     let config = boot.config(me.member, me.cluster, join::found(&members), Start::Again);
     let forgot = recall::recall(&config, peers).await?;
     founding::write(&boot.data_dir, &(me.cluster, members)).await?;

@@ -112,7 +112,7 @@ impl Told {
     }
 
     /// An empty folder, although they know this one to have started.
-    pub fn lost(self, join: &Join) -> StartedBefore {
+    fn lost(self, join: &Join) -> StartedBefore {
         let Told { me, members, .. } = self;
         StartedBefore { dir: join.data_dir.clone(), peer: join.peer.addr, me, members }
     }

@@ -68,9 +68,20 @@ impl Client {
         let stream = TlsConnector::from(config).connect(name, stream).await?;
         let mut stream = Stream { inner: TlsStream::Client(stream), common_name: None };
         if self.calling.protocol == Protocol::Peers {
-            stream.read_u8().await?;
+            stream.read_u8().await.map_err(not_let_in)?;
         }
         Ok(stream)
+    }
+}
+
+/// A server that shuts the door has told its own log why.
+fn not_let_in(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "it does not let this member in: its own log says why",
+        ),
+        _ => error,
     }
 }
 
