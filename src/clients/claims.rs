@@ -5,7 +5,7 @@ use crate::harness::{ETCDCTL, Members, Process, etcdctl, eventually, succeed, wa
 use base::Knobs;
 use etcd::{Client, pb};
 use pb::authpb::{Permission, permission::Type};
-use std::{collections::BTreeSet, fmt::Debug, path::PathBuf, process::Stdio, time::Duration};
+use std::{collections::BTreeSet, fmt::Debug, path::Path, process::Stdio, time::Duration};
 use tonic::{Code, Status};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,6 +24,16 @@ impl Running {
         let members = Members::new(name, "http", size);
         let processes = members.start_all(&["--bcrypt-cost=4"]);
         let running = Self { members, processes, size };
+        running.wait();
+        running
+    }
+
+    /// A single member that is made of a backup.
+    fn restored(name: &str, file: &Path) -> Self {
+        let members = Members::new(name, "http", 1);
+        succeed(wavetank(&members.restore(1, file, &[])), "");
+        let processes = members.start_all(&[]);
+        let running = Self { members, processes, size: 1 };
         running.wait();
         running
     }
@@ -51,11 +61,15 @@ impl Running {
 
     /// The number of the member that leads.
     async fn leader(&self, clients: &[Client]) -> u16 {
-        for (number, client) in (1..).zip(clients) {
-            let (id, leader) = id_and_leader(client).await;
-            if id == leader {
-                return number;
+        let deadline = rt::now() + PATIENCE;
+        while rt::now() < deadline {
+            for (number, client) in (1..).zip(clients) {
+                let (id, leader) = id_and_leader(client).await;
+                if id == leader {
+                    return number;
+                }
             }
+            rt::sleep(Duration::from_millis(50)).await;
         }
         panic!("nobody leads\n{}", self.members.log());
     }
@@ -324,18 +338,6 @@ fn all_members_have_the_same_hash_at_every_revision_after_a_compaction() {
     let restored = Running::restored("claims-hashes-again", &file);
     let again = rt::run(async { hashes(&restored.clients(), compacted, newest).await });
     assert_eq!(again, of_them, "a backup brings the history along");
-}
-
-impl Running {
-    /// A single member that is made of a backup.
-    fn restored(name: &str, file: &PathBuf) -> Self {
-        let members = Members::new(name, "http", 1);
-        succeed(wavetank(&members.restore(1, file, &[])), "");
-        let processes = members.start_all(&[]);
-        let running = Self { members, processes, size: 1 };
-        running.wait();
-        running
-    }
 }
 
 /// Keys, values and versions of all of it, in the order in which they were put.
