@@ -393,10 +393,44 @@ fn no_function_is_longer_than_it_may() {
     complain(&faults);
 }
 
+/// What is wrong with the third column of a row of claims: files and functions that it names and that do not exist.
+fn absent(held_by: &str) -> Vec<String> {
+    let (mut faults, mut source) = (vec![], None);
+    for token in held_by.split('`').skip(1).step_by(2) {
+        let path = root().join(token);
+        match (&source, token.contains('/')) {
+            (_, true) if !path.exists() => faults.push(format!("`{token}` does not exist")),
+            (_, true) => source = token.ends_with(".rs").then(|| (token.to_string(), read(&path))),
+            (Some((file, text)), false) if !text.contains(&format!("fn {token}(")) => {
+                faults.push(format!("{file} has no function `{token}`"));
+            }
+            (Some(_), false) => {}
+            (None, false) => faults.push(format!("`{token}` follows no source file")),
+        }
+    }
+    faults
+}
+
+#[test]
+fn claims_are_held_by_tests_that_exist() {
+    let (text, mut faults, mut rows) = (read(&root().join("src/clients/claims.md")), vec![], 0);
+    for (number, line) in (1..).zip(text.lines()) {
+        // what holds a claim stands last; a claim itself has no backticks
+        let Some(row) = line.strip_prefix("| ").and_then(|row| row.strip_suffix(" |")) else { continue };
+        let Some(cell) = row.split(" | ").last().filter(|_| row.contains("Test")) else { continue };
+        rows += 1;
+        faults.extend(absent(cell).iter().map(|fault| format!("src/clients/claims.md:{number}: {fault}")));
+    }
+    assert!(rows > 100, "the rows of src/clients/claims.md were not found, or it has lost some: {rows}");
+    complain(&faults);
+}
+
 #[test]
 fn a_breach_would_be_seen() {
     assert!(names("use store::Store;", "store::"));
     assert!(names("let x = raft::Node::new();", "raft::"));
     assert!(!names("self.restore::<T>()", "store::"));
     assert!(!names("crate::store::x", "store::"));
+    assert_eq!(absent("`src/tidy.rs`: `a_breach_would_be_seen`; `scenarios/store` (all)").len(), 0);
+    assert_eq!(absent("`src/tidy.rs`: `a_breach_would_be`; `src/untidy.rs`; `alone`").len(), 3);
 }

@@ -71,6 +71,11 @@ impl Authority {
         std::fs::write(path, list.pem().expect("a list")).expect("a file");
     }
 
+    /// Writes its own certificate and that of another, as they are trusted both.
+    pub fn write_both(&self, other: &Self, path: &Path) {
+        std::fs::write(path, format!("{}{}", self.pem, other.pem)).expect("a file");
+    }
+
     /// Signs a certificate, and writes it and its key as `NAME.crt` and `NAME.key`.
     pub fn sign(&self, folder: &Path, name: &str, wanted: Wanted) -> Files {
         let mut params = CertificateParams::new(vec![]).expect("parameters");

@@ -4,6 +4,7 @@
 
 mod backup;
 mod certificates;
+mod claims;
 mod differential;
 mod etcdctl;
 mod harness;

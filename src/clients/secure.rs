@@ -294,6 +294,40 @@ fn certificates_are_replaced_while_a_member_runs() {
     assert!(secured.members.log().contains("certificates were read again"));
 }
 
+/// The way from one authority to the next: for a time both are trusted.
+#[test]
+fn a_second_authority_is_trusted_as_soon_as_it_is_in_the_file() {
+    let secured = Secured::start("rotation", 1);
+    secured.wait();
+    let (next, folder) = (Authority::new("the next authority"), secured.folder());
+    let trusted = folder.join("ca.crt");
+    // clients go on with what the member itself shows, which stays signed by the first
+    let first = secured.authority.write(&folder.join("first.crt"));
+    let root = Wanted { common_name: "root", ..Wanted::default() };
+    let (of_first, of_next) = (secured.sign("of-first", root), next.sign(folder, "of-next", root));
+    let get = |files: &Files| {
+        let mut command = etcdctl(&secured.members.clients(), &["get", "a", "--command-timeout=2s"]);
+        command.arg("--cacert").arg(&first).arg("--cert").arg(&files.cert).arg("--key").arg(&files.key);
+        outcome(command, &secured.members)
+    };
+    get(&of_first).expect("the first is trusted");
+    get(&of_next).expect_err("the next is not yet");
+    let log = secured.members.log();
+    assert!(log.contains("refused a connection from 127.0.0.1: its certificate is not trusted"), "{log}");
+    assert!(!log.contains("certificates were read again"), "{log}");
+    secured.authority.write_both(&next, &trusted);
+    eventually("the next is trusted, too", PATIENCE, || get(&of_next));
+    get(&of_first).expect("and the first still is");
+    assert!(secured.members.log().contains("certificates were read again"));
+    // and in the end the next alone
+    next.write(&trusted);
+    eventually("the first is trusted no more", PATIENCE, || match get(&of_first) {
+        Ok(()) => Err("it is".into()),
+        Err(_) => Ok(()),
+    });
+    get(&of_next).expect("the next is");
+}
+
 #[test]
 fn auto_tls_works_out_of_the_box() {
     let members = Members::new("auto", "https", 3);

@@ -140,6 +140,8 @@ calls! {
     status(StatusRequest) -> StatusResponse: |_| Call::Read, maintenance.status;
     /// Hash of all keys at a revision, as the member at the present endpoint has them.
     hash_kv(HashKvRequest) -> HashKvResponse: |_| Call::Read, maintenance.hash_kv;
+    /// Has the member at the present endpoint give back what it does not need of its disk.
+    defragment(DefragmentRequest) -> DefragmentResponse: |_| Call::Write, maintenance.defragment;
     /// Alarms. Only the listing of alarms is a read.
     alarm(AlarmRequest) -> AlarmResponse: alarm_kind, maintenance.alarm;
     /// From here on users are told apart.
@@ -154,6 +156,8 @@ calls! {
     user_delete(AuthUserDeleteRequest) -> AuthUserDeleteResponse: |_| Call::Write, auth.user_delete;
     /// The roles of a user.
     user_get(AuthUserGetRequest) -> AuthUserGetResponse: |_| Call::Read, auth.user_get;
+    /// All users, by name.
+    user_list(AuthUserListRequest) -> AuthUserListResponse: |_| Call::Read, auth.user_list;
     /// Gives a user another password.
     user_change_password(AuthUserChangePasswordRequest) -> AuthUserChangePasswordResponse: |_| Call::Write, auth.user_change_password;
     /// Gives a user a role.
@@ -164,6 +168,10 @@ calls! {
     role_add(AuthRoleAddRequest) -> AuthRoleAddResponse: |_| Call::Write, auth.role_add;
     /// What a role may do.
     role_get(AuthRoleGetRequest) -> AuthRoleGetResponse: |_| Call::Read, auth.role_get;
+    /// All roles, by name.
+    role_list(AuthRoleListRequest) -> AuthRoleListResponse: |_| Call::Read, auth.role_list;
+    /// Deletes a role; its users have it no more.
+    role_delete(AuthRoleDeleteRequest) -> AuthRoleDeleteResponse: |_| Call::Write, auth.role_delete;
     /// Waits for a lock, as long as a call may take; one who gives up leaves the queue.
     lock(LockRequest) -> LockResponse: |_| Call::Write, lock.lock;
     /// Lets a lock go.

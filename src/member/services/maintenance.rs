@@ -1,6 +1,6 @@
 //! The state of this member, hashes of what it holds, all of it as a file, and the alarms.
 
-use super::{VERSION, admit_admin, admit_at_learner, backup, refuse};
+use super::{VERSION, admit, admit_admin, admit_at_learner, backup, refuse};
 use crate::handle::Handle;
 use base::MemberId;
 use etcd::{error, pb};
@@ -80,7 +80,11 @@ impl pb::maintenance_server::Maintenance for Maintenance {
     type SnapshotStream = ReceiverStream<Result<pb::SnapshotResponse, Status>>;
 
     async fn alarm(&self, request: Request<pb::AlarmRequest>) -> Result<Response<pb::AlarmResponse>, Status> {
-        let request = admit_admin(&self.handle, request).await?;
+        let (sender, request) = admit(&self.handle, request).await?;
+        match request.action() {
+            AlarmAction::Get => sender.require_user(&self.handle)?,
+            AlarmAction::Activate | AlarmAction::Deactivate => sender.require_admin(&self.handle)?,
+        }
         let kind = kind_of(request.alarm());
         let change = match (request.action(), kind) {
             (AlarmAction::Get, kind) => return self.alarms(kind).await.map(Response::new),
@@ -102,7 +106,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         request: Request<pb::StatusRequest>,
     ) -> Result<Response<pb::StatusResponse>, Status> {
         let (sender, _) = admit_at_learner(&self.handle, request).await?;
-        sender.require_admin(&self.handle)?;
+        sender.require_user(&self.handle)?;
         let view = self.handle.view();
         // What it holds of a disk is a snapshot.
         let (applied, bytes) = self.handle.with_store(|store| (store.applied(), store.bytes() as i64));

@@ -1,5 +1,6 @@
 //! The etcd services over the wire, with a core that agrees with itself at once. Runs in both builds.
 
+mod claims;
 mod core;
 mod gateway;
 mod kv;

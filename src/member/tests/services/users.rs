@@ -3,6 +3,7 @@
 use super::{core::Core, error, with_member};
 use base::{Knobs, knobs::ms};
 use etcd::{Client, Error, pb};
+use pb::alarm_request::AlarmAction;
 use pb::authpb::{Permission, UserAddOptions, permission::Type};
 
 pub fn knobs() -> Knobs {
@@ -13,11 +14,16 @@ pub fn user(name: &str, password: &str) -> pb::AuthUserAddRequest {
     pb::AuthUserAddRequest { name: name.into(), password: password.into(), ..Default::default() }
 }
 
-fn give(user: &str, role: &str) -> pb::AuthUserGrantRoleRequest {
+pub fn give(user: &str, role: &str) -> pb::AuthUserGrantRoleRequest {
     pb::AuthUserGrantRoleRequest { user: user.into(), role: role.into() }
 }
 
-fn allow(role: &str, key: &'static str, end: &'static str, kind: Type) -> pb::AuthRoleGrantPermissionRequest {
+pub fn allow(
+    role: &str,
+    key: &'static str,
+    end: &'static str,
+    kind: Type,
+) -> pb::AuthRoleGrantPermissionRequest {
     let perm = Permission { perm_type: kind.into(), key: key.into(), range_end: end.into() };
     pb::AuthRoleGrantPermissionRequest { name: role.into(), perm: Some(perm) }
 }
@@ -74,8 +80,10 @@ fn administration_is_roots() {
         let (root, alice) = with_users(&member).await;
         let denied = Some(Error::PermissionDenied);
         assert_eq!(error(alice.user_add(user("carl", "pw")).await), denied);
-        assert_eq!(error(alice.alarm(pb::AlarmRequest::default()).await), denied);
-        assert_eq!(error(alice.status(pb::StatusRequest {}).await), denied);
+        for action in [AlarmAction::Activate, AlarmAction::Deactivate] {
+            let alarm = pb::AlarmRequest { action: action.into(), member_id: 1, alarm: 1 };
+            assert_eq!(error(alice.alarm(alarm).await), denied);
+        }
         assert_eq!(
             error(alice.compact(pb::CompactionRequest { revision: 1, physical: false }).await),
             denied
@@ -91,6 +99,10 @@ fn administration_is_roots() {
         );
         assert_eq!(error(nobody.lease_leases(pb::LeaseLeasesRequest {}).await), Some(Error::UserEmpty));
         alice.member_list(pb::MemberListRequest::default()).await.unwrap();
+        // how a member is, and whether there is an alarm, every user is told
+        assert_eq!(error(nobody.alarm(pb::AlarmRequest::default()).await), Some(Error::UserEmpty));
+        assert_eq!(alice.alarm(pb::AlarmRequest::default()).await.unwrap().alarms, []);
+        assert_eq!(alice.status(pb::StatusRequest {}).await.unwrap().leader, 1);
         // of herself, and of her role, alice is told
         let of = |name: &str| pb::AuthUserGetRequest { name: name.into() };
         assert_eq!(alice.user_get(of("alice")).await.unwrap().roles, ["r"]);
