@@ -10,9 +10,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let command = cli::command();
     // as a task: what runs on this thread itself is woken from the others by the kernel each time
-    let run = async {
-        rt::spawn(cli::run(command)).await.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))
-    };
+    let run =
+        async { rt::spawn(cli::run(command)).await.unwrap_or_else(|died| Err(died.to_string().into())) };
     match rt::run(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
