@@ -178,9 +178,7 @@ impl Core {
 
     /// Without a leader for long, it may have been removed without hearing of it: it asks the others, now and then.
     fn ask_if_alone(&mut self) {
-        // our own: B06 takes a leader that is heard of no more for one
-        let led = self.node.leader().is_some() && (bug!("B06") || !self.node.is_abandoned());
-        self.alone = if led { 0 } else { self.alone + 1 };
+        self.alone = if self.node.leader().is_some() { 0 } else { self.alone + 1 };
         let knobs = &self.config().knobs;
         if self.alone < ALONE * knobs.raft_election_ticks
             || !self.alone.is_multiple_of(knobs.raft_election_ticks)

@@ -170,7 +170,6 @@ const ELSEWHERE: &[&str] = &[
     "A02",
     "A07",
     "B05",
-    "B06",
     "C01-expired",
     "C05",
     "C06",
