@@ -176,8 +176,9 @@ impl Limits {
 
     /// Followers must not lose patience because a heartbeat or two got lost. (etcd asks for the same.)
     fn check(&self) -> Result<(), Error> {
-        let (heartbeat, election) =
-            (self.heartbeat_interval.unwrap_or(100), self.election_timeout.unwrap_or(1_000));
+        let plain = Knobs::default();
+        let heartbeat = self.heartbeat_interval.unwrap_or(plain.raft_tick_ms);
+        let election = self.election_timeout.unwrap_or(plain.election_timeout().as_millis() as u64);
         if election < 5 * heartbeat {
             let why = format!(
                 "--election-timeout {election}: expected at least 5 times --heartbeat-interval, which is {heartbeat}"

@@ -63,11 +63,8 @@ impl ApiserverFlags {
         if secured < self.etcd_servers.len() {
             return Err("--etcd-servers: expected all URLs to be http, or all https".into());
         }
-        let roots = self.etcd_cafile.clone().ok_or("--etcd-servers: https expects --etcd-cafile as well")?;
         let identity = self.etcd_certfile.clone().zip(self.etcd_keyfile.clone());
-        let identity = identity.map(|(cert, key)| Identity { cert, key });
-        let calling = Calling { trust: Trust::Roots(vec![roots]), identity, protocol: Protocol::Http };
-        Ok(Some(tls::Client::load(calling).await?))
+        to_store("--etcd-servers", "--etcd-cafile", &self.etcd_cafile, identity).await.map(Some)
     }
 }
 
@@ -105,6 +102,19 @@ pub fn command() -> Command {
     };
     let line = Command::command().mut_subcommand("member", |member| member.mut_args(from_environment));
     Command::from_arg_matches(&line.get_matches()).unwrap_or_else(|error| error.exit())
+}
+
+/// What secures connections to a store whose URL is https. `urls` and `ca` are the flags that are spoken of.
+async fn to_store(
+    urls: &str,
+    ca: &str,
+    roots: &Option<PathBuf>,
+    identity: Option<(PathBuf, PathBuf)>,
+) -> Result<tls::Client, Error> {
+    let roots = roots.clone().ok_or_else(|| format!("{urls}: https expects {ca} as well"))?;
+    let identity = identity.map(|(cert, key)| Identity { cert, key });
+    let calling = Calling { trust: Trust::Roots(vec![roots]), identity, protocol: Protocol::Http };
+    Ok(tls::Client::load(calling).await?)
 }
 
 type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -3,14 +3,12 @@
 use super::{
     Error,
     member::{Named, cluster_id, initial},
+    to_store,
 };
 use ::member::{Boot, Listen, Url, backup, boot::State};
 use base::Knobs;
 use clap::{Args, Subcommand, ValueEnum};
-use rt::{
-    fs,
-    tls::{self, Calling, Identity, Protocol, Trust},
-};
+use rt::fs;
 use std::path::{Path, PathBuf};
 
 #[derive(Subcommand)]
@@ -107,13 +105,9 @@ async fn save(flags: Save) -> Result<(), Error> {
     written?;
     backup::read(&part, true).await?;
     fs::rename(&part, &flags.file).await?;
-    fs::sync_dir(folder_of(&flags.file)).await?;
+    fs::sync_dir(flags.file.parent().unwrap_or(&flags.file)).await?;
     println!("Snapshot saved at {}", flags.file.display());
     Ok(())
-}
-
-fn folder_of(file: &Path) -> &Path {
-    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Bytes on their way to the disk at the most: a store may send them faster than it takes them.
@@ -135,15 +129,12 @@ async fn receive(client: &etcd::Client, part: &Path) -> Result<(), Error> {
 }
 
 async fn client(flags: &Save) -> Result<etcd::Client, Error> {
-    let tls = match (flags.endpoints.secured, &flags.cacert) {
-        (false, _) => None,
-        (true, None) => return Err("--endpoints: https expects --cacert as well".into()),
-        (true, Some(roots)) => {
-            let identity = flags.cert.clone().zip(flags.key.clone());
-            let identity = identity.map(|(cert, key)| Identity { cert, key });
-            let trust = Trust::Roots(vec![roots.clone()]);
-            Some(tls::Client::load(Calling { trust, identity, protocol: Protocol::Http }).await?)
-        }
+    let tls = match flags.endpoints.secured {
+        true => Some(
+            to_store("--endpoints", "--cacert", &flags.cacert, flags.cert.clone().zip(flags.key.clone()))
+                .await?,
+        ),
+        false => None,
     };
     let client = etcd::Client::secured(vec![flags.endpoints.addr], tls, &Knobs::default());
     match flags.user.as_deref().map(|user| user.split_once(':')) {

@@ -46,8 +46,9 @@ fn saved(name: &str) -> (Members, std::path::PathBuf) {
     assert!(said.contains("Snapshot saved at"), "{said}");
     assert_eq!(fs::metadata(&file).expect("the backup").len() % 512, 32);
     let ours = before.folder.0.join("ours");
-    let line = format!("snapshot save {} --endpoints http://{}", ours.display(), before.clients());
-    succeed(wavetank(&words(&line)), "");
+    let mut save = wavetank(&words(&format!("snapshot save ours --endpoints http://{}", before.clients())));
+    save.current_dir(&before.folder.0); // a name alone
+    succeed(save, "");
     assert_eq!(fs::read(&ours).expect("ours"), fs::read(&file).expect("theirs"), "both save the same");
     let absent = before.folder.0.join("absent");
     running[0].kill();

@@ -49,9 +49,19 @@ pub struct Process(pub Child);
 impl Process {
     /// Starts the real binary.
     pub fn start(args: &[String], log: &Path) -> Self {
+        Self::start_in(Path::new("."), args, log)
+    }
+
+    /// The same, in a folder.
+    pub fn start_in(folder: &Path, args: &[String], log: &Path) -> Self {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_wavetank"));
-        command.args(args).stdout(log.try_clone().expect("a log")).stderr(log).stdin(Stdio::null());
+        command
+            .current_dir(folder)
+            .args(args)
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log)
+            .stdin(Stdio::null());
         Process(command.spawn().expect("the binary starts"))
     }
 

@@ -1,11 +1,34 @@
 //! kill -9 under load: nothing that was acknowledged is lost.
 
-use crate::harness::{ETCDCTL, Members, etcdctl, eventually, text_of};
+use crate::harness::{ETCDCTL, Folder, Members, Process, etcdctl, eventually, free_ports, text_of};
 use std::{thread, time::Duration};
 
 /// Rounds of kill -9; `WAVETANK_ROUNDS` asks for more.
 fn rounds() -> u64 {
     std::env::var("WAVETANK_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
+}
+
+#[test]
+fn a_member_that_is_told_no_folder_keeps_its_data_where_it_was_started() {
+    let (folder, first) = (Folder::new("no-folder"), free_ports(2));
+    let (client, peer) = (format!("127.0.0.1:{first}"), format!("127.0.0.1:{}", first + 1));
+    let log = folder.0.join("log");
+    let args = [
+        "member".to_string(),
+        format!("--listen-client-urls=http://{client}"),
+        format!("--listen-peer-urls=http://{peer}"),
+    ];
+    for expected in ["", "1\n"] {
+        let mut member = Process::start_in(&folder.0, &args, &log);
+        eventually("what was put before is there", Duration::from_secs(30), || {
+            let out = etcdctl(&client, &["get", "a", "--print-value-only"]).output().expect(ETCDCTL);
+            let well = out.status.success() && text_of(&out) == expected;
+            if well { Ok(()) } else { Err(std::fs::read_to_string(&log).unwrap_or_default()) }
+        });
+        assert!(etcdctl(&client, &["put", "a", "1"]).output().expect(ETCDCTL).status.success());
+        member.kill();
+    }
+    assert!(folder.0.join("default.etcd").is_dir());
 }
 
 #[test]

@@ -73,7 +73,10 @@ pub async fn read(path: &Path, check_hash: bool) -> Result<Backup, BackupError> 
 /// same file and with the same flags but for its own. The folder is there whole, or not at all.
 pub async fn restore(boot: &Boot, backup: Backup, bump: Option<i64>) -> Result<(), Error> {
     let dir = &boot.data_dir;
-    let there = fs::read_dir(dir).await.unwrap_or_default();
+    let there = match fs::read_dir(dir).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => vec![],
+        names => names.map_err(|source| BackupError::Read { path: dir.clone(), source })?,
+    };
     if !there.is_empty() {
         return Err(BackupError::NotEmpty { path: dir.clone() }.into());
     }
@@ -89,9 +92,7 @@ pub async fn restore(boot: &Boot, backup: Backup, bump: Option<i64>) -> Result<(
     }
     write(boot, &aside, &store).await?;
     fs::rename(&aside, dir).await.map_err(refuse)?;
-    fs::sync_dir(dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
-        .await
-        .map_err(refuse)?;
+    fs::sync_dir(dir.parent().unwrap_or(dir)).await.map_err(refuse)?;
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! Who sends a request: the user that its token stands for, or whose name its certificate bears. While users are not told apart nobody looks at tokens.
+//! Who sends a request: the user that its token stands for, or whose name its certificate bears. While users are not
+//! told apart nobody looks at either.
 
 use super::refuse;
 use crate::handle::{Applied, Handle};

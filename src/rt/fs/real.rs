@@ -101,8 +101,9 @@ pub async fn rename(from: &Path, to: &Path) -> io::Result<()> {
     name(from, move |from| fs::rename(from, to)).await
 }
 
-/// Makes the names in this folder durable.
+/// Makes the names in this folder durable. No path at all, as the parent of a name alone has it, is the present folder.
 pub async fn sync_dir(path: &Path) -> io::Result<()> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     name(path, |path| fs::File::open(path)?.sync_all()).await
 }
 
