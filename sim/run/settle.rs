@@ -49,6 +49,7 @@ impl Judge {
             match client.status(pb::StatusRequest {}).await {
                 Err(status) => return Some(format!("{name} does not answer: {}", status.message())),
                 Ok(status) if status.leader == 0 => return Some(format!("{name} knows no leader")),
+                Ok(status) if status.is_learner => return Some(format!("{name} does not know of its vote")),
                 Ok(status) => applied.insert(name.as_str(), status.raft_applied_index),
             };
         }
@@ -68,12 +69,13 @@ impl Judge {
         None
     }
 
-    /// Those that are members now. Where nobody changes them, that is known.
+    /// Those that are members now. Where nobody changes them, those are the ones that founded the store.
     async fn present(&self) -> Result<Vec<(String, Client)>, tonic::Status> {
         let name = |number: &u64| Process { role: Role::Member, number: *number }.to_string();
         let all = self.members.iter();
         if self.plan.operators.is_empty() {
-            return Ok(all.map(|(number, client)| (name(number), client.clone())).collect());
+            let founders = all.take(self.plan.cluster.members as usize);
+            return Ok(founders.map(|(number, client)| (name(number), client.clone())).collect());
         }
         let list = self.all.member_list(pb::MemberListRequest { linearizable: true }).await?;
         // a learner answers no questions about its keys

@@ -52,20 +52,21 @@ const FOUNDED_MS: u64 = 1_000;
 
 /// Runs a member until it fails, or until it is asked to stop.
 pub async fn boot(boot: Boot) -> Result<(), Error> {
+    let mut doubt = false;
     loop {
         let peers = crate::bind(&boot.listen).await?;
         let recovered = rt::select! {
-            recovered = stand_up(&boot, &peers) => recovered?,
+            recovered = stand_up(&boot, &peers, doubt) => recovered?,
             () = rt::shutdown() => return Ok(()),
         };
         match crate::serve(recovered, peers).await {
-            Err(Error::Renamed) => {}
+            Err(Error::Renamed) => doubt = true,
             ended => return ended,
         }
     }
 }
 
-async fn stand_up(boot: &Boot, peers: &Peers) -> Result<Recovered, Error> {
+async fn stand_up(boot: &Boot, peers: &Peers, doubt: bool) -> Result<Recovered, Error> {
     let owner = wal::owner(&boot.data_dir).await?;
     let founding = founding::read(&boot.data_dir).await?;
     match (owner, founding, boot.state) {
@@ -85,7 +86,7 @@ async fn stand_up(boot: &Boot, peers: &Peers) -> Result<Recovered, Error> {
         }
         (None, None, State::New) => found(boot, peers).await,
         (None, None, State::Existing) if boot.join().ask.is_empty() => Err(Error::NobodyToAsk),
-        (_, None, State::Existing) => match join::stand_up(boot.join(), peers).await {
+        (_, None, State::Existing) => match join::stand_up(boot.join(), peers, doubt).await {
             Err(Error::StartedBefore(before)) => again(boot, before.me, before.members, peers).await,
             recovered => recovered,
         },

@@ -7,17 +7,18 @@ use crate::changes::Changes;
 use crate::error::Error;
 use crate::frame::{self, Dropped, Forwarded, Frame};
 use crate::handle::{ProposeError, Request, TransferAnswer, TransferError};
+use crate::join::{self, Asker};
 use crate::pending::{Proposals, Reads};
 use crate::proposal::{Proposal, ProposalId};
 use crate::recover::Recovered;
 use crate::{
-    Config, Handle, Requests, disk::Disk, join, members::ChangeError, members::Members, snapshots::Snapshots,
+    Config, Handle, Requests, disk::Disk, members::ChangeError, members::Members, snapshots::Snapshots,
 };
 use base::{Index, MemberId, Term, bug, knobs::ms, reached};
 use bytes::Bytes;
 use raft::{Data, Input, Membership, Node, Outbox, Proposed, Refused, Role};
 use rt::{memory::Gauge, net::Peers};
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::collections::BTreeMap;
 
 /// Election time-outs without a leader after which a member asks whether it is one still.
 const ALONE: u64 = 4;
@@ -178,7 +179,9 @@ impl Core {
 
     /// Without a leader for long, it may have been removed without hearing of it: it asks the others, now and then.
     fn ask_if_alone(&mut self) {
-        self.alone = if self.node.leader().is_some() { 0 } else { self.alone + 1 };
+        // our own: B06 takes a leader that is heard of no more for one
+        let led = self.node.leader().is_some() && (bug!("B06") || !self.node.is_abandoned());
+        self.alone = if led { 0 } else { self.alone + 1 };
         let knobs = &self.config().knobs;
         if self.alone < ALONE * knobs.raft_election_ticks
             || !self.alone.is_multiple_of(knobs.raft_election_ticks)
@@ -340,19 +343,19 @@ impl Core {
                 Ok(())
             }
             Ok(Frame::WhoAmI { nonce, peer, id }) => {
-                self.answer_who_am_i(own, nonce, peer, id);
+                self.answer_who_am_i(own, &Asker { nonce, peer, id });
                 Ok(())
             }
             Ok(Frame::Removed) => Err(Error::Removed),
-            // An answer that came late: this member knows where it stands.
-            Ok(Frame::YouAre { id, .. }) if id != self.node.id() && self.belongs_to_nothing() => {
-                reached!("member: one that joined is another one than it was told first");
+            Ok(Frame::YouAre { id, instead, .. }) if join::is_another(&self.node, id, instead) => {
+                reached!("member: one that serves is told that it is another one");
                 Err(Error::Renamed)
             }
+            // the answers to one that is who it thought
             Ok(Frame::Recalled { .. } | Frame::YouAre { .. }) => Ok(()),
             Err(reason) => {
                 if let Ok(Frame::WhoAmI { nonce, peer, id }) = frame::open(frame::ANY, bytes) {
-                    self.answer_who_am_i(frame::ANY, nonce, peer, id);
+                    self.answer_who_am_i(frame::ANY, &Asker { nonce, peer, id });
                     return Ok(());
                 }
                 reached!("a frame was dropped that was not for this member");
@@ -363,13 +366,24 @@ impl Core {
     }
 
     /// Tells one that asks who it is, in an envelope like that of the question.
-    fn answer_who_am_i(&self, envelope: u64, nonce: u64, peer: SocketAddr, id: Option<MemberId>) {
-        let removed = id.filter(|id| self.was_removed(*id)).map(|_| Frame::Removed);
-        let cluster = self.config().cluster_id;
-        let answer = removed.or_else(|| join::answer(cluster, &self.listed(), nonce, peer, id));
-        if let Some(answer) = answer {
-            self.peers.send(peer, frame::seal(envelope, &answer));
+    fn answer_who_am_i(&self, envelope: u64, asker: &Asker) {
+        if let Some(answer) = self.who_is(asker) {
+            self.peers.send(asker.peer, frame::seal(envelope, &answer));
         }
+    }
+
+    /// Nothing, if it is not known (yet).
+    fn who_is(&self, asker: &Asker) -> Option<Frame> {
+        if asker.id.is_some_and(|id| self.was_removed(id)) {
+            return Some(Frame::Removed);
+        }
+        let (cluster, nonce) = (self.config().cluster_id, asker.nonce);
+        let (members, agreed) = (self.listed(), self.handle.members());
+        let id = join::find(&members, asker)?;
+        let is_nobody = |id| !agreed.present.contains_key(&id) && !self.node.membership().contains(id);
+        let instead = agreed.present.contains_key(&id) && asker.id.is_some_and(is_nobody);
+        let started = members.present[&id].has_started();
+        Some(Frame::YouAre { nonce, cluster, id, members, started, instead })
     }
 
     pub(crate) fn send_message(&self, message: raft::Message) {
@@ -393,11 +407,6 @@ impl Core {
         let applied = self.handle.members();
         // our own: B05 goes by what is agreed on
         if in_the_log && !bug!("B05") { with_what_they_said(newest, &applied) } else { applied }
-    }
-
-    /// It joins, and its log names no members yet.
-    fn belongs_to_nothing(&self) -> bool {
-        self.node.membership().all().is_empty()
     }
 
     /// For good: a joint configuration that still needs it is left.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
 const MAGIC: &[u8; 4] = b"WTPF";
-const VERSION: u16 = 4;
+const VERSION: u16 = 5;
 /// The cluster of one that joins, and does not know to which.
 pub const ANY: u64 = 0;
 const HEADER: usize = 4 + 2 + 8 + 4;
@@ -38,6 +38,8 @@ pub enum Frame {
         members: Members,
         /// It has started before.
         started: bool,
+        /// This is agreed on, and the id that it asked with is nobody's.
+        instead: bool,
     },
     /// The receiver is a member no more, and never will be again.
     Removed,

@@ -9,7 +9,7 @@ use crate::{
     members::{self, Member, Members},
     recover::{self, Recovered},
 };
-use base::{Knobs, MemberId, Note, knobs::ms, reached};
+use base::{Knobs, MemberId, Note, bug, knobs::ms, reached};
 use rt::net::Peers;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 use wal::Identity;
@@ -30,8 +30,9 @@ pub struct Join {
 /// Between two attempts to be answered.
 const AGAIN_MS: u64 = 500;
 
-/// A member as it stands up: by its folder, and where that is empty by what the others say.
-pub async fn stand_up(join: Join, peers: &Peers) -> Result<Recovered, Error> {
+/// A member as it stands up: by its folder, and where that is empty by what the others say. One that is in doubt asks
+/// them too, although its log names them.
+pub async fn stand_up(join: Join, peers: &Peers, doubt: bool) -> Result<Recovered, Error> {
     let owner = wal::owner(&join.data_dir).await?;
     let Some(owner) = owner else {
         say(&join);
@@ -39,23 +40,31 @@ pub async fn stand_up(join: Join, peers: &Peers) -> Result<Recovered, Error> {
         return recover_as(&join, &told).await;
     };
     let mut recovered = recover::recover(config(&join, owner, None)).await?;
-    if recovered.addresses.len() > 1 {
+    if recovered.addresses.len() > 1 && !doubt {
         return Ok(recovered);
     }
-    // it stopped before it was given a log that names the others
+    // it stopped before it was given a log that names the others, or by a log that may never have been agreed on
     reached!("member: one that joined asks again who the others are");
     say(&join);
     let told = who_am_i(&join, Some(owner), peers).await?.not_before(&join)?;
-    if told.me == owner {
+    if !is_another(&recovered.node, told.me.member, told.instead) {
         recovered.addresses.learn(&told.members);
         return Ok(recovered);
     }
-    // The change that gave it its id was never agreed on, and so nothing was that it had a part in under that id: a
-    // later change that was agreed on would have come with it.
     reached!("member: one that joined is another one than it was told first");
     drop(recovered);
     wal::forget(&join.data_dir).await?;
     recover_as(&join, &told).await
+}
+
+/// Whether it is to begin anew, with nothing: the change that gave it its id was taken back, and a later one gave it
+/// another. One that promised nothing may do so at once: it may be needed to agree on that later change. Any other must
+/// know that the later change is agreed on. Then what it had a part in as the former never can be: an id is greater the
+/// later it is given, and nobody is added at an address that another one has. The one that says so may lag, and name an
+/// id from before: the smaller of two is never believed.
+pub fn is_another(node: &raft::Node, told: MemberId, instead: bool) -> bool {
+    let promised_nothing = node.membership().all().is_empty() && node.vote().is_none();
+    told != node.id() && (promised_nothing || instead && told > node.id() && !bug!("B07"))
 }
 
 fn say(join: &Join) {
@@ -101,6 +110,8 @@ pub struct Told {
     pub members: Members,
     /// It has started before as somebody that it does not know of any more.
     pub before: bool,
+    /// That is agreed on, and the id that it asked with is nobody's.
+    pub instead: bool,
 }
 
 impl Told {
@@ -128,9 +139,9 @@ pub async fn who_am_i(join: &Join, me: Option<Identity>, peers: &Peers) -> Resul
         rt::select! {
             _ = again.tick() => join.ask.iter().for_each(|to| peers.send(*to, question.clone())),
             heard = peers.recv() => match frame::open(cluster, &heard.map_err(Error::Peers)?) {
-                Ok(Frame::YouAre { nonce: of, cluster, id: now, members, started }) if of == nonce => {
+                Ok(Frame::YouAre { nonce: of, cluster, id: now, members, started, instead }) if of == nonce => {
                     let before = started && id != Some(now);
-                    return Ok(Told { me: Identity { cluster, member: now }, members, before });
+                    return Ok(Told { me: Identity { cluster, member: now }, members, before, instead });
                 }
                 Ok(Frame::Removed) => return Err(Error::Removed),
                 _ => {}
@@ -139,19 +150,17 @@ pub async fn who_am_i(join: &Join, me: Option<Identity>, peers: &Peers) -> Resul
     }
 }
 
-/// What a member answers to one that asks who it is; nothing if it does not know of it (yet). The one at an address may
-/// be another than it was told when a change was under way that was taken back.
-pub fn answer(
-    cluster: u64,
-    members: &Members,
-    nonce: u64,
-    peer: SocketAddr,
-    id: Option<MemberId>,
-) -> Option<Frame> {
-    let at = |member: &Member| member.peer_urls.iter().any(|url| members::address(url) == Some(peer));
-    let of_that_id = id.and_then(|id| members.present.get_key_value(&id)).filter(|(_, member)| at(member));
-    let there = || members.present.iter().find(|(_, member)| at(member));
-    let (id, member) = of_that_id.or_else(there)?;
-    let (id, started) = (*id, member.has_started());
-    Some(Frame::YouAre { nonce, cluster, id, members: members.clone(), started })
+/// Who asks a member which one it is: with what number, from where, and as whom.
+pub struct Asker {
+    pub nonce: u64,
+    pub peer: SocketAddr,
+    pub id: Option<MemberId>,
+}
+
+/// Which member of a list it is that asks; none if it is not on it (yet). The one at an address may be another than it
+/// was told when a change was under way that was taken back.
+pub fn find(members: &Members, asker: &Asker) -> Option<MemberId> {
+    let at = |member: &Member| member.peer_urls.iter().any(|url| members::address(url) == Some(asker.peer));
+    let of_that_id = asker.id.filter(|id| members.present.get(id).is_some_and(at));
+    of_that_id.or_else(|| members.present.iter().find_map(|(id, member)| at(member).then_some(*id)))
 }

@@ -78,14 +78,15 @@ pub async fn run(config: Config) -> Result<(), Error> {
 
 /// Runs a member that was added to a cluster that runs.
 pub async fn join(join: Join) -> Result<(), Error> {
+    let mut doubt = false;
     loop {
         let peers = bind(&join.listen).await?;
         let recovered = rt::select! {
-            recovered = join::stand_up(join.clone(), &peers) => recovered?,
+            recovered = join::stand_up(join.clone(), &peers, doubt) => recovered?,
             () = rt::shutdown() => return Ok(()),
         };
         match serve(recovered, peers).await {
-            Err(Error::Renamed) => {}
+            Err(Error::Renamed) => doubt = true,
             ended => return ended,
         }
     }

@@ -269,6 +269,12 @@ impl Node {
         }
     }
 
+    /// It follows a leader of which it has not heard for an election time-out. A voter stands for election by then; who
+    /// has no vote can only wait, or ask.
+    pub fn is_abandoned(&self) -> bool {
+        self.role == Role::Follower && self.elapsed >= self.timeout
+    }
+
     /// Whether it stands for election. One that is a voter no more by its own log still does while that is not sure to
     /// be committed: nobody else may have a log as good (Ongaro, "Consensus: Bridging Theory and Practice", §4.2.2).
     pub(crate) fn may_lead(&self) -> bool {

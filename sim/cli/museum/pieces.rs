@@ -170,6 +170,8 @@ const ELSEWHERE: &[&str] = &[
     "A02",
     "A07",
     "B05",
+    "B06",
+    "B07",
     "C01-expired",
     "C05",
     "C06",

@@ -5,6 +5,8 @@ use crate::knobs;
 use base::knobs::ms;
 use etcd::{Client, pb};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use world::{Death, World, disk, process};
 
@@ -133,6 +135,45 @@ fn a_member_that_slept_through_its_removal_is_told() {
         rt::sleep(5 * SECOND).await;
         assert!(!process::status(&name(1)).expect("a process").up);
     });
+}
+
+/// A leader that is cut off adds a member, which never is agreed on but reaches the new one's machine; the next leader
+/// adds the same one anew. Says how many writes that one served then.
+async fn added_twice(group: &Group, learner: bool) -> usize {
+    let _ = put_for(of(group, [1, 2, 3]), "before".into(), SECOND).await;
+    let lost = group.leader().expect("a leader");
+    let (rest, lost): (Vec<u64>, Vec<u64>) = (1..=3).partition(|id| name(*id) != lost);
+    let net = group.world.net();
+    for (one, other) in rest.iter().map(|id| (name(lost[0]), name(*id))) {
+        net.cut(&one, &other);
+        net.cut(&other, &one);
+    }
+    let (lost, rest) = (of(group, lost), of(group, rest));
+    let adding = rt::spawn(async move { lost.member_add(add(4, learner)).await });
+    group.join(4);
+    rt::sleep(4 * SECOND).await;
+    assert!(adding.await.expect("a call that ends").is_err(), "nobody agreed");
+    net.heal_all();
+    until_done(|| async { rest.member_add(add(4, false)).await }).await;
+    put_for(of(group, [4]), "after".into(), 4 * SECOND).await.0.len()
+}
+
+#[test]
+fn a_member_whose_addition_was_lost_with_its_leader_finds_out_who_it_is() {
+    let served = |bug, learner| {
+        let served = Arc::new(AtomicUsize::new(0));
+        let told = served.clone();
+        run(1, 3, move |group| async move {
+            base::marks::plant(bug);
+            told.store(added_twice(&group, learner).await, Relaxed);
+        });
+        served.load(Relaxed)
+    };
+    for learner in [true, false] {
+        assert!(served(None, learner) > 10);
+        assert_eq!(served(Some("B07"), learner), 0, "it goes by its own log");
+    }
+    assert_eq!(served(Some("B06"), true), 0, "it goes by a leader of which it hears no more");
 }
 
 #[test]
