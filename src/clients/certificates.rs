@@ -4,7 +4,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
     IsCa, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
 
 /// Who signs.
 pub struct Authority {
@@ -18,9 +21,19 @@ pub struct Wanted {
     pub common_name: &'static str,
     /// The address it is for, and whether for an address at all.
     pub address: Option<&'static str>,
-    pub expired: bool,
+    pub valid: Valid,
     /// By which it can be revoked.
     pub serial: u64,
+}
+
+/// For how long.
+#[derive(Clone, Copy, Default)]
+pub enum Valid {
+    #[default]
+    ForLong,
+    /// From now on.
+    For(Duration),
+    UntilLongAgo,
 }
 
 /// The files of a certificate and its key.
@@ -85,9 +98,16 @@ impl Authority {
         params.serial_number = Some(SerialNumber::from(wanted.serial.max(1)));
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        if wanted.expired {
-            params.not_before = date_time_ymd(2001, 1, 1);
-            params.not_after = date_time_ymd(2002, 1, 1);
+        match wanted.valid {
+            Valid::ForLong => {}
+            Valid::For(time) => {
+                params.not_after =
+                    (SystemTime::UNIX_EPOCH + rt::wall().since(rt::Wall::from_secs(0)) + time).into()
+            }
+            Valid::UntilLongAgo => {
+                params.not_before = date_time_ymd(2001, 1, 1);
+                params.not_after = date_time_ymd(2002, 1, 1);
+            }
         }
         let key = KeyPair::generate().expect("a key");
         let cert = params.signed_by(&key, &self.issuer).expect("a certificate");

@@ -54,15 +54,17 @@ impl Process {
 
     /// The same, in a folder.
     pub fn start_in(folder: &Path, args: &[String], log: &Path) -> Self {
+        let mut command = wavetank(args);
+        command.current_dir(folder);
+        Self::spawn(command, log)
+    }
+
+    /// Starts whatever this is; what it prints is added to the log.
+    pub fn spawn(mut command: Command, log: &Path) -> Self {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wavetank"));
-        command
-            .current_dir(folder)
-            .args(args)
-            .stdout(log.try_clone().expect("a log"))
-            .stderr(log)
-            .stdin(Stdio::null());
-        Process(command.spawn().expect("the binary starts"))
+        command.stdout(log.try_clone().expect("a log")).stderr(log).stdin(Stdio::null());
+        let shown = format!("{command:?}");
+        Process(command.spawn().unwrap_or_else(|error| panic!("{shown}: {error}")))
     }
 
     /// Ctrl-C; gives true when it ended by itself and said that all was well.
@@ -234,7 +236,8 @@ impl Members {
         (1..=size).map(named).collect::<Vec<_>>().join(",")
     }
 
-    fn args(&self, number: u16) -> Vec<String> {
+    /// etcd's flags of one.
+    pub fn args(&self, number: u16) -> Vec<String> {
         let (scheme, client, peer) = (self.scheme, self.client(number), self.peer(number));
         vec![
             "member".into(),

@@ -6,6 +6,7 @@ mod backup;
 mod certificates;
 mod claims;
 mod differential;
+mod endurance;
 mod etcdctl;
 mod harness;
 mod kubectl;

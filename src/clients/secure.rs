@@ -2,12 +2,13 @@
 //! replaced while a member runs, and what is said about those that are wrong.
 
 use crate::{
-    certificates::{Authority, Files, Wanted},
+    certificates::{Authority, Files, Valid, Wanted},
     harness::{ETCDCTL, Members, Process, etcdctl, eventually, succeed, text_of},
 };
 use std::{path::Path, process::Command, time::Duration};
 
-const HERE: Wanted = Wanted { common_name: "member", address: Some("127.0.0.1"), expired: false, serial: 1 };
+const HERE: Wanted =
+    Wanted { common_name: "member", address: Some("127.0.0.1"), valid: Valid::ForLong, serial: 1 };
 /// The number of the certificate that is revoked.
 const REVOKED: u64 = 66;
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -138,7 +139,8 @@ fn members_and_clients_know_each_other_by_certificates() {
     refused(nameless);
     let stranger = Authority::new("somebody else").sign(secured.folder(), "stranger", HERE);
     refused(secured.with(&secured.members.clients(), &stranger, &["get", "a"]));
-    let old = secured.sign("old", Wanted { common_name: "root", expired: true, ..Wanted::default() });
+    let old =
+        secured.sign("old", Wanted { common_name: "root", valid: Valid::UntilLongAgo, ..Wanted::default() });
     refused(secured.with(&secured.members.clients(), &old, &["get", "a"]));
     let log = secured.members.log();
     for said in [
@@ -161,7 +163,7 @@ fn a_member_with_a_wrong_certificate_is_told_what_is_wrong() {
     let cases = [
         (secured.sign("elsewhere", elsewhere), "its certificate is not for 127.0.0.1, but for 10.0.0.9"),
         (
-            secured.sign("old", Wanted { expired: true, ..HERE }),
+            secured.sign("old", Wanted { valid: Valid::UntilLongAgo, ..HERE }),
             "its certificate has expired: it was valid until 2002",
         ),
         (
