@@ -1,5 +1,6 @@
 //! What is known to differ, and why.
 
+use super::draw::Op;
 use etcd::{Error, pb};
 use pb::request_op::Request;
 
@@ -22,6 +23,50 @@ pub fn sorts_what_it_took(request: &pb::RangeRequest) -> bool {
 /// (etcd-io/etcd#19179); ours shows it, as later ones do. Watches begin behind it.
 pub fn forgets_a_deletion(start: i64, compacted: i64) -> bool {
     start == compacted
+}
+
+/// Leases are granted, revoked and asked about by whoever comes at etcd 3.4; ours wants to know who it is as soon as
+/// there are users.
+pub fn lets_strangers_lease(op: &Op) -> bool {
+    matches!(op, Op::Grant(_) | Op::Revoke(_) | Op::TimeToLive(_) | Op::Leases)
+}
+
+/// Not everything in a txn is held against its user's permissions by etcd before 3.4.42: not what a txn inside it does
+/// (GHSA-rfx7-8w68-q57q), nor what a put reads or the lease it takes (GHSA-x35m-3gp4-4fh5); here it is.
+pub fn lets_users_pass(op: &Op) -> bool {
+    let Op::Txn(request) = op else { return false };
+    let asks_more = |op: &Request| match op {
+        Request::RequestPut(put) => put.prev_kv || put.lease != 0,
+        _ => false,
+    };
+    is_nested(request) || ops(request).any(asks_more)
+}
+
+/// Ranges that roles may have. Of two that begin with one key etcd may not find the second again, and then holds it
+/// twice: no two of these do.
+pub const PERMITTED: [(&str, &str); 6] =
+    [("a", ""), ("b", "c"), ("ba", ""), ("bb", "d"), ("c", "\0"), ("d", "")];
+
+/// A range whose end lies before its key holds nothing: here who may read its key may ask for it, at etcd 3.4 nobody
+/// may. History is compacted by root alone here, as in later ones, and by every user there.
+pub fn permits_otherwise(op: &Op) -> bool {
+    let backwards = |key: &bytes::Bytes, end: &bytes::Bytes| end.as_ref() > &[0][..] && end <= key;
+    let any = |request: &pb::TxnRequest| {
+        let compares = request.compare.iter().any(|compare| backwards(&compare.key, &compare.range_end));
+        compares
+            || ops(request).any(|op| match op {
+                Request::RequestRange(range) => backwards(&range.key, &range.range_end),
+                Request::RequestDeleteRange(delete) => backwards(&delete.key, &delete.range_end),
+                _ => false,
+            })
+    };
+    match op {
+        Op::Compact(_) => true,
+        Op::Range(range) => backwards(&range.key, &range.range_end),
+        Op::Delete(delete) => backwards(&delete.key, &delete.range_end),
+        Op::Txn(request) => any(request),
+        _ => false,
+    }
 }
 
 fn ops(request: &pb::TxnRequest) -> impl Iterator<Item = &Request> {

@@ -1,70 +1,107 @@
-//! A member of ours and a real etcd, each alone, each from nothing; and what both say to one operation.
+//! Members of ours and a real etcd of as many, each from nothing; and what both say to one operation.
 
 use super::{differs, draw::Op};
-use crate::harness::{Folder, Process, eventually, free_ports};
+use crate::harness::{ETCDCTL, Folder, Process, etcdctl, eventually, free_ports};
 use base::Knobs;
 use etcd::{Client, pb};
-use std::{fmt::Debug, net::SocketAddr, process::Command, process::Stdio, time::Duration};
+use std::{fmt::Debug, net::SocketAddr, process::Command, time::Duration};
 use tonic::Status;
 
-const ETCD: &str = "etcd is needed: Debian's package etcd-server";
-
+/// Two clusters of one size, started by one line.
 pub struct Pair {
-    _folder: Folder,
-    _ours: Process,
-    _theirs: Process,
-    addrs: [SocketAddr; 2],
+    folder: Folder,
+    _running: Vec<Process>,
+    size: u16,
+    first: u16,
+}
+
+#[derive(Clone, Copy)]
+enum Whose {
+    Ours,
+    Theirs,
 }
 
 impl Pair {
-    pub fn start() -> Self {
-        let folder = Folder::new("differential");
-        let first = free_ports(4);
-        let addr = |n: u16| SocketAddr::from(([127, 0, 0, 1], first + n));
-        // one line starts both
-        let flags = |data: &str, client: SocketAddr, peer: SocketAddr| {
-            [
-                format!("--data-dir={}", folder.0.join(data).display()),
-                format!("--listen-client-urls=http://{client}"),
-                format!("--advertise-client-urls=http://{client}"),
-                format!("--listen-peer-urls=http://{peer}"),
-                format!("--initial-advertise-peer-urls=http://{peer}"),
-                format!("--initial-cluster=default=http://{peer}"),
-            ]
-        };
-        let mut args = vec!["member".to_string()];
-        args.extend(flags("ours", addr(0), addr(1)));
-        let ours = Process::start(&args, &folder.0.join("ours.log"));
-        let mut etcd = Command::new("etcd");
-        etcd.args(flags("theirs", addr(2), addr(3))).arg("--log-level=error");
-        let log = std::fs::File::create(folder.0.join("theirs.log")).expect("a log");
-        etcd.stdout(log.try_clone().expect("a log")).stderr(log).stdin(Stdio::null());
-        let theirs = Process(etcd.spawn().unwrap_or_else(|error| panic!("etcd: {error}. {ETCD}")));
-        let pair = Self { _folder: folder, _ours: ours, _theirs: theirs, addrs: [addr(0), addr(2)] };
-        for at in pair.addrs {
-            let endpoint = at.to_string();
+    pub fn start(size: u16) -> Self {
+        let folder = Folder::new(&format!("differential-{size}"));
+        let mut pair = Self { folder, _running: vec![], size, first: free_ports(4 * size) };
+        for whose in [Whose::Ours, Whose::Theirs] {
+            let run = |number| Process::spawn(pair.command(whose, number), &pair.folder.0.join("log"));
+            let running: Vec<Process> = (0..size).map(run).collect();
+            pair._running.extend(running);
+        }
+        for (whose, number) in pair.everyone() {
+            let endpoint = pair.client(whose, number).to_string();
             eventually("both answer", Duration::from_secs(30), || {
-                let out = crate::harness::etcdctl(&endpoint, &["get", "none"]).output();
-                let out = out.expect(crate::harness::ETCDCTL);
+                let out = etcdctl(&endpoint, &["get", "none"]).output().expect(ETCDCTL);
                 if out.status.success() { Ok(()) } else { Err(format!("{out:?}")) }
             });
         }
         pair
     }
 
+    fn everyone(&self) -> impl Iterator<Item = (Whose, u16)> {
+        let size = self.size;
+        [Whose::Ours, Whose::Theirs].into_iter().flat_map(move |whose| (0..size).map(move |n| (whose, n)))
+    }
+
+    fn client(&self, whose: Whose, number: u16) -> SocketAddr {
+        let place = self.size * (whose as u16) + number;
+        SocketAddr::from(([127, 0, 0, 1], self.first + 2 * place))
+    }
+
+    fn peer(&self, whose: Whose, number: u16) -> SocketAddr {
+        let client = self.client(whose, number);
+        SocketAddr::new(client.ip(), client.port() + 1)
+    }
+
+    fn command(&self, whose: Whose, number: u16) -> Command {
+        let mut command = match whose {
+            Whose::Ours => crate::harness::wavetank(&["member".into()]),
+            Whose::Theirs => Command::new("etcd"),
+        };
+        let (client, peer) = (self.client(whose, number), self.peer(whose, number));
+        let named = |number| format!("m{number}=http://{}", self.peer(whose, number));
+        let data = self.folder.0.join(format!("{}-{number}", whose as u16));
+        command.args([
+            format!("--name=m{number}"),
+            format!("--data-dir={}", data.display()),
+            format!("--listen-client-urls=http://{client}"),
+            format!("--advertise-client-urls=http://{client}"),
+            format!("--listen-peer-urls=http://{peer}"),
+            format!("--initial-advertise-peer-urls=http://{peer}"),
+            format!("--initial-cluster={}", (0..self.size).map(named).collect::<Vec<_>>().join(",")),
+            "--bcrypt-cost=4".to_string(),
+        ]);
+        command
+    }
+
+    /// A client of one member of each: of one that follows where there are more than one, so that what it cannot do
+    /// itself it has to pass on.
     pub async fn clients(&self) -> Clients {
-        let client = |at| Client::new(vec![at], &Knobs::default());
-        Clients { ours: client(self.addrs[0]), theirs: client(self.addrs[1]) }
+        Clients { ours: self.follower(Whose::Ours).await, theirs: self.follower(Whose::Theirs).await }
+    }
+
+    async fn follower(&self, whose: Whose) -> Client {
+        for number in 0..self.size {
+            let client = Client::new(vec![self.client(whose, number)], &Knobs::default());
+            let status = client.status(pb::StatusRequest {}).await.expect("it answers");
+            if self.size == 1 || status.header.is_some_and(|header| header.member_id != status.leader) {
+                return client;
+            }
+        }
+        panic!("all of {} lead", self.size)
     }
 }
 
+#[derive(Clone)]
 pub struct Clients {
     pub ours: Client,
     pub theirs: Client,
 }
 
 /// What an answer says beside who says it.
-trait Answer: Debug + PartialEq {
+pub trait Answer: Debug + PartialEq {
     fn header(&mut self) -> &mut Option<pb::ResponseHeader>;
 }
 
@@ -81,6 +118,10 @@ macro_rules! answers {
 answers! {
     RangeResponse PutResponse DeleteRangeResponse TxnResponse CompactionResponse
     LeaseGrantResponse LeaseRevokeResponse LeaseTimeToLiveResponse LeaseLeasesResponse
+    AuthEnableResponse AuthDisableResponse AuthUserAddResponse AuthUserDeleteResponse AuthUserGetResponse
+    AuthUserListResponse AuthUserChangePasswordResponse AuthUserGrantRoleResponse AuthUserRevokeRoleResponse
+    AuthRoleAddResponse AuthRoleGetResponse AuthRoleListResponse AuthRoleDeleteResponse
+    AuthRoleGrantPermissionResponse AuthRoleRevokePermissionResponse
 }
 
 /// The revision of an answer; what tells one server from the other is taken away.
@@ -92,7 +133,11 @@ fn plain<A: Answer>(answer: &mut A) -> i64 {
 }
 
 /// Both answers alike: their revision, or nothing if both refused.
-fn alike<A: Answer>(op: &Op, ours: Result<A, Status>, theirs: Result<A, Status>) -> Result<i64, String> {
+pub fn alike<A: Answer>(
+    op: &dyn Debug,
+    ours: Result<A, Status>,
+    theirs: Result<A, Status>,
+) -> Result<i64, String> {
     let differ = |ours: &dyn Debug, theirs: &dyn Debug| {
         Err(format!("{op:?}\nwe answer\n{ours:?}\netcd answers\n{theirs:?}"))
     };
@@ -110,6 +155,11 @@ fn alike<A: Answer>(op: &Op, ours: Result<A, Status>, theirs: Result<A, Status>)
 }
 
 impl Clients {
+    /// The same members, asked by a user.
+    pub fn for_user(&self, name: &str, password: &str) -> Self {
+        Self { ours: self.ours.for_user(name, password), theirs: self.theirs.for_user(name, password) }
+    }
+
     /// Asks both. Gives the revision, and the one up to which history went.
     pub async fn ask(&self, op: &Op) -> Result<(i64, Option<i64>), String> {
         let (ours, theirs) = (&self.ours, &self.theirs);

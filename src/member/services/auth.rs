@@ -67,7 +67,13 @@ impl Auth {
         change: AuthChange,
     ) -> Result<Option<pb::ResponseHeader>, Status> {
         let command = Command::Auth(change);
-        store::check(&command, 0).map_err(refuse::by_store)?;
+        if let Err(wrong) = store::check(&command, 0) {
+            // who may not ask is told so, and nothing of what was asked
+            self.handle
+                .with_store(|store| store.auth().permit_admin(sender.identity(store).as_ref()))
+                .map_err(refuse::by_store)?;
+            return Err(refuse::by_store(wrong));
+        }
         let applied = sender.propose(&self.handle, command).await?;
         applied.response.map_err(refuse::by_store)?;
         Ok(self.head(applied.revision))
