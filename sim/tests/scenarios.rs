@@ -70,6 +70,7 @@ macro_rules! scenarios {
 
 scenarios! {
     a_leader_lost_during_a_rollout: "leader-lost-during-rollout",
+    members_that_compare_what_they_hold: "members-that-compare-what-they-hold",
     an_api_server_in_the_minority: "api-server-in-the-minority",
     all_members_lose_power: "all-members-lose-power",
     all_nodes_fall_silent: "all-nodes-fall-silent",

@@ -82,6 +82,10 @@ knobs! {
     auto_compact_every_ms: 300_000,
     /// Time for which history is kept by a member that compacts by itself; 0: for ever. etcd: auto-compaction-retention.
     auto_compact_ms: 0,
+    /// Time between two comparisons of what the members hold, by the leader; 0: never. etcd: corrupt-check-time.
+    corrupt_check_ms: 0,
+    /// 1: a member compares what it holds with what the others do before it serves. etcd: initial-corrupt-check.
+    corrupt_check_at_start: 0,
     /// How long a request may wait for the store. etcd: 5 s + 2 x election time-out.
     request_timeout_ms: 7_000,
     /// Committed minus applied entries at which requests are refused. etcd: 5000.

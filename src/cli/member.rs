@@ -111,6 +111,12 @@ struct Limits {
     /// How much of it: a time (30m, 12h; a number means hours), or how many revisions. 0: everything.
     #[arg(long, default_value = "0", value_name = "TIME|N")]
     auto_compaction_retention: String,
+    /// Time between two comparisons of what the members hold, by the leader; 0s: never.
+    #[arg(long, alias = "experimental-corrupt-check-time", value_parser = duration, value_name = "TIME")]
+    corrupt_check_time: Option<Duration>,
+    /// Compares what the member holds with what the others do before it serves.
+    #[arg(long, alias = "experimental-initial-corrupt-check", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    initial_corrupt_check: bool,
     /// Idle time after which a watcher that wants to hear of progress does.
     #[arg(long, value_parser = duration, value_name = "TIME")]
     watch_progress_notify_interval: Option<Duration>,
@@ -165,6 +171,9 @@ impl Limits {
         knobs.txn_ops = told(self.max_txn_ops, knobs.txn_ops);
         let progress = self.watch_progress_notify_interval.map(|time| time.as_millis() as u64);
         knobs.watch_progress_ms = told(progress, knobs.watch_progress_ms);
+        let check = self.corrupt_check_time.map(|time| time.as_millis() as u64);
+        knobs.corrupt_check_ms = told(check, knobs.corrupt_check_ms);
+        knobs.corrupt_check_at_start = u64::from(self.initial_corrupt_check);
         match self.auto_compaction_mode {
             Kept::Revision => knobs.auto_compact_revisions = self.revisions_kept()?,
             Kept::Periodic => knobs.auto_compact_ms = self.time_kept()?.as_millis() as u64,

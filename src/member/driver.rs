@@ -4,6 +4,7 @@
 use crate::accepted::Accepted;
 use crate::addresses::Addresses;
 use crate::changes::Changes;
+use crate::compare::Comparison;
 use crate::error::Error;
 use crate::frame::{self, Dropped, Forwarded, Frame};
 use crate::handle::{ProposeError, Request, TransferAnswer, TransferError};
@@ -49,6 +50,8 @@ pub struct Core {
     transfers: Vec<(MemberId, TransferAnswer)>,
     /// What was lost with an earlier disk is not made up for yet.
     rejoining: bool,
+    /// The last that this member began.
+    pub(crate) comparison: Option<Comparison>,
     /// Frames that were not for us, by their reason.
     dropped: BTreeMap<Dropped, u64>,
     held: Holdings,
@@ -95,6 +98,7 @@ impl Core {
             accepted: Accepted::default(),
             last_count: 0,
             alone: 0,
+            comparison: None,
             dropped: BTreeMap::new(),
             held: Holdings {
                 log: Gauge::new("log"),
@@ -214,6 +218,8 @@ impl Core {
             }
             Request::Change { answer, .. } => drop(answer.send(Err(ChangeError::NotBegun))),
             Request::Transfer { to, answer } => self.transfers.push((to, answer)),
+            Request::Compare { revision, answers } => self.compare(revision, answers),
+            Request::Tell { to, frame } => self.send(to, &frame),
             Request::Propose { answer, .. } if self.proposals.len() >= most => {
                 reached!("a proposal was refused because too many are under way");
                 let _ = answer.send(Err(ProposeError::TooManyRequests));
@@ -347,6 +353,14 @@ impl Core {
                 Ok(())
             }
             Ok(Frame::Removed) => Err(Error::Removed),
+            Ok(Frame::Compare { from, nonce, revision }) => {
+                self.answer_compare(from, nonce, revision);
+                Ok(())
+            }
+            Ok(Frame::Compared { from, nonce, held }) => {
+                self.compared(from, nonce, held);
+                Ok(())
+            }
             Ok(Frame::YouAre { id, instead, .. }) if join::is_another(&self.node, id, instead) => {
                 reached!("member: one that serves is told that it is another one");
                 Err(Error::Renamed)

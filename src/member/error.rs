@@ -56,6 +56,11 @@ pub enum Error {
     Renamed,
     #[error("this member was removed from the cluster; its folder is of no use any more")]
     Removed,
+    #[error(
+        "{id} holds other data than the others at revision {revision}: remove it (etcdctl member remove), empty its \
+             folder, and add it as a new member"
+    )]
+    Differs { id: base::MemberId, revision: base::Revision },
     #[error("the store's snapshot at {index} cannot be read: {reason}")]
     Snapshot { index: Index, reason: String },
     #[error("the log entry at {index} cannot be read: {reason}")]

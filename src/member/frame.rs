@@ -1,7 +1,7 @@
 //! What members send each other, and the envelope around it: `[magic][version u16][cluster u64][crc32c u32]`
 //! and then the body. A frame of another cluster or of another version is dropped, and counted by its reason.
 
-use crate::{codec, members::Members, proposal::ProposalId};
+use crate::{codec, compare::Held, members::Members, proposal::ProposalId};
 use base::{MemberId, Term};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,10 @@ pub enum Frame {
     },
     /// The receiver is a member no more, and never will be again.
     Removed,
+    /// The sender compares what members hold of keys and history at a revision.
+    Compare { from: MemberId, nonce: u64, revision: i64 },
+    /// Nothing, if that revision is not there (yet, or any more).
+    Compared { from: MemberId, nonce: u64, held: Option<Held> },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,6 +105,9 @@ pub fn describe(bytes: &[u8]) -> Option<String> {
         Frame::WhoAmI { peer, .. } => Some(format!("who is the member at {peer}?")),
         Frame::YouAre { id, .. } => Some(format!("you are {id}")),
         Frame::Removed => Some("you were removed".into()),
+        Frame::Compare { from, revision, .. } => Some(format!("{from} compares what is held at {revision}")),
+        Frame::Compared { from, held: Some(held), .. } => Some(format!("{from} holds {held}")),
+        Frame::Compared { from, held: None, .. } => Some(format!("{from} has no such revision")),
     }
 }
 

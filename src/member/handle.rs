@@ -11,7 +11,9 @@
 
 use crate::{
     Url,
+    compare::{Answers, Held},
     config::{Config, Start},
+    frame::Frame,
     members::{Change, ChangeError, Members, founded},
     meters::Meters,
     services::{hub::Hub, lease_clock::LeaseClock},
@@ -88,6 +90,10 @@ pub enum Request {
     Change { change: Change, answer: ChangeAnswer },
     /// This member is to lead.
     Transfer { to: MemberId, answer: TransferAnswer },
+    /// What the others hold at a revision.
+    Compare { revision: i64, answers: mpsc::Sender<(MemberId, Option<Held>)> },
+    /// Another member is told something.
+    Tell { to: MemberId, frame: Frame },
     /// An index that was committed at some time after the request, confirmed by a quorum (in this term).
     ReadIndex { answer: oneshot::Sender<Result<Index, ReadError>> },
 }
@@ -164,6 +170,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no holder of the lock panics")
 }
 
+/// What a put is where a member's memory is bad, as B08 has it at one of them.
+fn damaged(command: &Command) -> Option<Command> {
+    match command {
+        Command::Put(put) if bug!("B08") => {
+            Some(Command::Put(store::PutRequest { value: "".into(), ..put.clone() }))
+        }
+        _ => None,
+    }
+}
+
 /// For the core.
 impl Handle {
     /// The handle and what the core receives. `store` is what was recovered.
@@ -193,7 +209,14 @@ impl Handle {
     pub fn apply(&self, index: Index, term: Term, by: Option<&Identity>, command: &Command) -> Applied {
         let (outcome, revision, hash) = {
             let mut store = lock(&self.0.store);
-            let outcome = store.apply_by(index, by, command);
+            let outcome = match damaged(command) {
+                Some(damaged)
+                    if bug!("B08") && self.member() == MemberId(2) && index.0.is_multiple_of(32) =>
+                {
+                    store.apply_by(index, by, &damaged)
+                }
+                _ => store.apply_by(index, by, command),
+            };
             self.0.held.set(store.bytes());
             (outcome, store.revision(), store.hash())
         };
@@ -390,6 +413,18 @@ impl Handle {
             answered.await.map_err(|_| ChangeError::Stopped)?
         };
         rt::timeout(self.request_timeout(), asked).await.unwrap_or(Err(ChangeError::Timeout))
+    }
+
+    /// Asks the others what they hold at a revision. Nothing if the member has stopped.
+    pub async fn compare(&self, revision: i64) -> Option<Answers> {
+        let (answers, heard) = mpsc::channel(self.members().present.len().max(1));
+        self.0.requests.send(Request::Compare { revision, answers }).await.ok()?;
+        Some(heard)
+    }
+
+    pub(crate) async fn tell(&self, to: MemberId, frame: Frame) {
+        // who has stopped says nothing any more
+        let _ = self.0.requests.send(Request::Tell { to, frame }).await;
     }
 
     /// Hands on leadership, if this member leads, and waits until the other one does.

@@ -14,6 +14,7 @@
 //! | `addresses` | where the members are found |
 //! | `join` | a member that was added finds out who it is |
 //! | `recall` | a member that lost its disk asks all others before it takes part again |
+//! | `compare` | what members hold, compared |
 //! | `snapshots` | the store's snapshots, made while writes go on |
 //! | `pending` | who waits for what; what surely was not done goes out again |
 //! | `proposal`, `accepted` | what an entry says; a forwarded proposal is taken up once |
@@ -29,6 +30,7 @@ pub mod boot;
 mod carry;
 mod changes;
 mod codec;
+pub mod compare;
 pub mod config;
 mod disk;
 mod driver;
@@ -104,7 +106,7 @@ async fn serve(recovered: recover::Recovered, peers: rt::net::Peers) -> Result<(
     let core = driver::Core::new(recovered, peers);
     rt::select! {
         outcome = core.run() => outcome.map(|never: Infallible| match never {}),
-        () = services::serve(handle, doors) => Ok(()),
+        served = services::serve(handle, doors) => served,
         () = rt::shutdown() => Ok(()),
     }
 }

@@ -42,6 +42,12 @@ pub fn lets_users_pass(op: &Op) -> bool {
     is_nested(request) || ops(request).any(asks_more)
 }
 
+/// Of a request that is wrong in itself, from somebody who is not who it says, etcd says the former and ours the latter.
+pub fn asks_who_first(ours: &tonic::Status, theirs: &tonic::Status) -> bool {
+    let who = [Error::AuthFailed, Error::InvalidAuthToken, Error::UserEmpty, Error::PermissionDenied];
+    etcd::kind(ours).is_some_and(|ours| who.contains(&ours)) && theirs.code() == tonic::Code::InvalidArgument
+}
+
 /// Ranges that roles may have. Of two that begin with one key etcd may not find the second again, and then holds it
 /// twice: no two of these do.
 pub const PERMITTED: [(&str, &str); 6] =

@@ -150,6 +150,7 @@ pub fn alike<A: Answer>(
         (Err(ours), Err(theirs)) if (ours.code(), ours.message()) == (theirs.code(), theirs.message()) => {
             Ok(0)
         }
+        (Err(ours), Err(theirs)) if differs::asks_who_first(&ours, &theirs) => Ok(0),
         (ours, theirs) => differ(&ours, &theirs),
     }
 }
@@ -201,7 +202,8 @@ impl Clients {
         revision.map(|revision| (revision, None))
     }
 
-    /// What is left of a lease depends on when it is asked for; keys come in no order from etcd.
+    /// What is left of a lease depends on when it is asked for; keys come in no order from etcd, and of a leader that
+    /// may not have applied yet what the member asked has: it gets a second chance.
     async fn time_to_live(&self, op: &Op, request: pb::LeaseTimeToLiveRequest) -> Result<i64, String> {
         let still = |answer: Result<pb::LeaseTimeToLiveResponse, Status>| {
             answer.map(|mut answer| {
@@ -211,6 +213,11 @@ impl Clients {
             })
         };
         let ours = still(self.ours.lease_time_to_live(request).await);
+        let theirs = still(self.theirs.lease_time_to_live(request).await);
+        if let Ok(revision) = alike(op, ours.clone(), theirs) {
+            return Ok(revision);
+        }
+        rt::sleep(Duration::from_millis(50)).await;
         alike(op, ours, still(self.theirs.lease_time_to_live(request).await))
     }
 }

@@ -146,7 +146,8 @@ impl Office {
             8 => Op::Disable,
             9..=22 => Op::UserAdd(self.user_add()),
             23..=25 => Op::UserDelete(pb::AuthUserDeleteRequest { name: self.name(&USERS) }),
-            26..=30 => Op::UserGet(pb::AuthUserGetRequest { name: self.name(&USERS) }),
+            // to etcd nobody is the user without a name, and may ask about itself
+            26..=30 => Op::UserGet(pb::AuthUserGetRequest { name: self.one_of(&USERS).into() }),
             31..=33 => Op::UserList,
             34..=38 => Op::ChangePassword(self.change_password()),
             39..=52 => {

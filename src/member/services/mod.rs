@@ -14,6 +14,7 @@
 //! | `http`, `health` | `/version`, `/health`, `/livez`, `/readyz`; gRPC's own question |
 //! | `metrics`, `metered` | `/metrics`; calls by how they ended |
 //! | `compactor` | compaction by itself |
+//! | `watchman` | compares what the members hold |
 //! | `convert`, `refuse` | the protocol's messages and errors, and the store's |
 
 mod auth;
@@ -43,8 +44,9 @@ mod space;
 mod turns;
 mod watch;
 mod watcher;
+mod watchman;
 
-use crate::handle::Handle;
+use crate::{Error, handle::Handle};
 use base::reached;
 pub use doors::Doors;
 use etcd::pb;
@@ -58,8 +60,9 @@ pub const VERSION: &str = "3.5.21";
 /// What gRPC adds to the largest request at the most.
 const OVERHEAD: usize = 512 << 10;
 
-/// Serves clients, and ends leases while this member leads. Never returns; ends when dropped.
-pub async fn serve(handle: Handle, doors: Doors) {
+/// Serves clients, and ends leases while this member leads. Returns only if it may not serve; ends when dropped.
+pub async fn serve(handle: Handle, doors: Doors) -> Result<(), Error> {
+    watchman::at_start(&handle).await?;
     let (queues, leaving) = turns::Queues::new(handle.clone());
     let router = router(&handle, queues);
     rt::select! {
@@ -67,8 +70,10 @@ pub async fn serve(handle: Handle, doors: Doors) {
         () = turns::see_off(handle.clone(), leaving) => {}
         () = expire::run(handle.clone()) => {}
         () = compactor::run(handle.clone()) => {}
+        () = watchman::run(handle.clone()) => {}
         () = publish::run(handle) => {}
     }
+    Ok(())
 }
 
 /// Everything served on the client port.

@@ -3,6 +3,7 @@
 #![cfg(madsim)]
 
 mod boot;
+mod comparison;
 mod disks;
 mod group;
 mod membership;

@@ -82,7 +82,10 @@ impl Core {
                 let _ = answer.send(Ok(applied));
             }
             Request::ReadIndex { answer } => drop(answer.send(Ok(self.handle.applied()))),
-            Request::Change { .. } | Request::Transfer { .. } => panic!("there is no Raft here"),
+            Request::Change { .. }
+            | Request::Transfer { .. }
+            | Request::Compare { .. }
+            | Request::Tell { .. } => panic!("there is no Raft here"),
         }
     }
 }

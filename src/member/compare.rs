@@ -1,0 +1,118 @@
+//! What members hold, compared: a hash of all keys and of the history that is kept, at one revision. Only hashes over
+//! the same kept history say anything.
+//!
+//! Source: etcd documentation, "Data corruption" (`--corrupt-check-time`, `--initial-corrupt-check`);
+//! server/etcdserver/corrupt.go.
+
+use crate::{driver::Core, frame::Frame, handle::Handle};
+use base::{MemberId, bug, reached};
+use rt::sync::mpsc;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt};
+
+/// What a member holds at a revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub hash: u32,
+    /// History up to here is gone.
+    pub compacted: i64,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x} behind {}", self.hash, self.compacted)
+    }
+}
+
+/// Each member, and what it holds; nothing if that cannot be said.
+pub type Answers = mpsc::Receiver<(MemberId, Option<Held>)>;
+
+/// A comparison under way.
+pub struct Comparison {
+    nonce: u64,
+    answers: mpsc::Sender<(MemberId, Option<Held>)>,
+}
+
+/// Made of a copy, so that nobody waits for it. Nothing if that revision is not there.
+pub async fn held(handle: &Handle, revision: i64) -> Option<Held> {
+    let store = handle.store();
+    let hashed = rt::heavy(move || store.hash_at(revision)).await.ok()?;
+    Some(Held { hash: hashed.hash, compacted: hashed.compacted })
+}
+
+/// Whose is not what the others hold, if this one holds `mine` and `others` theirs: nobody if all agree; those that
+/// differ from what a quorum holds; without such a quorum nobody can tell, and it is said of no member in particular.
+pub fn differing(mine: (MemberId, Held), others: &[(MemberId, Held)], quorum: usize) -> Vec<MemberId> {
+    let comparable = |held: &Held| held.compacted == mine.1.compacted || bug!("M05");
+    let all: Vec<(MemberId, Held)> =
+        others.iter().copied().filter(|(_, held)| comparable(held)).chain([mine]).collect();
+    let mut counts = BTreeMap::new();
+    all.iter().for_each(|(_, held)| *counts.entry(held.hash).or_insert(0) += 1);
+    if counts.len() == 1 {
+        return vec![];
+    }
+    let Some((most, _)) = counts.iter().find(|(_, count)| **count >= quorum) else {
+        return vec![MemberId(0)];
+    };
+    all.iter().filter(|(_, held)| held.hash != *most).map(|(id, _)| *id).collect()
+}
+
+impl Core {
+    /// Asks all others.
+    pub(crate) fn compare(&mut self, revision: i64, answers: mpsc::Sender<(MemberId, Option<Held>)>) {
+        let (from, nonce) = (self.node.id(), rt::random_u64());
+        self.comparison = Some(Comparison { nonce, answers });
+        let others: Vec<MemberId> = self.addresses.others(from).collect();
+        others.into_iter().for_each(|to| self.send(to, &Frame::Compare { from, nonce, revision }));
+    }
+
+    /// Another compares.
+    pub(crate) fn answer_compare(&self, from: MemberId, nonce: u64, revision: i64) {
+        let (handle, me) = (self.handle.clone(), self.node.id());
+        rt::spawn(async move {
+            let held = held(&handle, revision).await;
+            reached!("member: what is compared is not there any more, or not yet", held.is_none());
+            handle.tell(from, Frame::Compared { from: me, nonce, held }).await;
+        });
+    }
+
+    pub(crate) fn compared(&self, from: MemberId, nonce: u64, held: Option<Held>) {
+        if let Some(comparison) = self.comparison.as_ref().filter(|comparison| comparison.nonce == nonce) {
+            // whoever waited may have given up
+            let _ = comparison.answers.try_send((from, held));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(id: u64, hash: u32, compacted: i64) -> (MemberId, Held) {
+        (MemberId(id), Held { hash, compacted })
+    }
+
+    #[test]
+    fn those_differ_that_a_quorum_contradicts() {
+        let others = |hashes: [u32; 2]| [held(2, hashes[0], 5), held(3, hashes[1], 5)];
+        let of = |mine, hashes| differing(held(1, mine, 5), &others(hashes), 2);
+        assert_eq!(of(7, [7, 7]), []);
+        assert_eq!(of(7, [7, 8]), [MemberId(3)]);
+        assert_eq!(of(8, [7, 7]), [MemberId(1)], "who asks may be the one");
+        assert_eq!(of(7, [8, 9]), [MemberId(0)], "nobody can tell");
+    }
+
+    #[test]
+    fn one_of_two_differs_and_nobody_can_tell_which() {
+        assert_eq!(differing(held(1, 7, 5), &[held(2, 8, 5)], 2), [MemberId(0)]);
+    }
+
+    #[test]
+    fn what_keeps_other_history_is_not_compared() {
+        let of = || differing(held(1, 7, 5), &[held(2, 8, 6), held(3, 7, 5)], 2);
+        assert_eq!(of(), []);
+        base::marks::plant(Some("M05"));
+        assert_eq!(of(), [MemberId(2)]);
+        base::marks::plant(None);
+    }
+}
