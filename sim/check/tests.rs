@@ -202,10 +202,22 @@ fn a_lease_that_ends_early_and_one_that_never_ends_are_flagged() {
     };
     assert!(held(&lease::not_before(&lives(10))));
     assert!(broken(&lease::not_before(&lives(8))));
-    assert!(held(&lease::not_never(&lives(10), 0, 60 * SECOND, SECOND)));
+    let run = lease::Run { healed: 0, end: 60 * SECOND, slack: SECOND, checkpoints: None };
+    assert!(held(&lease::not_never(&lives(10), run)));
     let mut forgotten = lives(10);
     forgotten.notes.clear();
-    assert!(broken(&lease::not_never(&forgotten, 0, 60 * SECOND, SECOND)));
+    assert!(broken(&lease::not_never(&forgotten, run)));
+    // renewed at 4 s, and a leader since that may have added 2 s; all harms took 3 s
+    let checkpointed = lease::Run { checkpoints: Some((2 * SECOND, 3 * SECOND)), healed: 50 * SECOND, ..run };
+    let led = |end: u64| {
+        let mut history = lives(end);
+        let leader = Note::Leader { member: base::MemberId(1), term: base::Term(2) };
+        history.notes.insert(0, (6 * SECOND, "member-1".into(), leader));
+        history
+    };
+    assert!(held(&lease::not_never(&led(15), checkpointed)));
+    assert!(broken(&lease::not_never(&led(16), checkpointed)));
+    assert!(held(&lease::not_never(&led(16), lease::Run { healed: 50 * SECOND, ..run })));
     assert!(held(&lease::not_before(&forgotten)), "no end is not an early end");
     let denied = [answered(Request::Grant { ttl: 5 }, 1, 5), answered(Request::KeepAlive { lease: 7 }, 4, 0)];
     forgotten.operations = denied.to_vec();

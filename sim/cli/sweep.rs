@@ -19,13 +19,14 @@ use std::time::{Duration, Instant};
 
 /// Every so many seeds are also run without harm, and compared.
 const TWINS: u64 = 10;
-const SWARMS: [&str; 10] = [
+const SWARMS: [&str; 11] = [
     "swarm",
     "kv-swarm",
     "elections-swarm",
     "members-swarm",
     "users-swarm",
     "locks-swarm",
+    "leases-swarm",
     "views-swarm",
     "processes-swarm",
     "disks-swarm",

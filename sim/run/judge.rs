@@ -98,8 +98,7 @@ fn histories(plan: &Plan, state: &State, end: &End, verdicts: &mut BTreeMap<&str
     verdicts.insert("a lock has one holder", lock::had(history, &log));
     verdicts.insert("lease: not before its time", lease::not_before(history));
     if end.settled.is_some() {
-        let (healed, slack) = (plan.heal * 1_000, LEASE_SLACK_US * 1_000);
-        verdicts.insert("lease: not never", lease::not_never(history, healed, end.ended, slack));
+        verdicts.insert("lease: not never", lease::not_never(history, lives(plan, end)));
     }
     verdicts.insert("API watch: no gap after a list", apiwatch::no_gap(history, &log));
     verdicts.insert("resourceVersion never goes back", apiwatch::never_back(history));
@@ -108,6 +107,20 @@ fn histories(plan: &Plan, state: &State, end: &End, verdicts: &mut BTreeMap<&str
     verdicts.insert("caches equal the store", outcome::caches(&history.notes, &log));
     if plan.has_kube() {
         objects_of(state, end, &log, verdicts);
+    }
+}
+
+/// How long leases may live in a run of this plan.
+fn lives(plan: &Plan, end: &End) -> lease::Run {
+    let (knobs, nanos) = (plan.knobs(), 1_000_000);
+    // a lease is looked at four times in that time; an election takes two time-outs or three, and the new leader adds one
+    let a_leader = knobs.lease_checkpoint_ms * 5 / 4 + 4 * knobs.election_timeout().as_millis() as u64;
+    let harms: u64 = plan.harms.iter().map(|harm| (harm.until - harm.at) * 1_000).sum();
+    lease::Run {
+        healed: plan.heal * 1_000,
+        end: end.ended,
+        slack: LEASE_SLACK_US * 1_000,
+        checkpoints: (knobs.lease_checkpoint_ms > 0).then_some((a_leader * nanos, harms)),
     }
 }
 

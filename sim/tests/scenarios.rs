@@ -71,6 +71,8 @@ macro_rules! scenarios {
 scenarios! {
     a_leader_lost_during_a_rollout: "leader-lost-during-rollout",
     members_that_compare_what_they_hold: "members-that-compare-what-they-hold",
+    a_creation_that_comes_late: "a-creation-that-comes-late",
+    leases_outlived_by_leaders: "leases-outlived-by-leaders",
     an_api_server_in_the_minority: "api-server-in-the-minority",
     all_members_lose_power: "all-members-lose-power",
     all_nodes_fall_silent: "all-nodes-fall-silent",
@@ -100,6 +102,7 @@ scenarios! {
     members_under_a_swarm: "members-swarm",
     users_under_a_swarm: "users-swarm",
     locks_under_a_swarm: "locks-swarm",
+    leases_under_a_swarm: "leases-swarm",
     views_under_a_swarm: "views-swarm",
     nodes_under_a_swarm: "nodes-swarm",
     an_indexed_job_under_crashes: "indexed-job-under-crashes",

@@ -9,6 +9,8 @@ use crate::scenario::KubeDeed;
 use client::{Client, DeleteOptions, Error, PatchType};
 use objects::{Object, kinds, kinds::Kind};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 const NAMESPACE: &str = "default";
@@ -25,8 +27,7 @@ pub async fn run(plan: KubeClient, ground: Ground) -> Result<(), String> {
         ground.seen.start(&plan.name, now());
         user.wish(&op.deed).await;
     }
-    user.done();
-    std::future::pending().await
+    user.stay().await
 }
 
 /// The hand of the scenario's timeline.
@@ -36,21 +37,61 @@ pub async fn operate(deeds: Vec<PlannedDeed>, ground: Ground) -> Result<(), Stri
         until(deed.at).await;
         user.wish(&deed.deed).await;
     }
-    user.done();
-    std::future::pending().await
+    user.stay().await
 }
 
 struct User {
     name: String,
     ground: Ground,
     client: Client,
+    doubts: Mutex<Doubts>,
+}
+
+/// What this user made and deleted, and cannot be sure of. A change names the version it was made for and a deletion the
+/// uid, so that neither does harm when it comes late; a creation can name nothing. One without an answer may be carried
+/// out when what it was repeated for has long been deleted again.
+#[derive(Default)]
+struct Doubts {
+    /// Deployments of which a creation may still be on its way.
+    made: BTreeSet<String>,
+    /// Those that this user has deleted, and not made again since.
+    gone: BTreeSet<String>,
+    /// The uids of all it has deleted: none of these may come back.
+    deleted: BTreeSet<String>,
 }
 
 impl User {
     fn new(name: &str, ground: &Ground) -> Self {
         let client = Client::new(ground.apiservers.clone(), name, &ground.knobs);
         ground.seen.lock().busy.insert(name.to_string(), "begin".into());
-        User { name: name.to_string(), ground: ground.clone(), client }
+        User { name: name.to_string(), ground: ground.clone(), client, doubts: Mutex::default() }
+    }
+
+    fn doubts(&self) -> MutexGuard<'_, Doubts> {
+        self.doubts.lock().expect("no holder of the doubts panics")
+    }
+
+    /// Stays after its last wish, and looks after what it has deleted.
+    async fn stay(&self) -> ! {
+        self.done();
+        loop {
+            let doubtful: Vec<String> = {
+                let doubts = self.doubts();
+                doubts.made.intersection(&doubts.gone).cloned().collect()
+            };
+            if doubtful.is_empty() {
+                std::future::pending::<()>().await;
+            }
+            rt::sleep(AGAIN).await;
+            for deployment in doubtful {
+                let Ok(Some(uid)) = self.uid_of(&deployment).await else { continue };
+                if !self.doubts().deleted.contains(&uid) {
+                    base::reached!("tank: what a user had deleted was made by a creation that came late");
+                    self.wish(&KubeDeed::Delete { deployment }).await;
+                    self.done();
+                }
+            }
+        }
     }
 
     fn done(&self) {
@@ -64,6 +105,7 @@ impl User {
             let call = now();
             let granted = self.attempt(deed).await;
             let again = granted.as_ref().err().and_then(pause_before_another);
+            self.doubt(deed, &granted);
             let outcome = granted.map_err(|error| error.to_string());
             let (client, what) = (self.name.clone(), say(deed));
             self.ground.seen.lock().history.kube.push(KubeOperation {
@@ -76,6 +118,23 @@ impl User {
             let Some(pause) = again else { return };
             base::reached!("tank: a user repeats a wish");
             rt::sleep(pause).await;
+        }
+    }
+
+    /// Remembers what came of an attempt.
+    fn doubt(&self, deed: &KubeDeed, granted: &Result<(), Error>) {
+        let mut doubts = self.doubts();
+        match (deed, granted) {
+            (KubeDeed::Apply(manifest), Err(error)) if error.is_unknown_outcome() => {
+                doubts.made.insert(name_in(manifest));
+            }
+            (KubeDeed::Apply(manifest), Ok(())) => {
+                doubts.gone.remove(&name_in(manifest));
+            }
+            (KubeDeed::Delete { deployment }, Ok(())) => {
+                doubts.gone.insert(deployment.clone());
+            }
+            _ => {}
         }
     }
 
@@ -132,6 +191,7 @@ impl User {
     /// may arrive late, and must not take the next one of that name.
     async fn delete(&self, deployment: &str) -> Result<(), Error> {
         let Some(uid) = self.uid_of(deployment).await? else { return Ok(()) };
+        self.doubts().deleted.insert(uid.clone());
         let options = DeleteOptions { uid, propagation: "Background".into(), ..DeleteOptions::default() };
         match self.client.delete(&kinds::deployment::KIND, Some(NAMESPACE), deployment, &options).await {
             Err(error) if !error.is_not_found() => return Err(error),
@@ -168,6 +228,11 @@ fn pause_before_another(error: &Error) -> Option<Duration> {
         Error::NotSent(_) | Error::Unknown(_) => Some(AGAIN),
         Error::Fenced { .. } => None,
     }
+}
+
+fn name_in(manifest: &str) -> String {
+    let value: Value = serde_json::from_str(manifest).unwrap_or_default();
+    value["metadata"]["name"].as_str().unwrap_or("?").to_string()
 }
 
 fn say(deed: &KubeDeed) -> String {

@@ -94,6 +94,9 @@ knobs! {
     lease_min_ttl_ms: 2_000,
     /// How often the leader looks for leases that ended.
     lease_tick_ms: 500,
+    /// Time without a renewal after which the leader has agreed what is left of a lease, so that the next leader does not
+    /// give it its whole time again; 0: never. etcd: experimental-enable-lease-checkpoint, every 5 min.
+    lease_checkpoint_ms: 0,
     /// Leases revoked in a second at the most. etcd: 1000.
     lease_revoke_rate: 1_000,
     /// Events queued for one watch stream before it is treated as slow.

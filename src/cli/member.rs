@@ -6,6 +6,9 @@ use base::Knobs;
 use clap::{Args, ValueEnum};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+/// etcd: checkpointInterval.
+const LEASE_CHECKPOINT_MS: u64 = 300_000;
+
 /// Names and meanings are etcd's.
 #[derive(Args)]
 pub struct Flags {
@@ -117,6 +120,9 @@ struct Limits {
     /// Compares what the member holds with what the others do before it serves.
     #[arg(long, alias = "experimental-initial-corrupt-check", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
     initial_corrupt_check: bool,
+    /// What is left of leases is agreed on every five minutes, so that a new leader does not give them their whole time.
+    #[arg(long, alias = "experimental-enable-lease-checkpoint", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    enable_lease_checkpoint: bool,
     /// Idle time after which a watcher that wants to hear of progress does.
     #[arg(long, value_parser = duration, value_name = "TIME")]
     watch_progress_notify_interval: Option<Duration>,
@@ -173,6 +179,7 @@ impl Limits {
         knobs.watch_progress_ms = told(progress, knobs.watch_progress_ms);
         let check = self.corrupt_check_time.map(|time| time.as_millis() as u64);
         knobs.corrupt_check_ms = told(check, knobs.corrupt_check_ms);
+        knobs.lease_checkpoint_ms = if self.enable_lease_checkpoint { LEASE_CHECKPOINT_MS } else { 0 };
         knobs.corrupt_check_at_start = u64::from(self.initial_corrupt_check);
         match self.auto_compaction_mode {
             Kept::Revision => knobs.auto_compact_revisions = self.revisions_kept()?,

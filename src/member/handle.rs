@@ -224,7 +224,7 @@ impl Handle {
         rt::note(Note::Applied { member, index, term, revision, hash });
         let Outcome { response, events } = outcome;
         if let Ok(response) = &response {
-            self.after_lease_command(command, response, index);
+            self.after_lease_command(command, response, (index, term));
             self.after_auth_command(command, index);
             if let Command::AutoCompact { revision } = command {
                 rt::note(Note::Compacted { member, revision: Revision(*revision) });
@@ -311,7 +311,7 @@ impl Handle {
         }
     }
 
-    fn after_lease_command(&self, command: &Command, response: &Response, index: Index) {
+    fn after_lease_command(&self, command: &Command, response: &Response, (index, term): (Index, Term)) {
         let ended = |lease: i64, expired: bool| {
             lock(&self.0.leases).ended(lease);
             rt::note(Note::LeaseEnded { member: self.member(), lease, expired });
@@ -319,6 +319,11 @@ impl Handle {
         match (command, response) {
             (_, Response::LeaseGrant { id, ttl }) => {
                 lock(&self.0.leases).granted(*id, index.0, *ttl, rt::now());
+            }
+            (Command::LeaseCheckpoint(checkpoints), _) => {
+                let is_former = term < self.view().term;
+                let mut leases = lock(&self.0.leases);
+                checkpoints.iter().for_each(|of| leases.checkpointed(*of, is_former, rt::now()));
             }
             (Command::LeaseRevoke { id }, _) => ended(*id, false),
             (Command::LeaseExpire { id, .. }, _) => ended(*id, true),

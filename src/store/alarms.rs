@@ -84,6 +84,7 @@ fn is_of_the_data(command: &Command) -> bool {
         | Command::LeaseGrant { .. }
         | Command::LeaseRevoke { .. } => true,
         Command::LeaseExpire { .. }
+        | Command::LeaseCheckpoint(_)
         | Command::Members(_)
         | Command::Found(_)
         | Command::Publish { .. }

@@ -2,7 +2,7 @@
 
 use crate::check::MAX_TTL;
 use crate::state::{Lease, Write};
-use crate::{Command, DeleteRangeRequest, DeleteRangeResponse, Error, Event, KeyRange, Outcome};
+use crate::{Checkpoint, Command, DeleteRangeRequest, DeleteRangeResponse, Error, Event, KeyRange, Outcome};
 use crate::{Identity, PutRequest, PutResponse, Response, Store};
 use base::{Index, bug, invariant, reached};
 use imbl::OrdSet;
@@ -43,6 +43,7 @@ impl Store {
             Command::LeaseGrant { id, ttl } => self.lease_grant(*id, *ttl),
             Command::LeaseRevoke { id } => self.lease_end(*id).map(|events| (Response::LeaseRevoke, events)),
             Command::LeaseExpire { id, granted } => self.lease_expire(*id, *granted),
+            Command::LeaseCheckpoint(checkpoints) => self.lease_checkpoint(checkpoints),
             Command::Members(members) => Ok((self.replace_members(members), Vec::new())),
             Command::Publish { id, name, client_urls } => {
                 self.publish(*id, name, client_urls).map(|response| (response, Vec::new()))
@@ -109,7 +110,7 @@ impl Store {
             reached!("store: a lease was granted twice");
             return Err(Error::LeaseExists);
         }
-        self.leases.insert(id, Lease { ttl, granted: self.applied.0, keys: OrdSet::new() });
+        self.leases.insert(id, Lease { ttl, granted: self.applied.0, left: 0, keys: OrdSet::new() });
         self.digest.number(id as u64);
         self.digest.number(ttl as u64);
         Ok((Response::LeaseGrant { id, ttl }, Vec::new()))
@@ -121,6 +122,20 @@ impl Store {
             return Err(Error::LeaseNotFound);
         }
         self.lease_end(id).map(|events| (Response::LeaseExpire, events))
+    }
+
+    /// Those of leases that are gone say nothing.
+    fn lease_checkpoint(&mut self, checkpoints: &[Checkpoint]) -> Applied {
+        for Checkpoint { id, granted, left } in checkpoints {
+            let Some(lease) = self.leases.get_mut(id).filter(|lease| lease.granted == *granted) else {
+                reached!("store: what is left of a lease was agreed on when it was gone");
+                continue;
+            };
+            lease.left = *left;
+            self.digest.number(*id as u64);
+            self.digest.number(*left as u64);
+        }
+        Ok((Response::LeaseCheckpoint, Vec::new()))
     }
 
     /// Ends a lease and deletes its keys, in the order of the keys, in one revision.

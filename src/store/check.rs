@@ -18,6 +18,7 @@ pub fn check(command: &Command, max_ops: usize) -> Result<(), Error> {
         Command::LeaseGrant { .. }
         | Command::LeaseRevoke { .. }
         | Command::LeaseExpire { .. }
+        | Command::LeaseCheckpoint(_)
         | Command::Compact { .. }
         | Command::AutoCompact { .. }
         | Command::Members(_)

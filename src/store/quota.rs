@@ -22,6 +22,7 @@ pub fn cost(command: &Command) -> u64 {
         | Command::AutoCompact { .. }
         | Command::LeaseRevoke { .. }
         | Command::LeaseExpire { .. }
+        | Command::LeaseCheckpoint(_)
         | Command::Members(_)
         | Command::Found(_)
         | Command::Publish { .. }

@@ -63,6 +63,8 @@ pub struct Lease {
     pub ttl: i64,
     /// Index of the grant, which tells two leases of one id apart.
     pub granted: u64,
+    /// Seconds that were left of it when that was last agreed on, without a renewal since; 0: its whole time.
+    pub left: i64,
     /// Keys attached.
     pub keys: OrdSet<Bytes>,
 }

@@ -52,6 +52,18 @@ pub enum Command {
     AutoCompact {
         revision: i64,
     },
+    /// What is left of leases: the next leader counts from there.
+    LeaseCheckpoint(Vec<Checkpoint>),
+}
+
+/// What is left of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    pub id: i64,
+    /// Index of the grant meant.
+    pub granted: u64,
+    /// Seconds; 0: its whole time.
+    pub left: i64,
 }
 
 /// What a command gave.
@@ -67,6 +79,7 @@ pub enum Response {
     },
     LeaseRevoke,
     LeaseExpire,
+    LeaseCheckpoint,
     Members,
     Auth,
     Authenticate,

@@ -34,6 +34,7 @@ const STORE: &[&str] = &["kv-swarm"];
 const MEMBERS: &[&str] = &["members-swarm"];
 const USERS: &[&str] = &["users-swarm"];
 const LOCKS: &[&str] = &["locks-swarm"];
+const LEASES: &[&str] = &["leases-swarm"];
 const BOTH: &[&str] = &["swarm"];
 const VIEWS: &[&str] = &["views-swarm"];
 const NODES: &[&str] = &["nodes-swarm"];
@@ -134,6 +135,7 @@ pub const PIECES: &[Piece] = &[
     piece("W04", "a watch that fell behind compaction is not told", KV, WATCH),
     piece("W05", "a watch from the future hears of the past", KV, &["watch: bookmark", "watch: ordered"]),
     piece("L02", "a lease is renewed while it ends", STORE, LEASE),
+    piece("L03", "a new leader gives leases their whole time again", LEASES, &["lease: not never"]),
     piece("L05", "a new leader does not know of a lease that was granted", STORE, LEASE),
     piece(
         "L07",
@@ -174,6 +176,7 @@ const ELSEWHERE: &[&str] = &[
     "B06",
     "B07",
     "B08",
+    "B09",
     "C01-expired",
     "C05",
     "C06",

@@ -2,7 +2,7 @@
 //! and it answers only after it has proved that it leads and has applied all that was committed before.
 
 use super::{
-    admit,
+    admit, checkpointer,
     forward::{Forward, Pass, until_answered},
     lease_clock::Renewal,
     refuse, requires_leader,
@@ -10,7 +10,7 @@ use super::{
     space,
 };
 use crate::handle::{Handle, ReadError};
-use base::{Revision, reached};
+use base::{Revision, Term, reached};
 use etcd::{error, pb};
 use rt::sync::mpsc;
 use std::{pin::pin, sync::Arc};
@@ -63,7 +63,7 @@ impl Lease {
     /// Renews a lease here if this member leads, else asks the leader; a lease that is gone has 0 s.
     async fn keep_alive(&self, id: i64, pass: &Pass) -> Result<pb::LeaseKeepAliveResponse, Status> {
         until_answered(&self.handle, async || match self.handle.confirm_leadership().await {
-            Ok(Some(_)) => Ok(self.renew(id)),
+            Ok(Some(term)) => Ok(self.renew(id, term).await),
             Ok(None) if pass.passed_on() => {
                 reached!("member: a renewal was passed on to one that does not lead");
                 Err(error::not_leader())
@@ -87,8 +87,10 @@ impl Lease {
         self.keep_alive(id, &Pass::default()).await.map(drop)
     }
 
-    fn renew(&self, id: i64) -> Option<pb::LeaseKeepAliveResponse> {
-        let ttl = match self.handle.leases().renew(id, rt::now()) {
+    /// Nothing, if it has to be tried again.
+    async fn renew(&self, id: i64, term: Term) -> Option<pb::LeaseKeepAliveResponse> {
+        let renewal = self.handle.leases().renew(id, rt::now());
+        let ttl = match renewal {
             Renewal::Done { ttl } => ttl,
             Renewal::Gone => {
                 reached!("member: a renewal found its lease gone");
@@ -96,6 +98,11 @@ impl Lease {
             }
             Renewal::Ending => {
                 reached!("a lease was to be renewed while it was being ended");
+                return None;
+            }
+            Renewal::UnderWay => return None,
+            Renewal::Marked(checkpoint) => {
+                checkpointer::agree(&self.handle, vec![checkpoint], term).await;
                 return None;
             }
         };

@@ -5,7 +5,7 @@
 //! | `doors` | the ports it is served on |
 //! | `kv` | ranges, puts, deletes, txns, compaction; `space` is their quota |
 //! | `watch` | many watches on one stream; `hub` wakes the streams an event concerns; `watcher` is one watch |
-//! | `lease` | leases; `lease_clock` is their time, `expire` ends them, `forward` asks the leader |
+//! | `lease` | leases; `lease_clock` is their time, `expire` ends them, `checkpointer` has it agreed on, `forward` asks the leader |
 //! | `cluster`, `maintenance` | the members and changes of them, their state, hashes, alarms; `backup` is the state as a file |
 //! | `lock`, `election` | locks and elections; `turns` is the queue behind both |
 //! | `auth` | users and roles; `sender` is the user that sends a request |
@@ -19,6 +19,7 @@
 
 mod auth;
 mod backup;
+mod checkpointer;
 mod cluster;
 mod compactor;
 pub mod convert;
@@ -71,6 +72,7 @@ pub async fn serve(handle: Handle, doors: Doors) -> Result<(), Error> {
         () = expire::run(handle.clone()) => {}
         () = compactor::run(handle.clone()) => {}
         () = watchman::run(handle.clone()) => {}
+        () = checkpointer::run(handle.clone()) => {}
         () = publish::run(handle) => {}
     }
     Ok(())

@@ -6,8 +6,12 @@ use crate::{
     compare::{self, Held},
     handle::Handle,
 };
-use base::{MemberId, knobs::ms, reached};
+use base::{MemberId, Revision, knobs::ms, reached};
+use std::collections::BTreeMap;
 use store::{Alarm, AlarmChange, AlarmKind, Command};
+
+/// So often those are asked that do not answer within an election time-out.
+const TRIES: usize = 3;
 
 /// Never returns.
 pub async fn run(handle: Handle) {
@@ -38,37 +42,42 @@ async fn look(handle: &Handle) {
 
 /// Whose data is not what a quorum holds, by those that answered in time; 0 where nobody can tell.
 async fn differing(handle: &Handle) -> Vec<MemberId> {
-    let Some((mine, others)) = ask(handle).await else { return vec![] };
-    let voters = handle.members().present.values().filter(|member| !member.learner).count();
-    compare::differing((handle.member(), mine), &others, voters / 2 + 1)
+    let revision = handle.with_store(store::Store::revision).0;
+    let Some(mine) = compare::held(handle, revision).await else { return vec![] };
+    let members = handle.members().present;
+    let quorum = members.values().filter(|member| !member.learner).count() / 2 + 1;
+    let mut answers = BTreeMap::new();
+    for _ in 0..TRIES {
+        ask(handle, revision, members.len() - 1, &mut answers).await;
+        if answers.len() + 1 >= members.len() {
+            break;
+        }
+        reached!("member: what members hold was compared without some of them");
+    }
+    let others: Vec<(MemberId, Held)> =
+        answers.into_iter().filter_map(|(id, held)| Some((id, held?))).collect();
+    compare::differing((handle.member(), mine), &others, quorum)
 }
 
-/// What this member holds, and what the others that answered in time do at the same revision.
-async fn ask(handle: &Handle) -> Option<(Held, Vec<(MemberId, Held)>)> {
-    let revision = handle.with_store(store::Store::revision).0;
-    let mine = compare::held(handle, revision).await?;
-    let mut missing = handle.members().present.len().saturating_sub(1);
-    let mut answers = handle.compare(revision).await?;
-    let mut others = vec![];
-    let heard = async {
-        while missing > 0 {
-            let Some((id, held)) = answers.recv().await else { return };
-            others.extend(held.map(|held| (id, held)));
-            missing -= 1;
+/// Asks the others, and waits for all of them, but not for long.
+async fn ask(handle: &Handle, revision: i64, others: usize, answers: &mut BTreeMap<MemberId, Option<Held>>) {
+    let Some(mut heard) = handle.compare(revision).await else { return };
+    let all = async {
+        while answers.len() < others {
+            let Some((id, held)) = heard.recv().await else { return };
+            answers.insert(id, held);
         }
     };
-    let all = rt::timeout(handle.request_timeout(), heard).await;
-    reached!("member: what members hold was compared without some of them", all.is_err());
-    Some((mine, others))
+    let _ = rt::timeout(handle.knobs().election_timeout(), all).await;
 }
 
 /// Before this member serves: refuses if it holds something else than the others, or if nobody can tell who does. Those
 /// that do not answer in time, or cannot say, are passed over.
 pub async fn at_start(handle: &Handle) -> Result<(), Error> {
-    if handle.knobs().corrupt_check_at_start == 0 || handle.members().present.len() < 2 {
+    let (me, revision) = (handle.member(), handle.with_store(store::Store::revision));
+    if handle.knobs().corrupt_check_at_start == 0 || revision <= Revision(1) {
         return Ok(());
     }
-    let (me, revision) = (handle.member(), handle.with_store(store::Store::revision));
     match differing(handle).await.iter().any(|id| *id == me || *id == MemberId(0)) {
         true => Err(Error::Differs { id: me, revision }),
         false => Ok(()),

@@ -84,6 +84,7 @@ impl Store {
                 self.auth.permit_admin(by)
             }
             Command::LeaseExpire { .. }
+            | Command::LeaseCheckpoint(_)
             | Command::AutoCompact { .. }
             | Command::Authenticate { .. }
             | Command::Alarm(_)

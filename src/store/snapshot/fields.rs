@@ -41,6 +41,10 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
     pub fn byte(&mut self) -> Result<u8, RestoreError> {
         self.take(1).map(|bytes| bytes[0])
     }

@@ -25,8 +25,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"WTSTORE\0";
-/// Version of the format.
-const FORMAT: u32 = 3;
+/// The version of the format that is written; all up to it are read.
+pub const FORMAT: u32 = 4;
 
 const HEADER: u8 = 1;
 const VERSION: u8 = 2;
@@ -106,7 +106,7 @@ impl Encoder {
             Next::Leases(from) => match self.store.leases.range((*from, Bound::Unbounded)).next() {
                 Some((id, lease)) => {
                     *from = Bound::Excluded(*id);
-                    Record::new(LEASE).number(*id as u64).number(lease.ttl as u64).number(lease.granted)
+                    lease_record(*id, lease)
                 }
                 None => {
                     self.next = Next::Rest(rest::records(&self.store).into_iter());
@@ -167,11 +167,16 @@ fn version_record(key: &Bytes, revision: i64, version: &Version) -> Record {
     }
 }
 
+fn lease_record(id: i64, lease: &Lease) -> Record {
+    let record = Record::new(LEASE).number(id as u64).number(lease.ttl as u64).number(lease.granted);
+    record.number(lease.left as u64)
+}
+
 impl Store {
     /// Bytes of a snapshot taken now. Takes no longer for more keys.
     pub fn bytes(&self) -> u64 {
         let header = MAGIC.len() as u64 + LENGTH + TAG + 5 * NUMBER;
-        let lease = LENGTH + TAG + 3 * NUMBER;
+        let lease = LENGTH + TAG + 4 * NUMBER;
         let end = LENGTH + TAG + NUMBER;
         header + self.version_bytes + lease * self.leases.len() as u64 + self.rest_bytes + end
     }
@@ -269,7 +274,9 @@ impl Store {
         let id = fields.number()? as i64;
         let ttl = fields.number()? as i64;
         let granted = fields.number()?;
-        self.leases.insert(id, Lease { ttl, granted, keys: OrdSet::new() });
+        // up to format 3 nothing stands here
+        let left = if fields.is_empty() { 0 } else { fields.number()? as i64 };
+        self.leases.insert(id, Lease { ttl, granted, left, keys: OrdSet::new() });
         Ok(())
     }
 

@@ -86,6 +86,7 @@ impl Model {
                 }
                 self.end_lease(*id, draft).map(|()| Response::LeaseExpire)
             }
+            Command::LeaseCheckpoint(_) => Ok(Response::LeaseCheckpoint),
             // who the members are touches nothing that is modelled here
             Command::Members(_) | Command::Found(_) | Command::Publish { .. } => Ok(Response::Members),
             // users, roles and alarms have scripts of their own
@@ -445,6 +446,11 @@ impl Draw {
             34 => Command::Compact { revision: self.some_revision() },
             35 | 36 => Command::LeaseGrant { id: self.chance.gen_range(1..5), ttl: 60 },
             37 => Command::LeaseRevoke { id: self.chance.gen_range(1..5) },
+            38 => {
+                let (id, granted) = self.leases.choose(&mut self.chance).copied().unwrap_or((1, 1));
+                let left = self.chance.gen_range(0..60);
+                Command::LeaseCheckpoint(vec![Checkpoint { id, granted, left }])
+            }
             _ => {
                 let (id, granted) = self.leases.choose(&mut self.chance).copied().unwrap_or((1, 1));
                 Command::LeaseExpire { id, granted: granted + u64::from(self.flag(3)) }

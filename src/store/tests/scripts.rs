@@ -163,13 +163,9 @@ impl Runner {
         );
         for (id, lease) in store.leases() {
             let keys: Vec<_> = lease.keys.iter().map(|key| words::show(key)).collect();
-            let _ = writeln!(
-                output,
-                "lease {id} ttl={} granted={} keys=[{}]",
-                lease.ttl,
-                lease.granted,
-                keys.join(" ")
-            );
+            let left = if lease.left == 0 { String::new() } else { format!(" left={}", lease.left) };
+            let (ttl, granted, keys) = (lease.ttl, lease.granted, keys.join(" "));
+            let _ = writeln!(output, "lease {id} ttl={ttl}{left} granted={granted} keys=[{keys}]");
         }
         for (id, member) in &store.members().present {
             let kind = if member.learner { "learner" } else { "member" };
@@ -252,6 +248,7 @@ fn response_text(response: &Response) -> String {
         Response::Compact
         | Response::LeaseRevoke
         | Response::LeaseExpire
+        | Response::LeaseCheckpoint
         | Response::Members
         | Response::Auth
         | Response::Authenticate => " ok\n".into(),

@@ -77,6 +77,11 @@ impl Words {
             "grant" => Command::LeaseGrant { id: self.number()?, ttl: self.number()? },
             "revoke" => Command::LeaseRevoke { id: self.number()? },
             "expire" => Command::LeaseExpire { id: self.number()?, granted: self.number()? as u64 },
+            "left" => Command::LeaseCheckpoint(vec![store::Checkpoint {
+                id: self.number()?,
+                granted: self.number()? as u64,
+                left: self.number()?,
+            }]),
             "txn" => Command::Txn(self.txn()?),
             "members" => Command::Members(self.members()?),
             "found" => Command::Found(self.members()?),
