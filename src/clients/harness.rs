@@ -159,6 +159,17 @@ impl Served {
 pub const KUBECTL: &str = "kubectl is needed: put it on the PATH, or its path into WAVETANK_KUBECTL";
 pub const ETCDCTL: &str = "etcdctl is needed: Debian's package etcd-client";
 
+/// Waits until each endpoint answers; etcdctl is given these flags.
+pub fn wait_for(endpoints: &str, flags: &[&str], log: impl Fn() -> String) {
+    for endpoint in endpoints.split(',') {
+        eventually("each endpoint answers", Duration::from_secs(30), || {
+            let out = etcdctl(endpoint, &["get", "none"]).args(flags).output().expect(ETCDCTL);
+            let errors = String::from_utf8_lossy(&out.stderr).into_owned();
+            if out.status.success() { Ok(()) } else { Err(errors + &log()) }
+        });
+    }
+}
+
 pub fn etcdctl(endpoints: &str, args: &[&str]) -> Command {
     let mut command = Command::new("etcdctl");
     command.env("ETCDCTL_API", "3").arg("--endpoints").arg(endpoints).args(args).stdin(Stdio::null());

@@ -1,4 +1,4 @@
-//! The real build under real clients: kubectl and etcdctl, unchanged, against a control plane that was
+//! The real build under real clients: kubectl, etcdctl and clients in Rust and Python, unchanged, against what was
 //! started from nothing. A client that is not installed fails the test and says how to get it.
 #![cfg(real_rt)]
 
@@ -8,6 +8,7 @@ mod claims;
 mod differential;
 mod endurance;
 mod etcdctl;
+mod flows;
 mod harness;
 mod kubectl;
 mod roles;

@@ -17,17 +17,13 @@ const BLOCK: u64 = 512;
 pub const QUEUE: usize = 4;
 
 /// Sends the whole state; ends early when nobody listens any more.
-pub async fn send(
-    store: Store,
-    header: pb::ResponseHeader,
-    out: mpsc::Sender<Result<pb::SnapshotResponse, Status>>,
-) {
+pub async fn send(store: Store, out: mpsc::Sender<Result<pb::SnapshotResponse, Status>>) {
     let mut encoder = Encoder::new(&store);
     let padding = (BLOCK - encoder.size() % BLOCK) % BLOCK;
     let mut remaining = encoder.size() + padding;
     let mut hash = Sha256::new();
     let answer = |remaining_bytes, blob: Vec<u8>| pb::SnapshotResponse {
-        header: Some(header),
+        header: None,
         remaining_bytes,
         blob: blob.into(),
         version: String::new(),

@@ -1,4 +1,5 @@
-//! The state of this member, hashes of what it holds, all of it as a file, and the alarms.
+//! The state of this member, hashes of what it holds, all of it as a file, and the alarms. Defragment, Snapshot and
+//! MoveLeader answer without a header, as in etcd: clients hold it to that.
 
 use super::{VERSION, admit, admit_admin, admit_at_learner, backup, refuse};
 use crate::handle::Handle;
@@ -88,7 +89,10 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         let kind = kind_of(request.alarm());
         let change = match (request.action(), kind) {
             (AlarmAction::Get, kind) => return self.alarms(kind).await.map(Response::new),
-            (_, None) => return Err(Status::invalid_argument("expected an alarm: NOSPACE or CORRUPT")),
+            // there is no such alarm, hence nothing that changes, as in etcd since 3.5
+            (AlarmAction::Activate | AlarmAction::Deactivate, None) => {
+                return Ok(Response::new(pb::AlarmResponse { header: self.head(), alarms: vec![] }));
+            }
             (AlarmAction::Activate, Some(kind)) => AlarmChange::Raise(alarm(request.member_id, kind)),
             (AlarmAction::Deactivate, Some(kind)) => AlarmChange::Disarm(alarm(request.member_id, kind)),
         };
@@ -134,7 +138,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         request: Request<pb::DefragmentRequest>,
     ) -> Result<Response<pb::DefragmentResponse>, Status> {
         admit_admin(&self.handle, request).await?; // nothing here gets fragmented
-        Ok(Response::new(pb::DefragmentResponse { header: self.head() }))
+        Ok(Response::new(pb::DefragmentResponse { header: None }))
     }
 
     async fn hash(&self, request: Request<pb::HashRequest>) -> Result<Response<pb::HashResponse>, Status> {
@@ -160,9 +164,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         let (sender, _) = admit_at_learner(&self.handle, request).await?;
         sender.require_admin(&self.handle)?;
         let (out, pieces) = mpsc::channel(backup::QUEUE);
-        let store = self.handle.store();
-        let header = self.handle.header(store.revision());
-        rt::spawn(backup::send(store, header, out));
+        rt::spawn(backup::send(self.handle.store(), out));
         Ok(Response::new(ReceiverStream::new(pieces)))
     }
 
@@ -172,6 +174,6 @@ impl pb::maintenance_server::Maintenance for Maintenance {
     ) -> Result<Response<pb::MoveLeaderResponse>, Status> {
         let target = MemberId(admit_admin(&self.handle, request).await?.target_id);
         self.handle.transfer(target).await.map_err(refuse::by_transfer)?;
-        Ok(Response::new(pb::MoveLeaderResponse { header: self.head() }))
+        Ok(Response::new(pb::MoveLeaderResponse { header: None }))
     }
 }

@@ -225,7 +225,8 @@ fn leadership_is_moved_by_the_leader_alone() {
         assert_eq!(refused.message(), "etcdserver: not leader");
         let refused = of(&group, [leader]).move_leader(to(77)).await.expect_err("there is no such member");
         assert_eq!(refused.message(), "etcdserver: bad leader transferee");
-        of(&group, [leader]).move_leader(to(next)).await.expect("moved");
+        let moved = of(&group, [leader]).move_leader(to(next)).await.expect("moved");
+        assert!(moved.header.is_none());
         assert_eq!(group.seen.lock().unwrap().leader().map(|id| id.0), Some(next));
     });
 }

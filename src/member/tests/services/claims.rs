@@ -118,6 +118,7 @@ fn maintenance_is_done_for_root_and_for_nobody_else() {
         for (call, answer) in maintain(&root).await {
             answer.unwrap_or_else(|status| panic!("{call}: {status}"));
         }
+        assert!(root.defragment(pb::DefragmentRequest {}).await.unwrap().header.is_none());
         let mut pieces = root.snapshot().await.unwrap();
         let mut left = None;
         while let Some(piece) = pieces.message().await.unwrap() {
