@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// No index, term or revision lies above. One that says so comes from damage: nobody counts that far, and there is room
+/// behind it for whoever counts on.
+pub const LAST: u64 = 1 << 62;
+
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($inner:ty), $short:literal) => {
         $(#[$doc])*

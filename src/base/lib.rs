@@ -14,6 +14,6 @@ pub mod marks;
 pub mod note;
 pub mod stream;
 
-pub use ids::{Index, MemberId, Revision, Term};
+pub use ids::{Index, LAST, MemberId, Revision, Term};
 pub use knobs::Knobs;
 pub use note::Note;

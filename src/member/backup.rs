@@ -37,7 +37,7 @@ pub enum BackupError {
     NotEmpty { path: PathBuf },
     #[error("{}: {reason}", path.display())]
     Write { path: PathBuf, reason: String },
-    #[error("revisions cannot be raised by {by}: expected a number above 0, and no revision above 2^63")]
+    #[error("revisions cannot be raised by {by}: expected a number above 0, and no revision above 2^62")]
     Bump { by: i64 },
 }
 
@@ -51,8 +51,14 @@ pub struct Backup {
 
 /// Reads a backup; without a hash only if that is not looked at.
 pub async fn read(path: &Path, check_hash: bool) -> Result<Backup, BackupError> {
+    let bytes = fs::read(path).await;
+    let bytes = bytes.map_err(|source| BackupError::Read { path: path.to_path_buf(), source })?;
+    decode(path, &bytes, check_hash)
+}
+
+/// What the bytes of a backup hold.
+pub fn decode(path: &Path, bytes: &[u8], check_hash: bool) -> Result<Backup, BackupError> {
     let owned = || path.to_path_buf();
-    let bytes = fs::read(path).await.map_err(|source| BackupError::Read { path: owned(), source })?;
     let content = match bytes.len().checked_sub(HASH) {
         Some(length) if length % BLOCK == 0 => {
             let (content, hash) = bytes.split_at(length);
@@ -62,7 +68,7 @@ pub async fn read(path: &Path, check_hash: bool) -> Result<Backup, BackupError> 
             content
         }
         _ if check_hash => return Err(BackupError::NoHash { path: owned() }),
-        _ => &bytes,
+        _ => bytes,
     };
     let store =
         Store::restore_padded(content).map_err(|source| BackupError::Content { path: owned(), source })?;

@@ -172,10 +172,75 @@ pub fn recovered(found: wal::Recovered) -> Result<raft::Recovered, Error> {
         let payload: Payload = codec::decode(&data).map_err(|reason| Error::Entry { index, reason })?;
         Ok(raft::Entry { term, index, payload })
     };
-    Ok(raft::Recovered {
-        hard: raft::HardState { term: found.hard.term, vote: found.hard.vote },
-        snapshot,
-        entries: found.entries.into_iter().map(entry).collect::<Result<_, Error>>()?,
-        forgot: found.forgot,
-    })
+    let hard = raft::HardState { term: found.hard.term, vote: found.hard.vote };
+    let entries: Vec<_> = found.entries.into_iter().map(entry).collect::<Result<_, Error>>()?;
+    check(hard.term, snapshot.as_ref(), &entries)?;
+    Ok(raft::Recovered { hard, snapshot, entries, forgot: found.forgot })
+}
+
+/// Refuses what Raft never leaves behind: terms that fall along the log, or lie beyond the member's own.
+fn check(current: Term, snapshot: Option<&raft::Snapshot>, entries: &[raft::Entry]) -> Result<(), Error> {
+    let refuse = |index: Index, reason: String| {
+        Err(Error::Entry { index, reason: codec::DecodeError::new("one that a member can have", reason) })
+    };
+    let covered = snapshot.map_or((Index(0), Term(0)), |snapshot| (snapshot.meta.index, snapshot.meta.term));
+    if snapshot.is_some_and(|snapshot| !snapshot.meta.is_sound(current)) {
+        return refuse(covered.0, format!("its snapshot is none that a member in {current} can have"));
+    }
+    let begins = entries.first().is_none_or(|first| first.index > covered.0);
+    let mut before = if begins { covered.1 } else { Term(0) };
+    for entry in entries {
+        if entry.term < before || entry.term > current {
+            let term = entry.term;
+            return refuse(
+                entry.index,
+                format!("it is of term {term}, that before it of {before}, the member in {current}"),
+            );
+        }
+        if !entry.is_sound() {
+            return refuse(entry.index, "nobody votes in its configuration".into());
+        }
+        before = entry.term;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(current: u64, snapshot: Option<(u64, u64)>, entries: &[(u64, u64)]) -> bool {
+        let snapshot = snapshot.map(|(index, term)| {
+            let membership = raft::Membership::of_voters([MemberId(1)]);
+            let (index, term) = (Index(index), Term(term));
+            let meta = raft::SnapshotMeta { index, term, membership, configured: Index(0) };
+            raft::Snapshot { meta, data: "".into() }
+        });
+        let entry = |(index, term): &(u64, u64)| raft::Entry {
+            index: Index(*index),
+            term: Term(*term),
+            payload: Payload::Noop,
+        };
+        let entries: Vec<_> = entries.iter().map(entry).collect();
+        check(Term(current), snapshot.as_ref(), &entries).is_err()
+    }
+
+    #[test]
+    fn terms_never_fall_along_a_log_and_are_never_ahead_of_the_member() {
+        assert!(!refused(3, None, &[(1, 1), (2, 3)]));
+        assert!(refused(3, None, &[(1, 3), (2, 1)]));
+        assert!(refused(2, None, &[(1, 1), (2, 3)]));
+        assert!(!refused(3, Some((4, 2)), &[(5, 2), (6, 3)]));
+        assert!(!refused(3, Some((4, 2)), &[(3, 1), (4, 2)]), "it may begin before the snapshot's end");
+        assert!(refused(3, Some((4, 2)), &[(5, 1)]));
+        assert!(refused(1, Some((4, 2)), &[]));
+    }
+
+    #[test]
+    fn somebody_votes_in_every_configuration() {
+        let payload = Payload::Config { membership: raft::Membership::default(), context: "".into() };
+        let entry = raft::Entry { term: Term(1), index: Index(1), payload };
+        let why = check(Term(1), None, &[entry]).expect_err("nobody would vote").to_string();
+        assert!(why.contains("nobody votes in its configuration"), "{why}");
+    }
 }

@@ -2,7 +2,7 @@
 //! and then the body. A frame of another cluster or of another version is dropped, and counted by its reason.
 
 use crate::{codec, compare::Held, members::Members, proposal::ProposalId};
-use base::{MemberId, Term};
+use base::{LAST, MemberId, Term};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -49,6 +49,21 @@ pub enum Frame {
     Compared { from: MemberId, nonce: u64, held: Option<Held> },
 }
 
+impl Frame {
+    fn is_sound(&self) -> bool {
+        match self {
+            Frame::Raft { message, .. } => message.is_sound(),
+            Frame::Propose { term, .. } | Frame::Recalled { term, .. } => term.0 <= LAST,
+            Frame::Recall { .. }
+            | Frame::WhoAmI { .. }
+            | Frame::YouAre { .. }
+            | Frame::Removed
+            | Frame::Compare { .. }
+            | Frame::Compared { .. } => true,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Forwarded {
     pub id: ProposalId,
@@ -62,16 +77,22 @@ pub enum Dropped {
     OtherVersion,
     OtherCluster,
     Damaged,
+    /// It is whole, and says what no member could.
+    Unsound,
 }
 
 pub fn seal(cluster: u64, frame: &Frame) -> Bytes {
-    let body = codec::encode(frame);
+    envelope(cluster, &codec::encode(frame))
+}
+
+/// The envelope around any body, be it a frame or not.
+pub fn envelope(cluster: u64, body: &[u8]) -> Bytes {
     let mut bytes = Vec::with_capacity(HEADER + body.len());
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
     bytes.extend_from_slice(&cluster.to_le_bytes());
-    bytes.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
-    bytes.extend_from_slice(&body);
+    bytes.extend_from_slice(&crc32c::crc32c(body).to_le_bytes());
+    bytes.extend_from_slice(body);
     bytes.into()
 }
 
@@ -89,7 +110,8 @@ pub fn open(cluster: u64, bytes: &[u8]) -> Result<Frame, Dropped> {
     if u32::from_le_bytes(*checksum) != crc32c::crc32c(body) {
         return Err(Dropped::Damaged);
     }
-    codec::decode(body).map_err(|_| Dropped::Damaged)
+    let frame: Frame = codec::decode(body).map_err(|_| Dropped::Damaged)?;
+    if frame.is_sound() { Ok(frame) } else { Err(Dropped::Unsound) }
 }
 
 /// What a sealed frame of any cluster says, for who looks at a record; None if it is none of ours.
@@ -123,6 +145,14 @@ mod tests {
     #[test]
     fn what_was_sealed_can_be_opened() {
         assert_eq!(open(7, &seal(7, &frame())), Ok(frame()));
+    }
+
+    #[test]
+    fn what_no_member_could_say_is_dropped() {
+        let body = raft::Body::Appended { index: base::Index(u64::MAX) };
+        let message = raft::Message { from: MemberId(2), to: MemberId(1), term: Term(1), body };
+        let frame = Frame::Raft { message, sender: ([10, 0, 0, 2], 2380).into() };
+        assert_eq!(open(7, &seal(7, &frame)), Err(Dropped::Unsound));
     }
 
     #[test]

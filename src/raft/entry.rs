@@ -2,7 +2,7 @@
 //! of them. Content is shared, not copied, between the log, the messages and the disk.
 
 use crate::Membership;
-use base::{Index, Term};
+use base::{Index, LAST, Term};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, ops::Deref, sync::Arc};
 
@@ -103,6 +103,14 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether it could be agreed on: in a configuration somebody votes.
+    pub fn is_sound(&self) -> bool {
+        match &self.payload {
+            Payload::Config { membership, .. } => !membership.voters.is_empty(),
+            Payload::Noop | Payload::Command(_) => true,
+        }
+    }
+
     /// Bytes of content, which is what limits count.
     pub fn size(&self) -> u64 {
         match &self.payload {
@@ -134,6 +142,14 @@ pub struct SnapshotMeta {
     pub membership: Membership,
     /// Where that configuration stood; zero if the cluster was founded with it.
     pub configured: Index,
+}
+
+impl SnapshotMeta {
+    /// Whether a member in this term could have it.
+    pub fn is_sound(&self, term: Term) -> bool {
+        let Self { index, term: of, membership, configured } = self;
+        (1..=LAST).contains(&index.0) && *of <= term && configured <= index && !membership.voters.is_empty()
+    }
 }
 
 /// A state machine's state at an index, in bytes that only the state machine reads.

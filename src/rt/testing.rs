@@ -35,3 +35,24 @@ where
 {
     crate::run(future())
 }
+
+/// As `run`, for a great many short futures: for real all of one runs on the caller's thread.
+#[cfg(madsim)]
+pub fn run_here<T, F>(seed: u64, future: impl FnOnce() -> F + Send + 'static) -> T
+where
+    F: Future<Output = T> + 'static,
+    T: Send + 'static,
+{
+    run(seed, future)
+}
+
+/// As `run`, for a great many short futures: all of one runs on the caller's thread.
+#[cfg(not(madsim))]
+pub fn run_here<T, F>(_seed: u64, future: impl FnOnce() -> F + Send + 'static) -> T
+where
+    F: Future<Output = T> + 'static,
+    T: Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("the operating system gives a poller").block_on(future())
+}

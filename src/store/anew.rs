@@ -1,6 +1,7 @@
 //! A state for a cluster that is founded with it.
 
 use crate::Store;
+use base::LAST;
 use std::sync::Arc;
 
 impl Store {
@@ -17,7 +18,7 @@ impl Store {
     /// `--bump-revision` and `--mark-compacted`.)
     #[must_use]
     pub fn raise_revision(&mut self, by: i64) -> Option<()> {
-        self.revision = self.revision.checked_add(by).filter(|_| by > 0)?;
+        self.revision = self.revision.checked_add(by).filter(|raised| by > 0 && *raised <= LAST as i64)?;
         self.digest.number(self.revision as u64);
         self.compact(self.revision).ok()
     }

@@ -7,6 +7,7 @@
 //! | module | promise |
 //! |---|---|
 //! | `types` | the requests, answers and events, in this crate's own words |
+//! | `nested` | txns inside txns are read up to a depth |
 //! | `key_range` | which keys a (key, range_end) pair names |
 //! | `check` | what can be refused without looking at the state |
 //! | `state` | the maps, and the one way in which a key changes |
@@ -32,6 +33,7 @@ mod digest;
 mod error;
 mod key_range;
 mod members;
+mod nested;
 mod quota;
 mod read;
 mod snapshot;

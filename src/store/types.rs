@@ -1,7 +1,7 @@
 //! The requests, answers and events, in this crate's own words. Numbers and flags mean what they mean in etcd's
 //! v3 API: a revision of 0 is "now", a lease of 0 is "none", an empty `range_end` is "this key only".
 
-use crate::{Alarm, AlarmChange, AuthChange, Error, Members};
+use crate::{Alarm, AlarmChange, AuthChange, Error, Members, nested};
 use base::MemberId;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -231,7 +231,7 @@ pub enum TxnOp {
     Range(RangeRequest),
     Put(PutRequest),
     DeleteRange(DeleteRangeRequest),
-    Txn(TxnRequest),
+    Txn(#[serde(deserialize_with = "nested::txn")] TxnRequest),
 }
 
 /// If all compares hold then `success`, else `failure`.

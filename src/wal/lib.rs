@@ -13,11 +13,14 @@
 //! | `owner` | whose log a folder holds, and an end to one that is nobody's |
 //! | `rejoin` | the note that what was promised is lost |
 //! | `recover` | the table of cases in which a folder may be found, and what is done in each |
+//! | `forged` | files of any content behind right checksums, for who tries what may stand in a folder |
 //! | `error` | what can go wrong, and what to do about it |
 
 mod codec;
 mod error;
 mod files;
+#[doc(hidden)]
+pub mod forged;
 mod header;
 mod log;
 mod owner;

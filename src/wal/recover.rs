@@ -31,7 +31,7 @@ use crate::{
     record::Place,
     rejoin, segment,
 };
-use base::{Index, Knobs, Term};
+use base::{Index, Knobs, LAST, Term};
 use rt::fs;
 use std::{collections::BTreeMap, path::Path};
 
@@ -180,6 +180,12 @@ impl Replay {
 
     fn item(&mut self, sequence: u64, first: bool, item: Item) -> Result<(), String> {
         match item {
+            Item::Continue(place) | Item::Restart(place) if place.index.0 > LAST || place.term.0 > LAST => {
+                return Err(format!("expected a place up to which a log can reach, found {place:?}"));
+            }
+            Item::Record(Record::HardState(HardState { term, .. })) if term.0 > LAST => {
+                return Err(format!("expected a term that can be reached, found {term}"));
+            }
             Item::Continue(place) if first && self.entries.is_empty() => {
                 (self.begin, self.released) = (place, place.index > Index(0));
             }
@@ -301,4 +307,24 @@ async fn settle(
         Segment { sequence: last.sequence, path, file, len, synced: len, highest }
     };
     Ok(Segment { highest, ..segment })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_begins_where_there_is_room_for_entries_behind() {
+        let at = |index, term| Place { index: Index(index), term: Term(term) };
+        for item in [
+            Item::Continue(at(u64::MAX, 1)),
+            Item::Continue(at(1, u64::MAX)),
+            Item::Restart(at(u64::MAX, 1)),
+            Item::Record(Record::HardState(HardState { term: Term(u64::MAX), vote: None })),
+        ] {
+            let why = Replay::default().item(1, true, item.clone()).expect_err("no such place");
+            assert!(why.contains("can be reached") || why.contains("can reach"), "{item:?}: {why}");
+        }
+        assert_eq!(Replay::default().item(1, true, Item::Restart(at(LAST, LAST))), Ok(()));
+    }
 }

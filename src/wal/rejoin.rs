@@ -7,7 +7,7 @@ use crate::{
     files::{self, REJOIN},
     header,
 };
-use base::Term;
+use base::{LAST, Term};
 use rt::fs;
 use std::{io, path::Path};
 
@@ -15,7 +15,11 @@ const KIND: header::Kind = header::Kind { magic: b"WAVERJN\n", version: 1, name:
 
 /// Notes, durably, that all promises in terms up to this one are forgotten.
 pub(crate) async fn write(dir: &Path, identity: Identity, forgot: Term) -> Result<(), Error> {
-    files::write_whole(&dir.join(REJOIN), &KIND.encode(identity, forgot.0)).await.map(drop)
+    files::write_whole(&dir.join(REJOIN), &encode(identity, forgot)).await.map(drop)
+}
+
+pub(crate) fn encode(identity: Identity, forgot: Term) -> Vec<u8> {
+    KIND.encode(identity, forgot.0)
 }
 
 pub(crate) async fn read(dir: &Path, identity: Identity) -> Result<Term, Error> {
@@ -37,6 +41,9 @@ fn decode(path: &Path, bytes: &[u8], identity: Identity) -> Result<Term, Error> 
     let forgot = KIND.decode(path, bytes, identity)?;
     if bytes.len() > header::LEN {
         return Err(Error::damaged(path, header::LEN, "expected the end of a note of rejoining"));
+    }
+    if forgot > LAST {
+        return Err(Error::damaged(path, header::LEN - 8, "expected a term that can be reached"));
     }
     Ok(Term(forgot))
 }

@@ -5,7 +5,7 @@ use crate::{
     Error, Identity, Snapshot,
     files::{self, SNAPSHOT, number, snapshot_path},
 };
-use base::{Index, MemberId, Term, bug};
+use base::{Index, LAST, MemberId, Term, bug};
 use rt::fs;
 use std::{io, path::Path, sync::Arc};
 
@@ -96,7 +96,7 @@ impl Snapshots {
     }
 }
 
-fn encode(identity: Identity, snapshot: &Snapshot) -> Vec<u8> {
+pub(crate) fn encode(identity: Identity, snapshot: &Snapshot) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(Snapshots::room(&snapshot.meta) + snapshot.data.len());
     bytes.extend(front(identity, snapshot));
     bytes.extend(&snapshot.data);
@@ -148,8 +148,14 @@ fn decode(path: &Path, bytes: &[u8], identity: Identity, index: Index) -> Result
     let (meta, data) = (word(4) as usize, word(5) as usize);
     if HEADER.checked_add(meta).and_then(|len| len.checked_add(data)) != Some(bytes.len())
         || word(2) != index.0
+        || index.0 > LAST
+        || word(3) > LAST
     {
-        return Err(Error::damaged(path, 32, "expected the lengths and the index to be those of this file"));
+        return Err(Error::damaged(
+            path,
+            32,
+            "expected the lengths and the index to be those of this file, and its term one that can be reached",
+        ));
     }
     Ok(Snapshot {
         index,

@@ -202,8 +202,8 @@ impl Clients {
         revision.map(|revision| (revision, None))
     }
 
-    /// What is left of a lease depends on when it is asked for; keys come in no order from etcd, and of a leader that
-    /// may not have applied yet what the member asked has: it gets a second chance.
+    /// What is left of a lease depends on when it is asked for; keys come in no order from etcd, and now and then one
+    /// that is gone ([`differs::names_what_is_gone`]).
     async fn time_to_live(&self, op: &Op, request: pb::LeaseTimeToLiveRequest) -> Result<i64, String> {
         let still = |answer: Result<pb::LeaseTimeToLiveResponse, Status>| {
             answer.map(|mut answer| {
@@ -213,11 +213,14 @@ impl Clients {
             })
         };
         let ours = still(self.ours.lease_time_to_live(request).await);
-        let theirs = still(self.theirs.lease_time_to_live(request).await);
-        if let Ok(revision) = alike(op, ours.clone(), theirs) {
-            return Ok(revision);
+        let mut theirs = still(self.theirs.lease_time_to_live(request).await);
+        if let (Ok(ours), Ok(theirs)) = (&ours, &mut theirs) {
+            for key in theirs.keys.clone().into_iter().filter(|key| !ours.keys.contains(key)) {
+                if differs::names_what_is_gone(&self.theirs, &key).await {
+                    theirs.keys.retain(|other| *other != key);
+                }
+            }
         }
-        rt::sleep(Duration::from_millis(50)).await;
-        alike(op, ours, still(self.theirs.lease_time_to_live(request).await))
+        alike(op, ours, theirs)
     }
 }

@@ -22,7 +22,7 @@ use prost_reflect::{
     DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, MethodDescriptor, SerializeOptions,
 };
 use serde_json::json;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tonic::Code;
 use tower::ServiceExt;
 
@@ -30,7 +30,7 @@ use tower::ServiceExt;
 const PREFIX: usize = 5;
 
 /// Where each method is, and its service.
-const PATHS: &[(&str, &str, &str)] = &[
+pub const PATHS: &[(&str, &str, &str)] = &[
     ("/v3/kv/range", "etcdserverpb.KV", "Range"),
     ("/v3/kv/put", "etcdserverpb.KV", "Put"),
     ("/v3/kv/deleterange", "etcdserverpb.KV", "DeleteRange"),
@@ -92,12 +92,15 @@ struct Call {
     limit: usize,
 }
 
+/// What every message looks like; made once, which takes as long as a great many calls.
+static POOL: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).expect("the descriptors of our own files"));
+
 /// Everything below `/v3`.
 pub fn router(services: &Router, limit: usize) -> Router {
-    let pool = DescriptorPool::decode(DESCRIPTORS).expect("the descriptors of our own files");
     let mut router = Router::new();
     for (path, service, method) in PATHS {
-        let service = pool.get_service_by_name(service).expect("a service of the protocol");
+        let service = POOL.get_service_by_name(service).expect("a service of the protocol");
         let method = service.methods().find(|known| known.name() == *method).expect("a method of it");
         let call = Arc::new(Call { services: services.clone(), method, limit });
         router = router.route(path, post(serve).with_state(call));

@@ -27,7 +27,7 @@ mod doors;
 mod election;
 mod expire;
 mod forward;
-mod gateway;
+pub mod gateway;
 mod health;
 mod http;
 pub mod hub;
@@ -76,6 +76,12 @@ pub async fn serve(handle: Handle, doors: Doors) -> Result<(), Error> {
         () = publish::run(handle) => {}
     }
     Ok(())
+}
+
+/// Everything served on the client port, for who brings requests by another way.
+pub fn routes(handle: &Handle) -> rt::http::Router {
+    let (queues, _) = turns::Queues::new(handle.clone());
+    router(handle, queues)
 }
 
 /// Everything served on the client port.

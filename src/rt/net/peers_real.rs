@@ -4,7 +4,7 @@
 
 use super::{MAX_FRAME, Stream, TcpListener, TcpStream};
 use crate::{AbortHandle, sleep, spawn, timeout, tls};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::{
     collections::BTreeMap,
     io,
@@ -13,13 +13,15 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, BufWriter},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt, BufWriter},
     sync::{Mutex as AsyncMutex, mpsc},
 };
 
 /// Frames that wait for one peer, and frames that wait for `recv`.
 const QUEUE: usize = 4_096;
 const ARRIVED: usize = 256;
+/// Bytes of a frame for which room is made before they come.
+const AT_ONCE: usize = 128 << 10;
 /// Bytes that wait for one peer at the most; one frame is always taken.
 const QUEUE_BYTES: usize = 64 << 20;
 /// A connection attempt, and the silence after one that failed.
@@ -111,16 +113,22 @@ async fn receive(
     deliver: mpsc::Sender<Bytes>,
 ) {
     let Some(mut stream) = Stream::accepted(stream, from, tls.as_ref()).await else { return };
-    loop {
-        let Ok(length) = stream.read_u32_le().await else { return };
-        if length as usize > MAX_FRAME {
-            return;
-        }
-        let mut frame = BytesMut::zeroed(length as usize);
-        if stream.read_exact(&mut frame).await.is_err() || deliver.send(frame.freeze()).await.is_err() {
+    while let Some(frame) = read(&mut stream).await {
+        if deliver.send(frame).await.is_err() {
             return;
         }
     }
+}
+
+/// The next frame; none if the connection ends, or breaks the format. Room is made as bytes come, not as their length says.
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Bytes> {
+    let length = stream.read_u32_le().await.ok()? as usize;
+    if length > MAX_FRAME {
+        return None;
+    }
+    let mut frame = Vec::with_capacity(length.min(AT_ONCE));
+    stream.take(length as u64).read_to_end(&mut frame).await.ok()?;
+    (frame.len() == length).then(|| frame.into())
 }
 
 /// Writes the frames for one peer, over one connection after another. What waited for a connection that
@@ -157,4 +165,25 @@ async fn write(stream: &mut BufWriter<Stream>, frame: &Bytes, flush: bool) -> io
     stream.write_u32_le(frame.len() as u32).await?;
     stream.write_all(frame).await?;
     if flush { stream.flush().await } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_read_whole_or_not_at_all() {
+        crate::run(async {
+            let long = vec![7; 3 * AT_ONCE];
+            let sent = [&3_u32.to_le_bytes()[..], b"abc", &(long.len() as u32).to_le_bytes(), &long].concat();
+            let mut stream = sent.as_slice();
+            assert_eq!(read(&mut stream).await.as_deref(), Some(&b"abc"[..]));
+            assert_eq!(read(&mut stream).await.as_deref(), Some(long.as_slice()));
+            assert_eq!(read(&mut stream).await, None, "it has ended");
+            let cut = &sent[..sent.len() - 1];
+            assert_eq!(read(&mut &cut[7..]).await, None, "it is cut");
+            let endless = (MAX_FRAME as u32 + 1).to_le_bytes();
+            assert_eq!(read(&mut endless.as_slice()).await, None, "it is longer than a frame may be");
+        });
+    }
 }

@@ -41,7 +41,8 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    pub fn is_empty(&self) -> bool {
+    /// Whether all of it was read.
+    pub fn is_at_end(&self) -> bool {
         self.at == self.bytes.len()
     }
 

@@ -15,9 +15,10 @@ mod rest;
 
 pub(crate) use rest::bytes as rest_bytes;
 
+use crate::check::MAX_TTL;
 use crate::state::{Body, Lease, Live, Version};
 use crate::{Digest, Store};
-use base::{Index, bug, reached};
+use base::{Index, LAST, bug, reached};
 use bytes::Bytes;
 use fields::{Reader, Record};
 use imbl::OrdSet;
@@ -202,27 +203,41 @@ impl Store {
         let mut first = true;
         loop {
             let record = reader.block()?;
+            let malformed = RestoreError::Malformed { at: reader.at };
             let mut fields = Reader { bytes: record, at: 0 };
-            let tag = fields.byte()?;
+            // A field that is short inside a whole record is damage, not a cut.
+            let damage = |error| match error {
+                RestoreError::Truncated { .. } => malformed,
+                other => other,
+            };
+            let tag = fields.byte().map_err(damage)?;
             if first != (tag == HEADER) {
-                return Err(RestoreError::Malformed { at: reader.at });
+                return Err(malformed);
             }
             first = false;
-            let read = match tag {
-                HEADER => store.read_header(&mut fields),
-                VERSION | DELETION => store.read_version(&mut fields, tag == VERSION),
-                LEASE => store.read_lease(&mut fields),
-                END if fields.number()? != checksum.value() => return Err(RestoreError::Checksum),
-                END if reader.at != bytes.len() => return Err(RestoreError::Malformed { at: reader.at }),
-                END => return store.derive().ok_or(RestoreError::Malformed { at: reader.at }),
-                _ => store.read_rest(tag, &mut fields),
-            };
-            // A field that is short inside a whole record is damage, not a cut.
-            read.map_err(|error| match error {
-                RestoreError::Truncated { .. } => RestoreError::Malformed { at: reader.at },
-                other => other,
-            })?;
+            if tag == END {
+                let whole = fields.number().map_err(damage)? == checksum.value();
+                return match whole {
+                    false => Err(RestoreError::Checksum),
+                    true if fields.is_at_end() && reader.at == bytes.len() => store.derive().ok_or(malformed),
+                    true => Err(malformed),
+                };
+            }
+            store.read_record(tag, &mut fields).map_err(damage)?;
+            if !fields.is_at_end() {
+                return Err(malformed);
+            }
             checksum.bytes(record);
+        }
+    }
+
+    /// Reads any record but the last.
+    fn read_record(&mut self, tag: u8, fields: &mut Reader) -> Result<(), RestoreError> {
+        match tag {
+            HEADER => self.read_header(fields),
+            VERSION | DELETION => self.read_version(fields, tag == VERSION),
+            LEASE => self.read_lease(fields),
+            _ => self.read_rest(tag, fields),
         }
     }
 
@@ -249,13 +264,16 @@ impl Store {
         self.compacted = fields.number()? as i64;
         self.applied = Index(fields.number()?);
         self.digest = Digest::from_value(fields.number()?);
-        Ok(())
+        let counts = (1..=LAST as i64).contains(&self.revision) && self.applied.0 <= LAST;
+        let sound = counts && (-1..=self.revision).contains(&self.compacted);
+        if sound { Ok(()) } else { Err(RestoreError::Malformed { at: fields.at }) }
     }
 
     fn read_version(&mut self, fields: &mut Reader, has_body: bool) -> Result<(), RestoreError> {
         let key = Bytes::copy_from_slice(fields.block()?);
         let revision = fields.number()? as i64;
-        let sub = fields.number()? as u32;
+        let malformed = RestoreError::Malformed { at: fields.at };
+        let sub = u32::try_from(fields.number()?).map_err(|_| malformed)?;
         let body = if has_body {
             Some(Arc::new(Body {
                 value: Bytes::copy_from_slice(fields.block()?),
@@ -266,8 +284,12 @@ impl Store {
         } else {
             None
         };
-        self.keep((key, revision), Version { sub, body });
-        Ok(())
+        let past = 1..=revision;
+        let counts =
+            body.as_ref().is_none_or(|body| past.contains(&body.create) && past.contains(&body.version));
+        let sound = (1..=self.revision).contains(&revision) && counts;
+        let twice = self.keep((key, revision), Version { sub, body });
+        if sound && !twice { Ok(()) } else { Err(malformed) }
     }
 
     fn read_lease(&mut self, fields: &mut Reader) -> Result<(), RestoreError> {
@@ -275,9 +297,10 @@ impl Store {
         let ttl = fields.number()? as i64;
         let granted = fields.number()?;
         // up to format 3 nothing stands here
-        let left = if fields.is_empty() { 0 } else { fields.number()? as i64 };
-        self.leases.insert(id, Lease { ttl, granted, left, keys: OrdSet::new() });
-        Ok(())
+        let left = if fields.is_at_end() { 0 } else { fields.number()? as i64 };
+        let sound = id != 0 && ttl <= MAX_TTL && granted <= self.applied.0 && left >= 0;
+        let twice = self.leases.insert(id, Lease { ttl, granted, left, keys: OrdSet::new() }).is_some();
+        if sound && !twice { Ok(()) } else { Err(RestoreError::Malformed { at: fields.at }) }
     }
 
     /// Fills in what the snapshot leaves out; nothing if the parts contradict one another.
@@ -287,7 +310,10 @@ impl Store {
         for ((key, revision), version) in &self.versions {
             // etcd-io/etcd#19179: M03 restores no deletion into the index.
             if *revision >= self.compacted && !(bug!("M03") && version.body.is_none()) {
-                self.log.insert((*revision, version.sub), key.clone());
+                let taken = self.log.insert((*revision, version.sub), key.clone());
+                if taken.is_some() {
+                    return None; // two changes in one place
+                }
             }
             match &version.body {
                 Some(body) => {
@@ -309,5 +335,69 @@ impl Store {
         }
         self.rest_bytes = rest::bytes(&self);
         Some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAR: u64 = i64::MAX as u64;
+
+    fn header(revision: u64, compacted: i64, applied: u64) -> Record {
+        let head = Record::new(HEADER).number(u64::from(FORMAT)).number(revision);
+        head.number(compacted as u64).number(applied).number(0)
+    }
+
+    fn change(key: &str, revision: u64, sub: u64, create: u64, version: u64) -> Record {
+        let record = Record::new(VERSION).bytes(key.as_bytes()).number(revision).number(sub);
+        record.bytes(b"value").number(create).number(version).number(0)
+    }
+
+    /// What these records are restored to, behind a right checksum.
+    fn restored(records: Vec<Record>) -> Result<Store, RestoreError> {
+        let (mut bytes, mut checksum) = (MAGIC.to_vec(), Digest::default());
+        records.iter().for_each(|record| checksum.bytes(&record.0));
+        for record in records.into_iter().chain([Record::new(END).number(checksum.value())]) {
+            bytes.extend((record.0.len() as u32).to_le_bytes());
+            bytes.extend(record.0);
+        }
+        Store::restore(&bytes)
+    }
+
+    #[track_caller]
+    fn refused(records: Vec<Record>) {
+        let outcome = restored(records);
+        assert!(matches!(outcome, Err(RestoreError::Malformed { .. })), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_state_from_which_nobody_could_go_on_is_refused() {
+        assert!(restored(vec![header(3, 2, 9), change("a", 3, 0, 2, 2)]).is_ok());
+        refused(vec![header(FAR, -1, 9)]);
+        refused(vec![header(3, -1, u64::MAX)]);
+        refused(vec![header(3, 4, 9)]);
+        refused(vec![header(3, -2, 9)]);
+        refused(vec![header(3, -1, 9), Record::new(LEASE).number(7).number(FAR).number(1)]);
+        refused(vec![header(3, -1, 9), Record::new(LEASE).number(7).number(60).number(10)]);
+    }
+
+    #[test]
+    fn changes_are_of_the_past_and_each_has_a_place_of_its_own() {
+        let head = || header(3, -1, 9);
+        refused(vec![head(), change("a", 4, 0, 2, 1)]);
+        refused(vec![head(), change("a", 1 << 63, 0, 2, 1)]);
+        refused(vec![head(), change("a", 3, 0, 4, 1)]);
+        refused(vec![head(), change("a", 3, 0, 2, FAR)]);
+        refused(vec![head(), change("a", 3, 1 << 32, 2, 1)]);
+        refused(vec![head(), change("a", 3, 0, 2, 1), change("b", 3, 0, 2, 1)]);
+        refused(vec![head(), change("a", 3, 0, 2, 1), change("a", 3, 1, 2, 1)]);
+    }
+
+    #[test]
+    fn a_record_is_what_it_has_fields_for_and_no_more() {
+        refused(vec![header(3, -1, 9).number(0)]);
+        refused(vec![header(3, -1, 9), Record(vec![])]);
+        refused(vec![header(3, -1, 9), Record::new(LEASE).number(7)]);
     }
 }

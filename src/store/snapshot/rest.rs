@@ -5,7 +5,7 @@ use super::RestoreError;
 use super::fields::{Reader, Record};
 use crate::auth::{Access, Role, User};
 use crate::{Alarm, AlarmKind, Auth, Member, Store};
-use base::{MemberId, bug};
+use base::{LAST, MemberId, bug};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -86,7 +86,7 @@ impl Store {
                 let auth = Arc::make_mut(&mut self.auth);
                 auth.enabled = fields.number()? != 0;
                 auth.revision = fields.number()?;
-                Ok(())
+                if auth.revision <= LAST { Ok(()) } else { Err(RestoreError::Malformed { at: fields.at }) }
             }
             USER => self.read_user(fields),
             ROLE => self.read_role(fields),
