@@ -48,11 +48,11 @@ pub fn asks_who_first(ours: &tonic::Status, theirs: &tonic::Status) -> bool {
     etcd::kind(ours).is_some_and(|ours| who.contains(&ours)) && theirs.code() == tonic::Code::InvalidArgument
 }
 
-/// Asked through a member that follows, etcd 3.4 may say that a key hangs on a lease though the key is gone, as its own
-/// ranges say too.
-pub async fn names_what_is_gone(theirs: &etcd::Client, key: &bytes::Bytes) -> bool {
-    let one = pb::RangeRequest { key: key.clone(), count_only: true, ..Default::default() };
-    theirs.range(one).await.is_ok_and(|answer| answer.count == 0)
+/// Asked through a member that follows, etcd 3.4 may say that a key hangs on a lease though its own ranges say that the
+/// key is gone, or hangs on none or another.
+pub async fn names_what_is_gone(theirs: &etcd::Client, lease: i64, key: &bytes::Bytes) -> bool {
+    let one = pb::RangeRequest { key: key.clone(), ..Default::default() };
+    theirs.range(one).await.is_ok_and(|answer| answer.kvs.iter().all(|kv| kv.lease != lease))
 }
 
 /// Ranges that roles may have. Of two that begin with one key etcd may not find the second again, and then holds it

@@ -216,7 +216,7 @@ impl Clients {
         let mut theirs = still(self.theirs.lease_time_to_live(request).await);
         if let (Ok(ours), Ok(theirs)) = (&ours, &mut theirs) {
             for key in theirs.keys.clone().into_iter().filter(|key| !ours.keys.contains(key)) {
-                if differs::names_what_is_gone(&self.theirs, &key).await {
+                if differs::names_what_is_gone(&self.theirs, request.id, &key).await {
                     theirs.keys.retain(|other| *other != key);
                 }
             }
