@@ -48,11 +48,12 @@ pub fn asks_who_first(ours: &tonic::Status, theirs: &tonic::Status) -> bool {
     etcd::kind(ours).is_some_and(|ours| who.contains(&ours)) && theirs.code() == tonic::Code::InvalidArgument
 }
 
-/// Asked through a member that follows, etcd 3.4 may say that a key hangs on a lease though its own ranges say that the
-/// key is gone, or hangs on none or another.
-pub async fn names_what_is_gone(theirs: &etcd::Client, lease: i64, key: &bytes::Bytes) -> bool {
-    let one = pb::RangeRequest { key: key.clone(), ..Default::default() };
-    theirs.range(one).await.is_ok_and(|answer| answer.kvs.iter().all(|kv| kv.lease != lease))
+/// Asked through a member that follows, etcd 3.4 may say of a lease that keys hang on it which do not by its own ranges,
+/// and leave out some that do. These are what hangs on it by its ranges.
+pub async fn keys_by_ranges(theirs: &etcd::Client, lease: i64) -> Option<Vec<bytes::Bytes>> {
+    let (key, range_end) = (bytes::Bytes::from_static(&[0]), bytes::Bytes::from_static(&[0]));
+    let all = theirs.range(pb::RangeRequest { key, range_end, ..Default::default() }).await.ok()?;
+    Some(all.kvs.into_iter().filter(|kv| kv.lease == lease).map(|kv| kv.key).collect())
 }
 
 /// Ranges that roles may have. Of two that begin with one key etcd may not find the second again, and then holds it

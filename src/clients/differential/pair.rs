@@ -202,8 +202,8 @@ impl Clients {
         revision.map(|revision| (revision, None))
     }
 
-    /// What is left of a lease depends on when it is asked for; keys come in no order from etcd, and now and then one
-    /// that is gone ([`differs::names_what_is_gone`]).
+    /// What is left of a lease depends on when it is asked for; keys come in no order from etcd, and now and then not as
+    /// they are ([`differs::keys_by_ranges`]).
     async fn time_to_live(&self, op: &Op, request: pb::LeaseTimeToLiveRequest) -> Result<i64, String> {
         let still = |answer: Result<pb::LeaseTimeToLiveResponse, Status>| {
             answer.map(|mut answer| {
@@ -214,12 +214,11 @@ impl Clients {
         };
         let ours = still(self.ours.lease_time_to_live(request).await);
         let mut theirs = still(self.theirs.lease_time_to_live(request).await);
-        if let (Ok(ours), Ok(theirs)) = (&ours, &mut theirs) {
-            for key in theirs.keys.clone().into_iter().filter(|key| !ours.keys.contains(key)) {
-                if differs::names_what_is_gone(&self.theirs, request.id, &key).await {
-                    theirs.keys.retain(|other| *other != key);
-                }
-            }
+        if let (Ok(ours), Ok(theirs)) = (&ours, &mut theirs)
+            && ours.keys != theirs.keys
+            && let Some(keys) = differs::keys_by_ranges(&self.theirs, request.id).await
+        {
+            theirs.keys = keys;
         }
         alike(op, ours, theirs)
     }
