@@ -58,18 +58,20 @@ pub fn differing(mine: (MemberId, Held), others: &[(MemberId, Held)], quorum: us
 }
 
 impl Core {
-    /// Asks all others.
+    /// Asks all other members.
     pub(crate) fn compare(&mut self, revision: i64, answers: mpsc::Sender<(MemberId, Option<Held>)>) {
         let (from, nonce) = (self.node.id(), rt::random_u64());
         self.comparison = Some(Comparison { nonce, answers });
-        let others: Vec<MemberId> = self.addresses.others(from).collect();
-        others.into_iter().for_each(|to| self.send(to, &Frame::Compare { from, nonce, revision }));
+        let members = self.node.membership().all().into_iter().filter(|to| *to != from);
+        members.for_each(|to| self.send(to, &Frame::Compare { from, nonce, revision }));
     }
 
-    /// Another compares.
+    /// Another compares. It leads, and may have applied more than this one has yet.
     pub(crate) fn answer_compare(&self, from: MemberId, nonce: u64, revision: i64) {
         let (handle, me) = (self.handle.clone(), self.node.id());
         rt::spawn(async move {
+            let there = handle.wait_until(|store| store.revision().0 >= revision);
+            let _ = rt::timeout(handle.knobs().election_timeout(), there).await;
             let held = held(&handle, revision).await;
             reached!("member: what is compared is not there any more, or not yet", held.is_none());
             handle.tell(from, Frame::Compared { from: me, nonce, held }).await;

@@ -35,11 +35,10 @@ pub async fn run(handle: Handle) {
 /// Has them agreed on, by the leader of this term and no other. Those of which it is not known whether they will be stay
 /// under way, until they are or another leads.
 pub async fn agree(handle: &Handle, checkpoints: Vec<Checkpoint>, term: Term) {
-    let ids: Vec<i64> = checkpoints.iter().map(|checkpoint| checkpoint.id).collect();
-    let agreed = handle.propose_in(Command::LeaseCheckpoint(checkpoints), Some(term)).await;
+    let agreed = handle.propose_in(Command::LeaseCheckpoint(checkpoints.clone()), Some(term)).await;
     let surely_not = [ProposeError::TooManyRequests, ProposeError::NoLeader, ProposeError::NotLeader];
     if agreed.is_err_and(|error| surely_not.contains(&error)) {
         reached!("member: a checkpoint was not taken up");
-        ids.into_iter().for_each(|id| handle.leases().set_under_way(id, false));
+        checkpoints.into_iter().for_each(|checkpoint| handle.leases().not_agreed(checkpoint));
     }
 }

@@ -89,6 +89,7 @@ impl Lease {
 
     /// Nothing, if it has to be tried again.
     async fn renew(&self, id: i64, term: Term) -> Option<pb::LeaseKeepAliveResponse> {
+        // the clock is let go before anything is waited for
         let renewal = self.handle.leases().renew(id, rt::now());
         let ttl = match renewal {
             Renewal::Done { ttl } => ttl,

@@ -121,7 +121,7 @@ impl LeaseClock {
         }
         if time.left > 0 && !bug!("B09") {
             reached!("member: a renewal takes back a checkpoint first");
-            self.set_under_way(id, true);
+            self.leases.insert(id, Time { under_way: true, ..time });
             return Renewal::Marked(Checkpoint { id, granted: time.granted, left: 0 });
         }
         self.ended(id);
@@ -179,9 +179,10 @@ impl LeaseClock {
     }
 
     /// A checkpoint surely will not be agreed on.
-    pub fn set_under_way(&mut self, id: i64, under_way: bool) {
-        if let Some(time) = self.leases.get_mut(&id) {
-            time.under_way = under_way;
+    pub fn not_agreed(&mut self, checkpoint: Checkpoint) {
+        let of = self.leases.get_mut(&checkpoint.id).filter(|time| time.granted == checkpoint.granted);
+        if let Some(time) = of {
+            time.under_way = false;
         }
     }
 
@@ -263,6 +264,13 @@ mod tests {
         assert_eq!(clock.renew(7, at(101)), Renewal::Gone);
     }
 
+    #[test]
+    fn a_checkpoint_that_was_not_taken_up_hinders_no_renewal() {
+        let (mut clock, _) = checkpointed();
+        clock.not_agreed(Checkpoint { id: 7, granted: 1, left: 6 });
+        assert_eq!(clock.renew(7, at(104)), Renewal::Done { ttl: 10 });
+    }
+
     const EVERY: Duration = Duration::from_secs(4);
 
     /// A lease of 10 s that was granted at 100 s, and what is left of it agreed on 4 s later.
@@ -302,6 +310,8 @@ mod tests {
     fn a_renewal_is_answered_when_no_checkpoint_says_otherwise_any_more() {
         let (mut clock, _) = checkpointed();
         assert_eq!(clock.renew(7, at(104)), Renewal::UnderWay);
+        clock.not_agreed(Checkpoint { id: 7, granted: 9, left: 6 });
+        assert_eq!(clock.renew(7, at(104)), Renewal::UnderWay, "that was of another lease");
         clock.checkpointed(Checkpoint { id: 7, granted: 1, left: 6 }, false, at(105));
         let taken_back = Checkpoint { id: 7, granted: 1, left: 0 };
         assert_eq!(clock.renew(7, at(105)), Renewal::Marked(taken_back));

@@ -10,7 +10,7 @@ use base::{MemberId, Revision, knobs::ms, reached};
 use std::collections::BTreeMap;
 use store::{Alarm, AlarmChange, AlarmKind, Command};
 
-/// So often those are asked that do not answer within an election time-out.
+/// So often those are asked that do not answer in time.
 const TRIES: usize = 3;
 
 /// Never returns.
@@ -48,7 +48,7 @@ async fn differing(handle: &Handle) -> Vec<MemberId> {
     let quorum = members.values().filter(|member| !member.learner).count() / 2 + 1;
     let mut answers = BTreeMap::new();
     for _ in 0..TRIES {
-        ask(handle, revision, members.len() - 1, &mut answers).await;
+        ask(handle, revision, members.len().saturating_sub(1), &mut answers).await;
         if answers.len() + 1 >= members.len() {
             break;
         }
@@ -56,10 +56,12 @@ async fn differing(handle: &Handle) -> Vec<MemberId> {
     }
     let others: Vec<(MemberId, Held)> =
         answers.into_iter().filter_map(|(id, held)| Some((id, held?))).collect();
+    let all = others.len() + 1 == members.len() && others.iter().all(|(_, held)| *held == mine);
+    reached!("member: all members hold the same", all && !others.is_empty());
     compare::differing((handle.member(), mine), &others, quorum)
 }
 
-/// Asks the others, and waits for all of them, but not for long.
+/// Asks the others, and waits for all of them, but not for long: twice as long as one may wait itself.
 async fn ask(handle: &Handle, revision: i64, others: usize, answers: &mut BTreeMap<MemberId, Option<Held>>) {
     let Some(mut heard) = handle.compare(revision).await else { return };
     let all = async {
@@ -68,7 +70,7 @@ async fn ask(handle: &Handle, revision: i64, others: usize, answers: &mut BTreeM
             answers.insert(id, held);
         }
     };
-    let _ = rt::timeout(handle.knobs().election_timeout(), all).await;
+    let _ = rt::timeout(2 * handle.knobs().election_timeout(), all).await;
 }
 
 /// Before this member serves: refuses if it holds something else than the others, or if nobody can tell who does. Those
