@@ -31,7 +31,7 @@ pub fn lets_strangers_lease(op: &Op) -> bool {
     matches!(op, Op::Grant(_) | Op::Revoke(_) | Op::TimeToLive(_) | Op::Leases)
 }
 
-/// Not everything in a txn is held against its user's permissions by etcd before 3.4.42: not what a txn inside it does
+/// Not everything in a txn is held against its user's permissions by etcd before 3.4.44: not what a txn inside it does
 /// (GHSA-rfx7-8w68-q57q), nor what a put reads or the lease it takes (GHSA-x35m-3gp4-4fh5); here it is.
 pub fn lets_users_pass(op: &Op) -> bool {
     let Op::Txn(request) = op else { return false };
