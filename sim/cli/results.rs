@@ -181,7 +181,11 @@ fn figures(outcomes: &[&Outcome], took: f64) -> String {
 }
 
 /// Results on disk, a line a run.
-pub struct Book(File);
+pub struct Book {
+    file: File,
+    /// Bytes of all lines that were written whole.
+    whole: u64,
+}
 
 impl Book {
     /// Goes on with a file, or begins one. What a killed sweep had not written whole is taken out; a file that is
@@ -201,14 +205,20 @@ impl Book {
             std::fs::create_dir_all(folder).map_err(wrong)?;
         }
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(wrong)?;
-        Ok((Book(file), results))
+        let whole = file.metadata().map_err(wrong)?.len();
+        Ok((Book { file, whole }, results))
     }
 
     pub fn write(&mut self, ran: &Ran) -> Result<(), String> {
-        let line = serde_json::to_string(ran).map_err(|error| error.to_string())?;
-        self.0.write_all(format!("{line}\n").as_bytes()).map_err(|error| {
+        let mut line = serde_json::to_string(ran).map_err(|error| error.to_string())?;
+        line.push('\n');
+        // A disk that was full for a moment took part of a line: the next does not go on with it.
+        let outcome = self.file.set_len(self.whole).and_then(|()| self.file.write_all(line.as_bytes()));
+        outcome.map_err(|error| {
             format!("the results cannot be written: {error}; when there is room, `--resume` goes on")
-        })
+        })?;
+        self.whole += line.len() as u64;
+        Ok(())
     }
 }
 
@@ -282,6 +292,11 @@ mod tests {
         assert_eq!(results.done().len(), 2);
         book.write(&ran(3, "", 1)).unwrap();
         assert_eq!(read(&path).unwrap().0.done().len(), 3);
+        // a full disk took part of a line, and has room again
+        let mut torn = OpenOptions::new().append(true).open(&path).unwrap();
+        torn.write_all(b"{\"scenario\":").unwrap();
+        book.write(&ran(4, "", 1)).unwrap();
+        assert_eq!(read(&path).unwrap().0.done().len(), 4);
         std::fs::write(&path, "name: x\n").unwrap();
         assert!(Book::open(&path, true).err().unwrap().contains("line 1 is not one of the results"));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "name: x\n", "what is not ours is left alone");

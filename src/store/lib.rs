@@ -49,6 +49,6 @@ pub use error::Error;
 pub use key_range::KeyRange;
 pub use members::{Member, Members};
 pub use quota::cost;
-pub use snapshot::{Encoder, FORMAT, RestoreError};
+pub use snapshot::{Decoder, Encoder, FORMAT, RestoreError};
 pub use state::{Lease, Store};
 pub use types::*;

@@ -32,12 +32,17 @@ pub(crate) fn number(name: &str, kind: &str) -> Option<u64> {
     hex.then(|| u64::from_str_radix(digits, 16).ok()).flatten()
 }
 
+/// Where a file stands while it is not whole.
+pub(crate) fn aside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{ASIDE}"));
+    name.into()
+}
+
 /// Writes a whole file: aside, synced, renamed, and the folder synced. Whoever looks finds all of it or
 /// none. Returns the open file.
 pub(crate) async fn write_whole(path: &Path, bytes: &[u8]) -> Result<fs::File, Error> {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(format!(".{ASIDE}"));
-    let aside = PathBuf::from(aside);
+    let aside = aside(path);
     let file = fs::File::create(&aside).await.map_err(Error::io("cannot create", &aside))?;
     file.append(bytes).await.map_err(Error::io("cannot write", &aside))?;
     file.sync().await.map_err(Error::io("cannot sync", &aside))?;

@@ -26,8 +26,8 @@ pub fn records(synced: u64, records: &[Record]) -> Vec<u8> {
     codec::encode_records(synced, records)
 }
 
-pub fn snapshot(identity: Identity, snapshot: &Snapshot) -> Vec<u8> {
-    snapshot::encode(identity, snapshot)
+pub fn snapshot(identity: Identity, snapshot: &Snapshot, data: &[u8]) -> Vec<u8> {
+    snapshot::encode(identity, snapshot, data)
 }
 
 /// The note that promises in terms up to this one are forgotten.

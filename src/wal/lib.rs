@@ -8,7 +8,7 @@
 //! | `codec` | the bytes of records; the only place that knows bincode |
 //! | `header` | what files of the log begin with |
 //! | `segment` | a file of frames: `[len][crc32c][payload]` behind a header |
-//! | `snapshot` | snapshot files, written aside and renamed |
+//! | `snapshot` | snapshot files, written aside piece by piece and renamed, and read likewise |
 //! | `log` | [`Wal`]: append, sync, cut, release |
 //! | `owner` | whose log a folder holds, and an end to one that is nobody's |
 //! | `rejoin` | the note that what was promised is lost |
@@ -35,4 +35,4 @@ pub use log::{Synced, Wal};
 pub use owner::{forget, owner};
 pub use record::{Entry, HardState, Identity, Record, Snapshot};
 pub use recover::Recovered;
-pub use snapshot::{Snapshots, Written};
+pub use snapshot::{Reader, Snapshots, Writer, Written};

@@ -3,13 +3,13 @@
 //! may have been dropped, and a second sync would say nothing about it): every later call fails.
 
 use crate::{
-    Error, HardState, Identity, Record, Recovered, Snapshot, Snapshots,
+    Error, HardState, Identity, Record, Recovered, Snapshot, Snapshots, Writer,
     codec::{self, Item},
     files::{self, segment_path},
     record::Place,
     recover, rejoin, segment,
 };
-use base::{Index, Knobs, Term};
+use base::{Index, Knobs, Term, invariant};
 use rt::fs;
 use std::{
     collections::BTreeMap,
@@ -35,6 +35,8 @@ pub struct Wal {
     pub(crate) identity: Identity,
     pub(crate) segment_bytes: u64,
     pub(crate) snapshots: Snapshots,
+    /// A snapshot that is coming in.
+    pub(crate) receiving: Option<Writer>,
     pub(crate) current: Segment,
     /// Closed segments, each with the highest index that is still of use in it.
     pub(crate) closed: BTreeMap<u64, Index>,
@@ -104,16 +106,24 @@ impl Wal {
     /// Makes everything appended so far durable.
     pub async fn sync(&mut self) -> Result<Synced, Error> {
         self.begin()?;
-        let outcome = self.sync_current().await;
+        let outcome = self.sync_all().await;
         self.finish(outcome)?;
         Ok(Synced { appends: self.appends })
     }
 
-    /// A snapshot from the leader takes the place of the whole log, which goes on behind it. Durable on
-    /// return, and so is everything appended before.
-    pub async fn install(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+    /// A piece of a snapshot from the leader. They come in order; the first makes an end to those of another. They are
+    /// durable after the next sync, but found again only when all of them were installed.
+    pub async fn receive(&mut self, snapshot: &Snapshot, offset: u64, data: &[u8]) -> Result<(), Error> {
         self.begin()?;
-        let outcome = self.install_snapshot(snapshot).await;
+        let outcome = self.receive_piece(snapshot, offset, data).await;
+        self.finish(outcome)
+    }
+
+    /// The snapshot of which all was received takes the place of the whole log, which goes on behind it. Durable on
+    /// return, and so is everything appended before.
+    pub async fn install(&mut self) -> Result<(), Error> {
+        self.begin()?;
+        let outcome = self.install_received().await;
         self.finish(outcome)
     }
 
@@ -171,6 +181,14 @@ impl Wal {
         Ok(())
     }
 
+    async fn sync_all(&mut self) -> Result<(), Error> {
+        self.sync_current().await?;
+        match &mut self.receiving {
+            Some(receiving) => receiving.sync().await,
+            None => Ok(()),
+        }
+    }
+
     async fn sync_current(&mut self) -> Result<(), Error> {
         let segment = &mut self.current;
         if segment.synced == segment.len {
@@ -194,11 +212,29 @@ impl Wal {
         Ok(())
     }
 
-    async fn install_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+    async fn receive_piece(&mut self, snapshot: &Snapshot, offset: u64, data: &[u8]) -> Result<(), Error> {
+        if offset == 0 {
+            self.receiving = Some(self.snapshots.receive(snapshot.clone()).await?);
+        }
+        let follows =
+            |receiving: &&mut Writer| receiving.snapshot() == snapshot && receiving.taken() == offset;
+        let receiving = self.receiving.as_mut().filter(follows);
+        invariant!(receiving.is_some(), "pieces of a snapshot come in order", "{snapshot:?} from {offset}");
+        match receiving {
+            Some(receiving) => receiving.write(data).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn install_received(&mut self) -> Result<(), Error> {
+        let receiving = self.receiving.take();
+        invariant!(receiving.is_some(), "what is installed was received");
+        let Some(receiving) = receiving else { return Ok(()) };
+        let Snapshot { index, term, .. } = *receiving.snapshot();
         // What was promised before the snapshot came must not be younger than it after a loss of power.
         self.sync_current().await?;
-        self.snapshots.write(snapshot).await?;
-        self.restart(Place { index: snapshot.index, term: snapshot.term }).await
+        receiving.finish().await?;
+        self.restart(Place { index, term }).await
     }
 
     /// Drops the whole log; it goes on behind a snapshot that is on the disk.

@@ -39,13 +39,14 @@ pub enum Record {
     Entry(Entry),
 }
 
-/// The state of the state machine at an index: `meta` and `data` in the member's encoding.
+/// What a snapshot says of itself: it is the state of the state machine at an index, in `size` bytes of data. Meta and
+/// data are in the member's encoding; the data is only ever in files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     pub index: Index,
     pub term: Term,
     pub meta: Vec<u8>,
-    pub data: Vec<u8>,
+    pub size: u64,
 }
 
 /// A place in the log: an index and the term of the entry there. The log begins behind one.

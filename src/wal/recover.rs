@@ -14,6 +14,7 @@
 //! | the newest snapshot cannot be read, the log reaches back to the one before | that one is used; the bad one is put aside as `.bad` |
 //! | the same, and the log does not reach back | error: the gap, and what is wrong with the snapshot |
 //! | a file of a newer format version | error: the versions |
+//! | the snapshot that is used is of an older format version | it is written anew, in its place |
 //! | a file of another cluster or member | error: whose it is, whose it should be |
 //! | a snapshot that the log does not reach, or contradicts (a crash while one was installed) | the log restarts behind it |
 //! | the disk is full | error; nothing is lost |
@@ -33,7 +34,7 @@ use crate::{
 };
 use base::{Index, Knobs, LAST, Term};
 use rt::fs;
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, io, path::Path};
 
 /// What a log held. All of it is on the disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,6 +102,7 @@ pub(crate) async fn open(
         identity,
         segment_bytes: knobs.wal_segment_bytes,
         snapshots,
+        receiving: None,
         last: replay.last(),
         current,
         closed: std::mem::take(&mut replay.highest),
@@ -233,13 +235,20 @@ async fn read_snapshot(
 ) -> Result<(Option<Snapshot>, Vec<(Index, Error)>), Error> {
     let mut unreadable = Vec::new();
     for index in names.iter().rev().filter_map(|name| number(name, SNAPSHOT)).map(Index) {
-        match snapshots.read(index).await {
+        match read_one(snapshots, index).await {
             Ok(snapshot) => return Ok((Some(snapshot), unreadable)),
             Err(error @ Error::Damaged { .. }) => unreadable.push((index, error)),
             Err(error) => return Err(error),
         }
     }
     Ok((None, unreadable))
+}
+
+/// All of it is read: what is wrong with it shows while another can take its place.
+async fn read_one(snapshots: &Snapshots, index: Index) -> Result<Snapshot, Error> {
+    let reader = snapshots.open(index).await?;
+    reader.check().await?;
+    Ok(reader.snapshot().clone())
 }
 
 /// Holds snapshot and log against each other. Says where the log has to restart, if it must.
@@ -266,7 +275,11 @@ async fn clean(dir: &Path, names: &[String], unreadable: &[(Index, Error)]) -> R
     let mut repairs = Vec::new();
     for name in names.iter().filter(|name| name.ends_with(&format!(".{ASIDE}"))) {
         let path = dir.join(name);
-        fs::remove(&path).await.map_err(Error::io("cannot remove", &path))?;
+        match fs::remove(&path).await {
+            // a snapshot was written anew in this place
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            removed => removed.map_err(Error::io("cannot remove", &path))?,
+        }
         repairs.push(format!("removed {name}, which was never finished"));
     }
     for (index, error) in unreadable {

@@ -7,23 +7,22 @@
 //!
 //! | module | promise |
 //! |---|---|
+//! | `decode` | a state from its bytes, as they come |
 //! | `fields` | the fields of a record |
 //! | `rest` | what is not about keys: little of it, made at once |
 
+mod decode;
 mod fields;
 mod rest;
 
+pub use decode::{Decoder, RestoreError};
 pub(crate) use rest::bytes as rest_bytes;
 
-use crate::check::MAX_TTL;
-use crate::state::{Body, Lease, Live, Version};
+use crate::state::{Lease, Version};
 use crate::{Digest, Store};
-use base::{Index, LAST, bug, reached};
 use bytes::Bytes;
-use fields::{Reader, Record};
-use imbl::OrdSet;
+use fields::Record;
 use std::ops::Bound;
-use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"WTSTORE\0";
 /// The version of the format that is written; all up to it are read.
@@ -34,21 +33,6 @@ const VERSION: u8 = 2;
 const DELETION: u8 = 3;
 const LEASE: u8 = 4;
 const END: u8 = 5;
-
-/// Why bytes are not a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RestoreError {
-    #[error("not a snapshot of a store: expected it to begin with its magic")]
-    Magic,
-    #[error("the snapshot has format {found}, expected at most {FORMAT}: it was made by a newer program")]
-    Newer { found: u32 },
-    #[error("the snapshot ends in the middle, at byte {at}")]
-    Truncated { at: usize },
-    #[error("the snapshot is damaged at byte {at}")]
-    Malformed { at: usize },
-    #[error("the snapshot's checksum does not match its content")]
-    Checksum,
-}
 
 /// Makes the bytes of a snapshot, piece by piece.
 pub struct Encoder {
@@ -190,214 +174,5 @@ impl Store {
             bytes.extend_from_slice(&piece);
         }
         bytes
-    }
-
-    /// The store that a snapshot was taken of.
-    pub fn restore(bytes: &[u8]) -> Result<Self, RestoreError> {
-        let mut reader = Reader { bytes, at: 0 };
-        if reader.take(MAGIC.len()) != Ok(MAGIC) {
-            return Err(RestoreError::Magic);
-        }
-        let mut store = Store::new();
-        let mut checksum = Digest::default();
-        let mut first = true;
-        loop {
-            let record = reader.block()?;
-            let malformed = RestoreError::Malformed { at: reader.at };
-            let mut fields = Reader { bytes: record, at: 0 };
-            // A field that is short inside a whole record is damage, not a cut.
-            let damage = |error| match error {
-                RestoreError::Truncated { .. } => malformed,
-                other => other,
-            };
-            let tag = fields.byte().map_err(damage)?;
-            if first != (tag == HEADER) {
-                return Err(malformed);
-            }
-            first = false;
-            if tag == END {
-                let whole = fields.number().map_err(damage)? == checksum.value();
-                return match whole {
-                    false => Err(RestoreError::Checksum),
-                    true if fields.is_at_end() && reader.at == bytes.len() => store.derive().ok_or(malformed),
-                    true => Err(malformed),
-                };
-            }
-            store.read_record(tag, &mut fields).map_err(damage)?;
-            if !fields.is_at_end() {
-                return Err(malformed);
-            }
-            checksum.bytes(record);
-        }
-    }
-
-    /// Reads any record but the last.
-    fn read_record(&mut self, tag: u8, fields: &mut Reader) -> Result<(), RestoreError> {
-        match tag {
-            HEADER => self.read_header(fields),
-            VERSION | DELETION => self.read_version(fields, tag == VERSION),
-            LEASE => self.read_lease(fields),
-            _ => self.read_rest(tag, fields),
-        }
-    }
-
-    /// The same; zeros may stand behind it.
-    pub fn restore_padded(bytes: &[u8]) -> Result<Self, RestoreError> {
-        let mut reader = Reader { bytes, at: 0 };
-        if reader.take(MAGIC.len()) != Ok(MAGIC) {
-            return Err(RestoreError::Magic);
-        }
-        while reader.block()?.first() != Some(&END) {}
-        let (snapshot, padding) = bytes.split_at(reader.at);
-        if padding.iter().any(|byte| *byte != 0) {
-            return Err(RestoreError::Malformed { at: reader.at });
-        }
-        Self::restore(snapshot)
-    }
-
-    fn read_header(&mut self, fields: &mut Reader) -> Result<(), RestoreError> {
-        let format = fields.number()?;
-        if format > u64::from(FORMAT) {
-            return Err(RestoreError::Newer { found: format as u32 });
-        }
-        self.revision = fields.number()? as i64;
-        self.compacted = fields.number()? as i64;
-        self.applied = Index(fields.number()?);
-        self.digest = Digest::from_value(fields.number()?);
-        let counts = (1..=LAST as i64).contains(&self.revision) && self.applied.0 <= LAST;
-        let sound = counts && (-1..=self.revision).contains(&self.compacted);
-        if sound { Ok(()) } else { Err(RestoreError::Malformed { at: fields.at }) }
-    }
-
-    fn read_version(&mut self, fields: &mut Reader, has_body: bool) -> Result<(), RestoreError> {
-        let key = Bytes::copy_from_slice(fields.block()?);
-        let revision = fields.number()? as i64;
-        let malformed = RestoreError::Malformed { at: fields.at };
-        let sub = u32::try_from(fields.number()?).map_err(|_| malformed)?;
-        let body = if has_body {
-            Some(Arc::new(Body {
-                value: Bytes::copy_from_slice(fields.block()?),
-                create: fields.number()? as i64,
-                version: fields.number()? as i64,
-                lease: fields.number()? as i64,
-            }))
-        } else {
-            None
-        };
-        let past = 1..=revision;
-        let counts =
-            body.as_ref().is_none_or(|body| past.contains(&body.create) && past.contains(&body.version));
-        let sound = (1..=self.revision).contains(&revision) && counts;
-        let twice = self.keep((key, revision), Version { sub, body });
-        if sound && !twice { Ok(()) } else { Err(malformed) }
-    }
-
-    fn read_lease(&mut self, fields: &mut Reader) -> Result<(), RestoreError> {
-        let id = fields.number()? as i64;
-        let ttl = fields.number()? as i64;
-        let granted = fields.number()?;
-        // up to format 3 nothing stands here
-        let left = if fields.is_at_end() { 0 } else { fields.number()? as i64 };
-        let sound = id != 0 && ttl <= MAX_TTL && granted <= self.applied.0 && left >= 0;
-        let twice = self.leases.insert(id, Lease { ttl, granted, left, keys: OrdSet::new() }).is_some();
-        if sound && !twice { Ok(()) } else { Err(RestoreError::Malformed { at: fields.at }) }
-    }
-
-    /// Fills in what the snapshot leaves out; nothing if the parts contradict one another.
-    fn derive(mut self) -> Option<Self> {
-        reached!("store: a state was restored");
-        reached!("store: a restored history begins at a compaction", self.compacted > 0);
-        for ((key, revision), version) in &self.versions {
-            // etcd-io/etcd#19179: M03 restores no deletion into the index.
-            if *revision >= self.compacted && !(bug!("M03") && version.body.is_none()) {
-                let taken = self.log.insert((*revision, version.sub), key.clone());
-                if taken.is_some() {
-                    return None; // two changes in one place
-                }
-            }
-            match &version.body {
-                Some(body) => {
-                    self.live.insert(key.clone(), Live { modified: *revision, body: body.clone() });
-                }
-                None => {
-                    reached!("store: a restored state remembers a deletion");
-                    self.live.remove(key);
-                }
-            }
-        }
-        if bug!("M01") {
-            // etcd-io/etcd#17780: the revision as what is left tells it, not as it was
-            self.revision = self.live.values().map(|live| live.modified).max().unwrap_or(1);
-        }
-        for (key, live) in self.live.iter().filter(|(_, live)| live.body.lease != 0) {
-            reached!("store: a restored lease has its key again");
-            self.leases.get_mut(&live.body.lease)?.keys.insert(key.clone());
-        }
-        self.rest_bytes = rest::bytes(&self);
-        Some(self)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FAR: u64 = i64::MAX as u64;
-
-    fn header(revision: u64, compacted: i64, applied: u64) -> Record {
-        let head = Record::new(HEADER).number(u64::from(FORMAT)).number(revision);
-        head.number(compacted as u64).number(applied).number(0)
-    }
-
-    fn change(key: &str, revision: u64, sub: u64, create: u64, version: u64) -> Record {
-        let record = Record::new(VERSION).bytes(key.as_bytes()).number(revision).number(sub);
-        record.bytes(b"value").number(create).number(version).number(0)
-    }
-
-    /// What these records are restored to, behind a right checksum.
-    fn restored(records: Vec<Record>) -> Result<Store, RestoreError> {
-        let (mut bytes, mut checksum) = (MAGIC.to_vec(), Digest::default());
-        records.iter().for_each(|record| checksum.bytes(&record.0));
-        for record in records.into_iter().chain([Record::new(END).number(checksum.value())]) {
-            bytes.extend((record.0.len() as u32).to_le_bytes());
-            bytes.extend(record.0);
-        }
-        Store::restore(&bytes)
-    }
-
-    #[track_caller]
-    fn refused(records: Vec<Record>) {
-        let outcome = restored(records);
-        assert!(matches!(outcome, Err(RestoreError::Malformed { .. })), "{outcome:?}");
-    }
-
-    #[test]
-    fn a_state_from_which_nobody_could_go_on_is_refused() {
-        assert!(restored(vec![header(3, 2, 9), change("a", 3, 0, 2, 2)]).is_ok());
-        refused(vec![header(FAR, -1, 9)]);
-        refused(vec![header(3, -1, u64::MAX)]);
-        refused(vec![header(3, 4, 9)]);
-        refused(vec![header(3, -2, 9)]);
-        refused(vec![header(3, -1, 9), Record::new(LEASE).number(7).number(FAR).number(1)]);
-        refused(vec![header(3, -1, 9), Record::new(LEASE).number(7).number(60).number(10)]);
-    }
-
-    #[test]
-    fn changes_are_of_the_past_and_each_has_a_place_of_its_own() {
-        let head = || header(3, -1, 9);
-        refused(vec![head(), change("a", 4, 0, 2, 1)]);
-        refused(vec![head(), change("a", 1 << 63, 0, 2, 1)]);
-        refused(vec![head(), change("a", 3, 0, 4, 1)]);
-        refused(vec![head(), change("a", 3, 0, 2, FAR)]);
-        refused(vec![head(), change("a", 3, 1 << 32, 2, 1)]);
-        refused(vec![head(), change("a", 3, 0, 2, 1), change("b", 3, 0, 2, 1)]);
-        refused(vec![head(), change("a", 3, 0, 2, 1), change("a", 3, 1, 2, 1)]);
-    }
-
-    #[test]
-    fn a_record_is_what_it_has_fields_for_and_no_more() {
-        refused(vec![header(3, -1, 9).number(0)]);
-        refused(vec![header(3, -1, 9), Record(vec![])]);
-        refused(vec![header(3, -1, 9), Record::new(LEASE).number(7)]);
     }
 }

@@ -557,5 +557,27 @@ fn a_snapshot_in_small_pieces_is_the_same_while_writes_go_on() {
         store.apply(Index(index), &Command::Put(PutRequest { key: "x".into(), ..PutRequest::default() }));
     }
     assert_eq!(bytes, whole);
-    assert_eq!(Store::restore(&bytes), Ok(frozen));
+    assert_eq!(Store::restore(&bytes), Ok(frozen.clone()));
+    for size in [1, 3, 64, 1_000] {
+        let mut decoder = Decoder::new();
+        bytes.chunks(size).for_each(|piece| decoder.feed(piece).expect("a piece"));
+        assert_eq!(decoder.finish(), Ok(frozen.clone()), "in pieces of {size} bytes");
+    }
+}
+
+#[test]
+fn behind_a_snapshot_stands_nothing_or_zeros_where_that_is_wanted() {
+    let bytes = Store::new().snapshot();
+    for size in [1, 7, 4_096] {
+        for (behind, sound, padded) in
+            [(vec![], true, true), (vec![0; 20], false, true), (vec![0, 1], false, false)]
+        {
+            let bytes = [bytes.clone(), behind].concat();
+            let feed = |each: fn(&mut Decoder, &[u8]) -> Result<(), RestoreError>| {
+                let mut decoder = Decoder::new();
+                bytes.chunks(size).try_for_each(|piece| each(&mut decoder, piece)).is_ok()
+            };
+            assert_eq!((feed(Decoder::feed), feed(Decoder::feed_padded)), (sound, padded), "{size}");
+        }
+    }
 }

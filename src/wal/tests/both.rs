@@ -4,6 +4,9 @@ use base::{Index, Knobs, MemberId, Term};
 use std::path::PathBuf;
 use wal::{Entry, HardState, Identity, Record, Snapshot, Wal};
 
+/// Larger than what is written or read at once.
+const DATA: &[u8] = &[2; 600_000];
+
 const ME: Identity = Identity { cluster: 5, member: MemberId(1) };
 
 fn folder() -> PathBuf {
@@ -29,13 +32,24 @@ fn what_was_synced_is_found_again() {
         assert_eq!(wal.sync().await.unwrap().appends(), 19);
         for index in [8, 16] {
             let (index, term) = (Index(index), Term(1));
-            let snapshot = Snapshot { index, term, meta: vec![1], data: vec![2; 1_000] };
-            wal.snapshots().write(&snapshot).await.unwrap();
+            let snapshot = Snapshot { index, term, meta: vec![1], size: DATA.len() as u64 };
+            let mut writer = wal.snapshots().create(snapshot).await.unwrap();
+            for piece in DATA.chunks(50_000) {
+                writer.write(piece).await.unwrap();
+            }
+            assert_eq!(writer.finish().await.unwrap().index(), index);
         }
         assert!(wal.release(Index(16)).await.unwrap() > 0);
         drop(wal);
         let (mut wal, found) = open().await.unwrap();
         assert_eq!((found.hard, found.snapshot.unwrap().index), (hard, Index(16)));
+        let reader = wal.snapshots().open(Index(16)).await.unwrap();
+        for (offset, length) in
+            [(0, 600_000), (0, 1), (65_535, 2), (65_536, 65_536), (599_999, 10), (600_000, 1)]
+        {
+            let data = reader.read(offset, length).await.unwrap();
+            assert_eq!(data, DATA[offset as usize..(offset + length).min(600_000) as usize], "{offset}");
+        }
         let indexes: Vec<u64> = found.entries.iter().map(|entry| entry.index.0).collect();
         assert!(indexes[0] > 1 && indexes[0] <= 9 && indexes.last() == Some(&20), "{indexes:?}");
         wal.append(&[entry(21)]).await.unwrap();

@@ -141,7 +141,7 @@ fn a_sync_that_does_nothing_is_found() {
                 let own = shared(seed);
                 let life = move |number| {
                     if number == 1 {
-                        disk().crash_at(40, Death::Power);
+                        disk().crash_at(20, Death::Power);
                     }
                     live(own.clone(), 40)
                 };

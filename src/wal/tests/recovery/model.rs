@@ -73,8 +73,7 @@ impl State {
 fn summary(hard: HardState, snapshot: Option<&Snapshot>, entries: &[&Entry]) -> String {
     let entries: Vec<String> =
         entries.iter().map(|entry| format!("{}.{}x{}", entry.index, entry.term, entry.data.len())).collect();
-    let snapshot =
-        snapshot.map(|snapshot| format!("{}.{}x{}", snapshot.index, snapshot.term, snapshot.data.len()));
+    let snapshot = snapshot.map(|snapshot| format!("{}.{}x{}", snapshot.index, snapshot.term, snapshot.size));
     format!("{} {:?} {snapshot:?} [{}]", hard.term, hard.vote, entries.join(" "))
 }
 

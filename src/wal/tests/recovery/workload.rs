@@ -1,7 +1,7 @@
 //! What a member does to its log, drawn from a stream: batches and syncs, conflicts, own snapshots and
 //! releases, snapshots from the leader.
 
-use crate::{model::Oracle, open};
+use crate::{install as install_pieces, model::Oracle, open, take};
 use base::{Index, MemberId, Term, stream::Stream};
 use rand::Rng;
 use std::sync::{Arc, Mutex};
@@ -80,8 +80,9 @@ async fn sync(wal: &mut Wal, shared: &Shared) -> Result<(), Error> {
 }
 
 fn snapshot(index: Index, term: Term, stream: &mut Stream) -> Snapshot {
-    let len = stream.gen_range(0..1_500);
-    Snapshot { index, term, meta: vec![1; 5], data: vec![stream.r#gen(); len] }
+    // now and then of several blocks, and pieces
+    let size = if stream.gen_bool(0.1) { stream.gen_range(0..200_000) } else { stream.gen_range(0..1_500) };
+    Snapshot { index, term, meta: vec![stream.r#gen(); 5], size }
 }
 
 /// A member takes a snapshot only of what its disk holds.
@@ -99,7 +100,7 @@ async fn own_snapshot(wal: &mut Wal, shared: &Shared) -> Result<(), Error> {
         let state = crate::model::State { snapshot: Some(taken.clone()), ..oracle.now().clone() };
         oracle.may_be(state);
     }
-    let written = wal.snapshots().write(&taken).await?;
+    let written = take(wal, &taken).await?;
     shared.lock().unwrap().0.durable();
     wal.release(written.index()).await.map(drop)
 }
@@ -117,7 +118,7 @@ async fn install(wal: &mut Wal, shared: &Shared) -> Result<(), Error> {
         oracle.may_be(state.half_installed(&received));
         oracle.may_be(state.installed(&received));
     }
-    wal.install(&received).await?;
+    install_pieces(wal, &received).await?;
     shared.lock().unwrap().0.durable();
     Ok(())
 }
