@@ -75,8 +75,8 @@ fn files(bytes: &[u8]) -> BTreeMap<PathBuf, Vec<u8>> {
             }
             3 => (forged::snapshot_path(here, Index(u64::from(kind / 8))), content.to_vec()),
             4 | 5 => {
-                let snapshot = snapshot(kind / 8, content);
-                (forged::snapshot_path(here, snapshot.index), forged::snapshot(ME, &snapshot))
+                let (snapshot, data) = snapshot(kind / 8, content);
+                (forged::snapshot_path(here, snapshot.index), forged::snapshot(ME, &snapshot, data))
             }
             6 => (forged::rejoin_path(here), content.to_vec()),
             _ => (forged::rejoin_path(here), forged::rejoin(ME, Term(u64::from(kind / 8)))),
@@ -96,10 +96,11 @@ fn segment(sequence: u64, content: &[u8]) -> Vec<u8> {
 }
 
 /// A snapshot: its term, its meta in a block, and its data.
-fn snapshot(index: u8, content: &[u8]) -> Snapshot {
+fn snapshot(index: u8, content: &[u8]) -> (Snapshot, &[u8]) {
     let mut input = Input::new(content);
     let (term, meta) = (Term(u64::from(input.byte())), input.block().to_vec());
-    Snapshot { index: Index(u64::from(index)), term, meta, data: input.rest().to_vec() }
+    let data = input.rest();
+    (Snapshot { index: Index(u64::from(index)), term, meta, size: data.len() as u64 }, data)
 }
 
 /// What is found is found again; what is added is found as well. A member stands up from it, or says why not.
@@ -157,7 +158,8 @@ pub fn seeds() -> Vec<Seed> {
     (1..=3).for_each(|index| store.skip(Index(index)));
     let meta = codec::encode(&(Membership::of_voters([ME.member]), Index(0)));
     let snap = Output::default().byte(2).block(&meta).rest(&store.snapshot()).into_bytes();
-    let whole = forged::snapshot(ME, &snapshot(3, &snap));
+    let (head, data) = snapshot(3, &snap);
+    let whole = forged::snapshot(ME, &head, data);
     let seed = |files: &[(u8, &[u8])]| {
         files
             .iter()

@@ -5,13 +5,12 @@ use base::{Index, Knobs, MemberId, Term};
 use member::{
     frame::{self, Frame},
     proposal::Proposal,
-    recover,
 };
 use raft::{
-    Body, Config, Data, Effects, Entry, HardState, Input, Membership, Message, Node, Outbox, Payload,
+    Body, Config, Data, Effects, Entry, HardState, Input, Membership, Message, Node, Outbox, Payload, Piece,
     Recovered, Role, Snapshot, SnapshotMeta,
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use store::Store;
 
 pub const ME: MemberId = MemberId(1);
@@ -45,6 +44,9 @@ pub struct Hearer {
     pub node: Node,
     outbox: Outbox,
     store: Store,
+    /// Snapshots on its disk, and the pieces of one that is coming in.
+    snapshots: BTreeMap<Index, Vec<u8>>,
+    incoming: Vec<u8>,
 }
 
 impl Hearer {
@@ -56,7 +58,9 @@ impl Hearer {
         };
         let (recovered, store) = if past.log { found(&membership) } else { Default::default() };
         let config = Config { id: ME, membership, seed: 1, knobs: Knobs::default() };
-        let mut hearer = Self { node: Node::new(config, recovered), outbox: Outbox::default(), store };
+        let on_disk = recovered.snapshot.iter().map(|snapshot| (snapshot.meta.index, store.snapshot()));
+        let (snapshots, incoming, outbox) = (on_disk.collect(), Vec::new(), Outbox::default());
+        let mut hearer = Self { node: Node::new(config, recovered), outbox, store, snapshots, incoming };
         if past.leads && !past.learns {
             hearer.win();
         }
@@ -88,22 +92,43 @@ impl Hearer {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let effects = self.node.step(input);
-            inputs.extend(self.carry_out(effects)?.map(Input::Synced));
+            inputs.extend(self.carry_out(effects)?);
         }
         Ok(())
     }
 
-    fn carry_out(&mut self, effects: Effects) -> Result<Option<raft::Synced>, Stopped> {
+    /// Says what follows.
+    fn carry_out(&mut self, effects: Effects) -> Result<Vec<Input>, Stopped> {
         effects.send.iter().for_each(can_be_said);
+        for chunk in effects.chunks {
+            let (from, to) = (chunk.offset as usize, (chunk.offset + chunk.length) as usize);
+            let data = Data::from(&self.snapshots[&chunk.snapshot.meta.index][from..to]);
+            can_be_said(&chunk.message(data));
+        }
         effects.after_sync.into_iter().for_each(|after| self.outbox.push(after));
-        if let Some(snapshot) = &effects.install {
-            self.store = recover::restore(Some(snapshot)).map_err(|_| Stopped)?;
+        let mut follows = Vec::new();
+        if let Some(Snapshot { meta, .. }) = &effects.install {
+            self.store = Store::restore(&self.snapshots[&meta.index]).map_err(|_| Stopped)?;
+            if self.store.applied() != meta.index {
+                return Err(Stopped);
+            }
+            follows.push(Input::Installed(meta.index));
         }
         effects.committed.iter().try_for_each(|entry| self.apply(entry))?;
-        let Some(persist) = effects.persist else { return Ok(None) };
+        let Some(persist) = effects.persist else { return Ok(follows) };
+        if let Some(Piece { offset, data, .. }) = &persist.piece {
+            self.incoming.truncate(*offset as usize);
+            assert_eq!(self.incoming.len() as u64, *offset, "pieces come in order");
+            self.incoming.extend_from_slice(data);
+        }
+        if let Some(Snapshot { meta, size }) = &persist.snapshot {
+            assert_eq!(self.incoming.len() as u64, *size, "all of it came");
+            self.snapshots.insert(meta.index, std::mem::take(&mut self.incoming));
+        }
         let synced = persist.ticket.redeem(Ok::<_, Stopped>(()))?;
         self.outbox.release(&synced).iter().for_each(can_be_said);
-        Ok(Some(synced))
+        follows.push(Input::Synced(synced));
+        Ok(follows)
     }
 
     fn apply(&mut self, entry: &Entry) -> Result<(), Stopped> {
@@ -148,7 +173,7 @@ fn found(membership: &Membership) -> (Recovered, Store) {
     (1..=4).for_each(|index| store.skip(Index(index)));
     let meta =
         SnapshotMeta { index: Index(4), term: Term(2), membership: membership.clone(), configured: Index(0) };
-    let snapshot = Snapshot { meta, data: store.snapshot().into() };
+    let snapshot = Snapshot { meta, size: store.snapshot().len() as u64 };
     let entry = |(index, term)| Entry { term: Term(term), index: Index(index), payload: Payload::Noop };
     let entries = [(4, 2), (5, 2), (6, 3), (7, 3)].map(entry).into();
     let hard = HardState { term: Term(3), vote: None };

@@ -4,21 +4,23 @@
 //! has the keys, their history, leases, users and roles; it has none of the members of before, and none of the alarms.
 //! Source: etcd, etcdutl/snapshot.
 
-use crate::{Boot, Error, config::Start, disk::encode_meta, founding, members};
+use crate::{Boot, Error, config::Start, disk::to_wal_snapshot, founding, members};
 use base::{Index, Knobs, Term};
-use raft::{Membership, SnapshotMeta};
+use raft::{Membership, Snapshot, SnapshotMeta};
 use rt::fs;
 use sha2::{Digest, Sha256};
 use std::{
     io,
     path::{Path, PathBuf},
 };
-use store::Store;
+use store::{Decoder, Encoder, RestoreError, Store};
 use wal::{HardState, Identity, Record, Wal};
 
 /// Bytes of the hash at the end, and what the length of the rest is a multiple of.
 const HASH: usize = 32;
 const BLOCK: usize = 512;
+/// Bytes read or written at once.
+const PIECE: usize = 256 << 10;
 /// The term in which a restored state was: the first.
 const TERM: Term = Term(1);
 
@@ -49,30 +51,75 @@ pub struct Backup {
     pub size: u64,
 }
 
-/// Reads a backup; without a hash only if that is not looked at.
+/// What is read of a backup: the state, and the hash of its bytes.
+struct Reading {
+    decoder: Decoder,
+    hash: Sha256,
+    /// Why it is no state.
+    wrong: Option<RestoreError>,
+}
+
+impl Reading {
+    fn new() -> Self {
+        Self { decoder: Decoder::new(), hash: Sha256::new(), wrong: None }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        self.hash.update(bytes);
+        if self.wrong.is_none() {
+            self.wrong = self.decoder.feed_padded(bytes).err();
+        }
+    }
+
+    /// The state, if the hash is this one. What was damaged is told by the hash, if there is one.
+    fn finish(self, path: &Path, hash: Option<&[u8]>) -> Result<Store, BackupError> {
+        let path = || path.to_path_buf();
+        if hash.is_some_and(|hash| self.hash.finalize().as_slice() != hash) {
+            return Err(BackupError::Hash { path: path() });
+        }
+        let store = self.wrong.map_or_else(|| self.decoder.finish(), Err);
+        store.map_err(|source| BackupError::Content { path: path(), source })
+    }
+}
+
+/// How many of a backup's bytes are the state, and whether a hash stands behind them.
+fn parts(path: &Path, length: u64, check_hash: bool) -> Result<(u64, bool), BackupError> {
+    match length.checked_sub(HASH as u64) {
+        Some(content) if content % BLOCK as u64 == 0 => Ok((content, true)),
+        _ if check_hash => Err(BackupError::NoHash { path: path.to_path_buf() }),
+        _ => Ok((length, false)),
+    }
+}
+
+/// Reads a backup; without a hash only if that is not looked at. Beside the state, no more than a piece is held in memory.
 pub async fn read(path: &Path, check_hash: bool) -> Result<Backup, BackupError> {
-    let bytes = fs::read(path).await;
-    let bytes = bytes.map_err(|source| BackupError::Read { path: path.to_path_buf(), source })?;
-    decode(path, &bytes, check_hash)
+    let refuse = |source| BackupError::Read { path: path.to_path_buf(), source };
+    let file = fs::File::open(path).await.map_err(refuse)?;
+    let size = file.len().await.map_err(refuse)?;
+    let (content, has_hash) = parts(path, size, check_hash)?;
+    let (mut reading, mut offset) = (Reading::new(), 0);
+    while offset < content {
+        let length = (content - offset).min(PIECE as u64);
+        let piece = file.read_at(offset, length as usize).await.map_err(refuse)?;
+        if piece.is_empty() {
+            return Err(refuse(io::ErrorKind::UnexpectedEof.into()));
+        }
+        offset += piece.len() as u64;
+        reading.feed(&piece);
+    }
+    let hash = file.read_at(content, HASH).await.map_err(refuse)?;
+    let store = reading.finish(path, (check_hash && has_hash).then_some(&hash))?;
+    Ok(Backup { store, size })
 }
 
 /// What the bytes of a backup hold.
 pub fn decode(path: &Path, bytes: &[u8], check_hash: bool) -> Result<Backup, BackupError> {
-    let owned = || path.to_path_buf();
-    let content = match bytes.len().checked_sub(HASH) {
-        Some(length) if length % BLOCK == 0 => {
-            let (content, hash) = bytes.split_at(length);
-            if check_hash && Sha256::digest(content).as_slice() != hash {
-                return Err(BackupError::Hash { path: owned() });
-            }
-            content
-        }
-        _ if check_hash => return Err(BackupError::NoHash { path: owned() }),
-        _ => bytes,
-    };
-    let store =
-        Store::restore_padded(content).map_err(|source| BackupError::Content { path: owned(), source })?;
-    Ok(Backup { store, size: bytes.len() as u64 })
+    let size = bytes.len() as u64;
+    let (content, has_hash) = parts(path, size, check_hash)?;
+    let (content, hash) = bytes.split_at(content as usize);
+    let mut reading = Reading::new();
+    reading.feed(content);
+    Ok(Backup { store: reading.finish(path, (check_hash && has_hash).then_some(hash))?, size })
 }
 
 /// Makes the folder of a member of a cluster that is founded with a backup. Every member does so by itself, each from the
@@ -122,8 +169,14 @@ async fn write(boot: &Boot, dir: &Path, store: &Store) -> Result<(), Error> {
     let index = store.applied();
     if index > Index(0) {
         let meta = SnapshotMeta { index, term: TERM, membership: voters, configured: Index(0) };
-        let (meta, data) = (encode_meta(&meta), store.snapshot());
-        wal.install(&wal::Snapshot { index, term: TERM, meta, data }).await?;
+        let mut encoder = Encoder::new(store);
+        let snapshot = to_wal_snapshot(&Snapshot { meta, size: encoder.size() });
+        let mut offset = 0;
+        while let Some(piece) = encoder.next_piece(PIECE) {
+            wal.receive(&snapshot, offset, &piece).await?;
+            offset += piece.len() as u64;
+        }
+        wal.install().await?;
     }
     Ok(())
 }

@@ -2,24 +2,24 @@
 //!
 //! 1. what may be sent at once is sent;
 //! 2. what must be persisted goes to the disk's queue, and what must follow its sync into the outbox;
-//! 3. a snapshot replaces the store, then committed entries are applied, and answered;
+//! 3. a snapshot begins to replace the store, or committed entries are applied, and answered;
 //! 4. reads that are proven are answered;
 //! 5. what the log no longer needs is released.
 //!
 //! The outbox opens only by a finished sync, which is a type that nothing else can make.
 
+use crate::chunks;
 use crate::driver::Core;
 use crate::error::Error;
 use crate::handle::View;
 use crate::proposal::Proposal;
-use crate::recover::restore;
 use base::{Index, MemberId, Note, Term, bug, knobs::ms, reached};
 use raft::{
     Data, Effects, Entry, Input, Membership, Payload, Persist, Proposed, Refused, Role, RoleChange, Snapshot,
-    Synced,
+    SnapshotMeta, Synced,
 };
 use std::collections::BTreeSet;
-use store::Command;
+use store::{Command, Store};
 
 /// How long a member that was removed still answers (etcd waits as long).
 const LAST_WORDS_MS: u64 = 1_000;
@@ -52,6 +52,10 @@ impl Core {
         for message in effects.send {
             self.send_message(message);
         }
+        if !effects.chunks.is_empty() {
+            self.snapshots.keep(self.node.snapshots_in_use());
+            self.chunks.want(effects.chunks);
+        }
         if let Some(persist) = effects.persist {
             self.note_persist(&persist);
             persist.entries.iter().for_each(|entry| self.addresses.read(entry));
@@ -68,7 +72,7 @@ impl Core {
             self.handle.set_view(View { leader, term, committed });
         }
         if let Some(snapshot) = effects.install {
-            self.install(&snapshot)?;
+            self.restoring.start(self.snapshots.disk(), snapshot.meta);
         }
         self.apply(&effects.committed)?;
         for read in effects.reads {
@@ -83,14 +87,32 @@ impl Core {
         Ok(Outcome { proposed: effects.proposed, transfer: effects.transfer })
     }
 
-    fn install(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
-        let store = restore(Some(snapshot))?;
-        self.snapshots.installed(snapshot.meta.index);
-        self.handle.restore(store, snapshot.meta.term);
-        self.proposals.jumped(snapshot.meta.term);
-        self.changes.applied(None, snapshot.meta.term);
+    /// The state is that of a snapshot, and Raft goes on behind it.
+    pub(crate) fn installed(&mut self, meta: &SnapshotMeta, store: Store) -> Result<(), Error> {
+        self.snapshots.installed(meta.index);
+        self.handle.restore(store, meta.term);
+        self.proposals.jumped(meta.term);
+        self.changes.applied(None, meta.term);
         self.heed_members();
-        Ok(())
+        self.step(Input::Installed(meta.index)).map(drop)
+    }
+
+    /// A part of a snapshot was read for a follower, or cannot be: then a new snapshot takes the place of that one.
+    pub(crate) fn send_chunk(&mut self, outcome: chunks::Outcome) -> Result<(), Error> {
+        match outcome {
+            Ok(message) => {
+                self.send_message(message);
+                Ok(())
+            }
+            Err((chunk, error)) => {
+                reached!("member: a snapshot could not be read for a follower");
+                let (member, what) = (self.node.id(), format!("a new snapshot is taken: {error}"));
+                rt::note(Note::Repaired { member, what });
+                self.snapshots.spoiled();
+                self.snapshot_if_due(self.handle.with_store(Store::applied));
+                self.step(Input::SnapshotLost(chunk.snapshot.meta.index)).map(drop)
+            }
+        }
     }
 
     fn apply(&mut self, committed: &[Entry]) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 
 use crate::{codec, error::Error};
 use base::{Index, MemberId, Note, Term, reached};
-use raft::{Payload, Persist, Synced, Ticket};
+use raft::{Payload, Persist, Piece, Synced, Ticket};
 use std::{future::pending, time::Duration};
 use wal::{Record, Wal};
 
@@ -113,8 +113,11 @@ async fn carry_out(
         if let Some(hard) = persist.hard {
             wal.append(&[Record::HardState(wal::HardState { term: hard.term, vote: hard.vote })]).await?;
         }
-        if let Some(snapshot) = &persist.snapshot {
-            wal.install(&to_wal_snapshot(snapshot)).await?;
+        if let Some(Piece { snapshot, offset, data }) = &persist.piece {
+            wal.receive(&to_wal_snapshot(snapshot), *offset, data).await?;
+        }
+        if persist.snapshot.is_some() {
+            wal.install().await?;
         }
         if !persist.entries.is_empty() {
             let records: Vec<Record> = persist.entries.iter().map(to_record).collect();
@@ -142,13 +145,8 @@ fn to_record(entry: &raft::Entry) -> Record {
 }
 
 pub fn to_wal_snapshot(snapshot: &raft::Snapshot) -> wal::Snapshot {
-    let raft::SnapshotMeta { index, term, .. } = &snapshot.meta;
-    wal::Snapshot {
-        index: *index,
-        term: *term,
-        meta: encode_meta(&snapshot.meta),
-        data: snapshot.data.to_vec(),
-    }
+    let raft::SnapshotMeta { index, term, .. } = snapshot.meta;
+    wal::Snapshot { index, term, meta: encode_meta(&snapshot.meta), size: snapshot.size }
 }
 
 /// What a snapshot file says beside the index and the term: the configuration, and where it stood.
@@ -160,11 +158,11 @@ pub fn encode_meta(meta: &raft::SnapshotMeta) -> Vec<u8> {
 pub fn recovered(found: wal::Recovered) -> Result<raft::Recovered, Error> {
     let snapshot = match found.snapshot {
         None => None,
-        Some(wal::Snapshot { index, term, meta, data }) => {
+        Some(wal::Snapshot { index, term, meta, size }) => {
             let refuse = |reason: codec::DecodeError| Error::Snapshot { index, reason: reason.to_string() };
             let (membership, configured) = codec::decode(&meta).map_err(refuse)?;
             let meta = raft::SnapshotMeta { index, term, membership, configured };
-            Some(raft::Snapshot { meta, data: data.into() })
+            Some(raft::Snapshot { meta, size })
         }
     };
     let entry = |entry: wal::Entry| {
@@ -214,7 +212,7 @@ mod tests {
             let membership = raft::Membership::of_voters([MemberId(1)]);
             let (index, term) = (Index(index), Term(term));
             let meta = raft::SnapshotMeta { index, term, membership, configured: Index(0) };
-            raft::Snapshot { meta, data: "".into() }
+            raft::Snapshot { meta, size: 0 }
         });
         let entry = |(index, term): &(u64, u64)| raft::Entry {
             index: Index(*index),

@@ -4,6 +4,7 @@
 use crate::accepted::Accepted;
 use crate::addresses::Addresses;
 use crate::changes::Changes;
+use crate::chunks::Chunks;
 use crate::compare::Comparison;
 use crate::error::Error;
 use crate::frame::{self, Dropped, Forwarded, Frame};
@@ -12,6 +13,7 @@ use crate::join::{self, Asker};
 use crate::pending::{Proposals, Reads};
 use crate::proposal::{Proposal, ProposalId};
 use crate::recover::Recovered;
+use crate::restoring::Restoring;
 use crate::{
     Config, Handle, Requests, disk::Disk, members::ChangeError, members::Members, snapshots::Snapshots,
 };
@@ -32,6 +34,8 @@ pub struct Core {
     pub(crate) outbox: Outbox,
     pub(crate) disk: Disk,
     pub(crate) snapshots: Snapshots,
+    pub(crate) chunks: Chunks,
+    pub(crate) restoring: Restoring,
     pub(crate) proposals: Proposals,
     pub(crate) reads: Reads,
     pub(crate) changes: Changes,
@@ -60,7 +64,6 @@ pub struct Core {
 /// What the core holds in memory.
 struct Holdings {
     log: Gauge,
-    snapshots: Gauge,
     proposals: Gauge,
 }
 
@@ -85,6 +88,8 @@ impl Core {
             node,
             outbox: Outbox::default(),
             disk,
+            chunks: Chunks::new(snapshots.disk().clone()),
+            restoring: Restoring::default(),
             snapshots,
             proposals: Proposals::default(),
             reads: Reads::new(rt::random_u64()),
@@ -100,11 +105,7 @@ impl Core {
             alone: 0,
             comparison: None,
             dropped: BTreeMap::new(),
-            held: Holdings {
-                log: Gauge::new("log"),
-                snapshots: Gauge::new("snapshots"),
-                proposals: Gauge::new("proposals"),
-            },
+            held: Holdings { log: Gauge::new("log"), proposals: Gauge::new("proposals") },
         }
     }
 
@@ -124,9 +125,14 @@ impl Core {
                     }
                 }
                 taken = self.snapshots.finished() => {
-                    let (index, data) = taken?;
-                    self.step(Input::SnapshotTaken { index, data })?;
+                    let (index, size) = taken?;
+                    self.step(Input::SnapshotTaken { index, size })?;
                 }
+                restored = self.restoring.finished() => {
+                    let (meta, store) = restored?;
+                    self.installed(&meta, store)?;
+                }
+                chunk = self.chunks.finished() => self.send_chunk(chunk?)?,
                 _ = ticks.tick() => self.tick()?,
                 frame = self.peers.recv() => self.receive(&frame.map_err(Error::Peers)?)?,
                 request = self.requests.recv() => {
@@ -154,14 +160,15 @@ impl Core {
             self.disk.rejoined();
         }
         self.disk.start();
+        self.chunks.start();
         self.held.log.set(self.node.log().bytes());
-        self.held.snapshots.set(self.node.snapshot_bytes());
         self.held.proposals.set(self.proposals.bytes());
         Ok(())
     }
 
     fn tick(&mut self) -> Result<(), Error> {
         self.step(Input::Tick)?;
+        self.snapshots.keep(self.node.snapshots_in_use());
         let now = rt::now();
         let patience = self.config().knobs.election_timeout();
         self.proposals.sweep(now);

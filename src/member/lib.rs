@@ -15,7 +15,8 @@
 //! | `join` | a member that was added finds out who it is |
 //! | `recall` | a member that lost its disk asks all others before it takes part again |
 //! | `compare` | what members hold, compared |
-//! | `snapshots` | the store's snapshots, made while writes go on |
+//! | `snapshots`, `restoring` | the store's snapshots, made while writes go on; a state taken from one |
+//! | `chunks` | parts of snapshots, read for followers |
 //! | `pending` | who waits for what; what surely was not done goes out again |
 //! | `proposal`, `accepted` | what an entry says; a forwarded proposal is taken up once |
 //! | `meters` | what is counted for `/metrics` |
@@ -29,6 +30,7 @@ pub mod backup;
 pub mod boot;
 mod carry;
 mod changes;
+mod chunks;
 pub mod codec;
 pub mod compare;
 pub mod config;
@@ -45,6 +47,7 @@ mod pending;
 pub mod proposal;
 mod recall;
 pub mod recover;
+mod restoring;
 pub mod services;
 pub mod signed;
 mod snapshots;

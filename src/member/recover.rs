@@ -3,7 +3,7 @@
 
 use crate::{
     Config, Handle, Requests, addresses::Addresses, config::Start, disk, disk::Disk, error::Error,
-    snapshots::Snapshots,
+    restoring::restore, snapshots::Snapshots,
 };
 use base::{Index, Note, Term, bug, reached};
 use raft::{Membership, Node};
@@ -30,27 +30,30 @@ pub async fn recover(config: Config) -> Result<Recovered, Error> {
         Start::Again if !bug!("S21") => Wal::reopen(dir, identity, &config.knobs).await?,
         _ => Wal::open(dir, identity, &config.knobs).await?,
     };
-    stand_up(config, wal, found)
+    stand_up(config, wal, found).await
 }
 
 /// From nothing: the folder is lost, and all others were asked what may have been promised.
 pub async fn rejoin(config: Config, forgot: Term) -> Result<Recovered, Error> {
     let (wal, found) = Wal::rejoin(&config.data_dir, identity(&config), &config.knobs, forgot).await?;
-    stand_up(config, wal, found)
+    stand_up(config, wal, found).await
 }
 
 fn identity(config: &Config) -> Identity {
     Identity { cluster: config.cluster_id, member: config.id }
 }
 
-fn stand_up(config: Config, wal: Wal, found: wal::Recovered) -> Result<Recovered, Error> {
+async fn stand_up(config: Config, wal: Wal, found: wal::Recovered) -> Result<Recovered, Error> {
     reached!("member: what was out of order on the disk was repaired", !found.repairs.is_empty());
     for repair in &found.repairs {
         rt::note(Note::Repaired { member: config.id, what: repair.clone() });
     }
     let found = disk::recovered(found)?;
     reached!("member: a member came back from a snapshot", found.snapshot.is_some());
-    let store = restore(found.snapshot.as_ref())?;
+    let store = match &found.snapshot {
+        Some(snapshot) => restore(wal.snapshots(), snapshot.meta.index).await?,
+        None => Store::new(),
+    };
     let snapshots = Snapshots::new(wal.snapshots(), store.applied(), &config.knobs);
     let raft = raft::Config {
         id: config.id,
@@ -76,18 +79,6 @@ fn founding_membership(config: &Config) -> Membership {
         Start::Joining => Membership::default(),
         Start::Founding | Start::Again => Membership::of_voters(config.members.keys().copied()),
     }
-}
-
-/// The store that a snapshot holds; an empty one if there is none.
-pub fn restore(snapshot: Option<&raft::Snapshot>) -> Result<Store, Error> {
-    let Some(snapshot) = snapshot else { return Ok(Store::new()) };
-    let index = snapshot.meta.index;
-    let refuse = |reason: String| Error::Snapshot { index, reason };
-    let store = Store::restore(&snapshot.data).map_err(|error| refuse(error.to_string()))?;
-    if store.applied() != index {
-        return Err(refuse(format!("it is of {}", store.applied())));
-    }
-    Ok(store)
 }
 
 /// Says what stands on the disk, for whoever checks what outlives a crash.

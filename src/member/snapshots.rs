@@ -1,14 +1,14 @@
-//! The member's own snapshots: made from a clone of the store, piece by piece and in a task of their own, while
-//! writes go on.
+//! The member's own snapshots: made from a clone of the store and written piece by piece, in a task of their own, while
+//! writes go on. Beside the store, no more than a piece is held in memory.
 //!
 //! A snapshot is the whole state. So that a large one is not written again and again for a few entries, the log behind
 //! the last has to be as long as the state is large, or as long as a knob says: what is written for snapshots is no more
 //! than what is written for the log, up to there, and a member that starts reads about twice what its state takes.
 
-use crate::{disk::encode_meta, error::Error};
+use crate::{disk::to_wal_snapshot, error::Error};
 use base::{Index, Knobs, reached};
-use raft::{Data, SnapshotMeta};
-use rt::memory::{Gauge, Held};
+use raft::{Snapshot, SnapshotMeta};
+use std::collections::BTreeSet;
 use std::future::pending;
 use store::{Encoder, Store};
 
@@ -19,21 +19,21 @@ const PIECE: usize = 256 << 10;
 
 pub struct Snapshots {
     disk: wal::Snapshots,
-    under_way: Option<rt::JoinHandle<Result<(Index, Data), Error>>>,
+    under_way: Option<rt::JoinHandle<Result<(Index, u64), Error>>>,
     last: Index,
     /// Bytes of the entries applied since then.
     behind: u64,
     every: u64,
     /// Bytes of log behind the last snapshot that are enough for the next.
     enough: u64,
-    /// Bytes of those that are being made.
-    making: Gauge,
+    /// One cannot be read, or not all of it: the next must not wait.
+    spoiled: bool,
 }
 
 impl Snapshots {
     pub fn new(disk: wal::Snapshots, last: Index, knobs: &Knobs) -> Self {
         let (every, enough) = (knobs.snapshot_every.max(1), knobs.snapshot_log_bytes);
-        Self { disk, under_way: None, last, behind: 0, every, enough, making: Gauge::new("snapshots") }
+        Self { disk, under_way: None, last, behind: 0, every, enough, spoiled: false }
     }
 
     /// An entry of so many bytes was applied.
@@ -43,6 +43,9 @@ impl Snapshots {
 
     /// Whether it is time, for a state of so many bytes.
     pub fn is_due(&self, applied: Index, state: u64) -> bool {
+        if self.spoiled && self.under_way.is_none() {
+            return applied > Index(0);
+        }
         if state > SMALL && self.behind < state.min(self.enough) {
             return false;
         }
@@ -54,9 +57,8 @@ impl Snapshots {
     }
 
     pub fn start(&mut self, store: &Store, meta: SnapshotMeta) {
-        (self.last, self.behind) = (meta.index, 0);
-        let making = Held::new(&self.making, 0);
-        self.under_way = Some(rt::spawn(take(self.disk.clone(), Encoder::new(store), meta, making)));
+        (self.last, self.behind, self.spoiled) = (meta.index, 0, false);
+        self.under_way = Some(rt::spawn(take(self.disk.clone(), Encoder::new(store), meta)));
     }
 
     /// The leader's snapshot took the place of ours.
@@ -64,8 +66,23 @@ impl Snapshots {
         (self.last, self.behind) = (self.last.max(index), 0);
     }
 
-    /// Waits for the snapshot under way; for ever if there is none.
-    pub async fn finished(&mut self) -> Result<(Index, Data), Error> {
+    /// One cannot be read: the state in memory is as good.
+    pub fn spoiled(&mut self) {
+        self.spoiled = true;
+    }
+
+    /// Those that are being sent stay on the disk.
+    pub fn keep(&self, in_use: BTreeSet<Index>) {
+        self.disk.keep(in_use);
+    }
+
+    /// Where they are.
+    pub fn disk(&self) -> &wal::Snapshots {
+        &self.disk
+    }
+
+    /// Waits for the snapshot under way, and says its index and size; for ever if there is none.
+    pub async fn finished(&mut self) -> Result<(Index, u64), Error> {
         let Some(task) = &mut self.under_way else { return pending().await };
         let outcome = task.await;
         self.under_way = None;
@@ -73,22 +90,14 @@ impl Snapshots {
     }
 }
 
-async fn take(
-    disk: wal::Snapshots,
-    mut encoder: Encoder,
-    meta: SnapshotMeta,
-    making: Held,
-) -> Result<(Index, Data), Error> {
-    let (index, term, meta) = (meta.index, meta.term, encode_meta(&meta));
-    // as large as the state: made once, with room for all of it, and never copied
-    let mut data = Vec::with_capacity(encoder.size() as usize + wal::Snapshots::room(&meta));
+async fn take(disk: wal::Snapshots, mut encoder: Encoder, meta: SnapshotMeta) -> Result<(Index, u64), Error> {
+    let size = encoder.size();
+    let mut writer = disk.create(to_wal_snapshot(&Snapshot { meta, size })).await?;
     while let Some(piece) = encoder.next_piece(PIECE) {
-        data.extend_from_slice(&piece);
-        making.grow(piece.len() as u64);
+        writer.write(&piece).await?;
         rt::yield_now().await;
     }
-    let data = disk.write_and_return(wal::Snapshot { index, term, meta, data }).await?;
-    Ok((index, data.into()))
+    Ok((writer.finish().await?.index(), size))
 }
 
 #[cfg(test)]

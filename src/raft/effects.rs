@@ -38,7 +38,7 @@
 //! }
 //! ```
 
-use crate::{Data, Entry, Message, Role, Snapshot, Target};
+use crate::{Body, Data, Entry, Message, Role, Snapshot, Target};
 use base::{Index, MemberId, Term};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -62,7 +62,11 @@ pub enum Input {
     Synced(Synced),
     /// The state machine's state at an applied index has been written *and synced*. The log lets go of what
     /// lies more than `snapshot_keep` behind it.
-    SnapshotTaken { index: Index, data: Data },
+    SnapshotTaken { index: Index, size: u64 },
+    /// The state machine's state has been replaced by that of the snapshot at this index, see [`Effects::install`].
+    Installed(Index),
+    /// What a [`Chunk`] of the snapshot at this index asked for cannot be read.
+    SnapshotLost(Index),
 }
 
 /// The part of Raft's state that must outlive a crash besides the log.
@@ -77,11 +81,41 @@ pub struct HardState {
 #[derive(Debug)]
 pub struct Persist {
     pub hard: Option<HardState>,
-    /// Received from the leader: it replaces everything, the whole log included.
+    /// Goes behind the pieces of the same snapshot; one at the beginning takes the place of all there are.
+    pub piece: Option<Piece>,
+    /// Received from the leader, all of it by now: it replaces everything, the whole log included.
     pub snapshot: Option<Snapshot>,
     /// Contiguous. Whatever stood at the first one's index or behind it is gone.
     pub entries: Vec<Entry>,
     pub ticket: Ticket,
+}
+
+/// Part of a snapshot that is coming in. They come in order, without a gap.
+#[derive(Debug)]
+pub struct Piece {
+    pub snapshot: Snapshot,
+    pub offset: u64,
+    pub data: Data,
+}
+
+/// A part of a snapshot that a follower is to have: `length` bytes from `offset` on are to be read from the disk.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Chunk {
+    pub snapshot: Snapshot,
+    pub offset: u64,
+    pub length: u64,
+    /// In whose term it goes, from whom to whom.
+    pub term: Term,
+    pub from: MemberId,
+    pub to: MemberId,
+}
+
+impl Chunk {
+    /// What to send, with what was read.
+    pub fn message(self, data: Data) -> Message {
+        let Self { snapshot: Snapshot { meta, size: total }, offset, term, from, to, .. } = self;
+        Message { from, to, term, body: Body::SnapshotChunk { meta, total, offset, data } }
+    }
 }
 
 /// Belongs to one [`Persist`]; the outcome of its sync turns it into a [`Synced`].
@@ -189,9 +223,13 @@ pub struct Effects {
     pub persist: Option<Persist>,
     /// May be sent at once, also before `persist` is written.
     pub send: Vec<Message>,
+    /// Read these and send them. The snapshots that they are of are on the disk, and stay there while
+    /// [`crate::Node::snapshots_in_use`] names them.
+    pub chunks: Vec<Chunk>,
     /// May be sent only after a sync.
     pub after_sync: Option<AfterSync<Vec<Message>>>,
-    /// Replace the state machine's state by this (it is on the disk by now), before `committed`.
+    /// Replace the state machine's state by this (it is on the disk by now). Until that is [`Input::Installed`], nothing
+    /// more is handed out to be applied. Another one may come meanwhile, and takes its place.
     pub install: Option<Snapshot>,
     /// Newly committed entries that are on this member's disk, in order, without a gap: apply them.
     pub committed: Vec<Entry>,
@@ -214,7 +252,6 @@ pub struct Effects {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Body;
     use base::Term;
 
     fn after(needs: u64) -> AfterSync<Vec<Message>> {

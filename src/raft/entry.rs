@@ -6,7 +6,7 @@ use base::{Index, LAST, Term};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, ops::Deref, sync::Arc};
 
-/// Bytes that are cheap to clone, and to make of bytes that are there: a snapshot is as large as the state.
+/// Bytes that are cheap to clone, and to make of bytes that are there.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Data(Arc<Vec<u8>>);
 
@@ -152,9 +152,10 @@ impl SnapshotMeta {
     }
 }
 
-/// A state machine's state at an index, in bytes that only the state machine reads.
+/// A state machine's state at an index, in `size` bytes that only the state machine reads. They are on the disk of whoever
+/// has it: a state may be as large as memory, so that Raft never holds more than the pieces that are on their way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     pub meta: SnapshotMeta,
-    pub data: Data,
+    pub size: u64,
 }

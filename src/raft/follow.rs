@@ -1,14 +1,15 @@
 //! Appending and installing, as a follower does it. It acknowledges only what is on its disk.
 
+use crate::effects::Piece;
 use crate::{Body, Data, Entry, Node, Snapshot, SnapshotMeta};
 use base::{Index, MemberId, Term, bug, invariant, reached};
 
 /// A snapshot of which chunks came in.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    meta: SnapshotMeta,
-    total: u64,
-    pub bytes: Vec<u8>,
+    snapshot: Snapshot,
+    /// Bytes that came, and are on their way to the disk.
+    received: u64,
 }
 
 impl Node {
@@ -66,7 +67,7 @@ impl Node {
         self.commit = self.commit.max(commit);
     }
 
-    pub(crate) fn on_snapshot_chunk(&mut self, meta: SnapshotMeta, total: u64, offset: u64, data: &Data) {
+    pub(crate) fn on_snapshot_chunk(&mut self, meta: SnapshotMeta, total: u64, offset: u64, data: Data) {
         let leader = self.leader_id();
         if meta.index <= self.commit {
             reached!("raft: a snapshot came that is behind what is committed");
@@ -79,29 +80,26 @@ impl Node {
             self.commit_to(meta.index);
             return self.promise(leader, Body::Appended { index: meta.index });
         }
-        let index = meta.index;
+        let (index, snapshot) = (meta.index, Snapshot { meta, size: total });
         reached!(
             "raft: a snapshot that was coming in gave way to another",
-            self.incoming.as_ref().is_some_and(|other| other.meta != meta)
+            self.incoming.as_ref().is_some_and(|other| other.snapshot != snapshot)
         );
-        let mut incoming = match self.incoming.take() {
-            Some(incoming) if incoming.meta == meta && incoming.total == total => incoming,
-            _ => Incoming { meta, total, bytes: Vec::new() },
-        };
-        reached!(
-            "raft: a chunk of a snapshot came twice or out of order",
-            offset != incoming.bytes.len() as u64
-        );
-        if offset == incoming.bytes.len() as u64 {
-            incoming.bytes.extend_from_slice(data);
+        let known = self.incoming.take().filter(|incoming| incoming.snapshot == snapshot);
+        let mut incoming = known.unwrap_or(Incoming { snapshot: snapshot.clone(), received: 0 });
+        reached!("raft: a chunk of a snapshot came twice or out of order", offset != incoming.received);
+        if offset == incoming.received {
+            incoming.received += data.len() as u64;
+            self.take_piece(Piece { snapshot: snapshot.clone(), offset, data });
         }
-        let received = incoming.bytes.len() as u64;
+        let received = incoming.received;
         if received < total {
             self.incoming = Some(incoming);
-            return self.send(leader, Body::SnapshotAnswer { index, received });
+            // behind the sync, so that no more is on its way than the disk can keep up with
+            return self.promise(leader, Body::SnapshotAnswer { index, received });
         }
         reached!("raft: a snapshot took the place of a longer log", self.log.last() > index);
-        self.replace_by(Snapshot { meta: incoming.meta, data: incoming.bytes.into() });
+        self.replace_by(snapshot);
         self.promise(leader, Body::Appended { index });
     }
 }

@@ -48,7 +48,7 @@ fn says(from: MemberId, to: MemberId, term: u64, body: Body) -> Message {
 
 fn writes(entries: Vec<Entry>) -> Effects {
     Effects {
-        persist: Some(Persist { hard: None, snapshot: None, entries, ticket: Ticket(1) }),
+        persist: Some(Persist { hard: None, piece: None, snapshot: None, entries, ticket: Ticket(1) }),
         ..Effects::default()
     }
 }
@@ -152,7 +152,7 @@ fn of_disks() -> Vec<(&'static str, Result<(), Violation>)> {
     };
     let meta =
         SnapshotMeta { index: Index(3), term: Term(1), membership: membership(), configured: Index(0) };
-    let snapshot = Snapshot { meta, data: Data::from("state") };
+    let snapshot = Snapshot { meta, size: 5 };
     let installs = || Effects { install: Some(snapshot.clone()), ..Effects::default() };
     let not_there = watching([&holds]).stepped(&holds, &installs());
     let config = Config { id: M1, membership: membership(), seed: 1, knobs: Knobs::default() };

@@ -1,9 +1,11 @@
 //! Replication as the leader does it: one noop at the start, entries in a pipeline, commit by what a quorum of
 //! disks holds, snapshots to those that need what is compacted, and stepping down when nobody follows.
 
+use crate::effects::Chunk;
 use crate::progress::{Pace, Progress};
 use crate::{Body, Data, Entry, Node, Payload, Proposed, Refused, Role};
 use base::{Index, MemberId, Term, bug, reached};
+use std::collections::BTreeSet;
 
 /// Chunks of a snapshot on their way to one follower.
 const CHUNKS_IN_FLIGHT: u64 = 4;
@@ -159,7 +161,7 @@ impl Node {
             else {
                 return;
             };
-            let total = snapshot.data.len() as u64;
+            let total = snapshot.size;
             // An empty snapshot is one empty chunk; `sent` then counts it as one byte.
             if *sent >= total.max(1) || *sent >= *acked + CHUNKS_IN_FLIGHT * size {
                 reached!("raft: chunks of a snapshot wait for answers", *sent < total.max(1));
@@ -167,10 +169,31 @@ impl Node {
             }
             let offset = *sent;
             let end = (offset + size).min(total);
-            let data = Data::from(&snapshot.data[offset as usize..end as usize]);
             *sent = end.max(1);
-            let chunk = Body::SnapshotChunk { meta: snapshot.meta.clone(), total, offset, data };
-            self.send(to, chunk);
+            let (snapshot, length) = (snapshot.clone(), end - offset);
+            self.out.chunks.push(Chunk { snapshot, offset, length, term: self.hard.term, from: self.id, to });
+        }
+    }
+
+    /// The snapshots that followers are being sent.
+    pub fn snapshots_in_use(&self) -> BTreeSet<Index> {
+        let in_use = |follower: &Progress| match &follower.pace {
+            Pace::Snapshot { snapshot, .. } => Some(snapshot.meta.index),
+            _ => None,
+        };
+        self.followers.values().filter_map(in_use).collect()
+    }
+
+    /// Followers that were being sent a snapshot that cannot be read get the newest one, if that is another.
+    pub(crate) fn snapshot_lost(&mut self, index: Index) {
+        let Some(newest) = self.snapshot.clone().filter(|newest| newest.meta.index > index) else { return };
+        for to in self.follower_ids() {
+            let Some(follower) = self.followers.get_mut(&to) else { continue };
+            if matches!(&follower.pace, Pace::Snapshot { snapshot, .. } if snapshot.meta.index == index) {
+                reached!("raft: a snapshot that cannot be read gave way to a newer one");
+                follower.snapshot(newest.clone());
+                self.replicate(to);
+            }
         }
     }
 
@@ -271,7 +294,7 @@ impl Node {
             && snapshot.meta.index == index
             && received > *acked
         {
-            *acked = received.min(snapshot.data.len() as u64);
+            *acked = received.min(snapshot.size);
             *sent = (*sent).max(*acked);
             follower.quiet = false;
         }

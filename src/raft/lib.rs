@@ -38,8 +38,8 @@ mod rejoin;
 mod transfer;
 
 pub use effects::{
-    AfterSync, Effects, HardState, Input, Outbox, Persist, Proposed, ReadReady, Refused, RoleChange, Synced,
-    Ticket,
+    AfterSync, Chunk, Effects, HardState, Input, Outbox, Persist, Piece, Proposed, ReadReady, Refused,
+    RoleChange, Synced, Ticket,
 };
 pub use entry::{Data, Entry, Payload, Snapshot, SnapshotMeta};
 pub use log::Log;

@@ -1,7 +1,7 @@
 //! The machine: what a member keeps in mind, how roles and terms change, and how one input becomes effects.
 
 use crate::configs::Configs;
-use crate::effects::{AfterSync, Effects, HardState, Input, Persist, RoleChange, Ticket};
+use crate::effects::{AfterSync, Effects, HardState, Input, Persist, Piece, RoleChange, Ticket};
 use crate::follow::Incoming;
 use crate::progress::Progress;
 use crate::read::Reads;
@@ -63,7 +63,7 @@ pub struct Node {
     changed: Changed,
     /// Without a say until what was promised in terms up to this one is made up for.
     pub(crate) forgot: Option<Term>,
-    installing: Option<(u64, Snapshot)>,
+    installing: Option<Installing>,
     pub(crate) incoming: Option<Incoming>,
     /// Ticks since the leader was heard of; a leader's: since it last found itself followed by a quorum.
     pub(crate) elapsed: u64,
@@ -83,6 +83,15 @@ pub struct Node {
     promises: Vec<Message>,
 }
 
+/// Where a received snapshot is on its way into the state machine.
+#[derive(Debug)]
+enum Installing {
+    /// On the disk from this ticket on.
+    Written(u64, Snapshot),
+    /// With the state machine.
+    HandedOut(Index),
+}
+
 /// What is known of the disk.
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
@@ -100,6 +109,7 @@ pub(crate) struct Disk {
 struct Changed {
     hard: bool,
     log_from: Option<Index>,
+    piece: Option<Piece>,
     snapshot: bool,
 }
 
@@ -159,7 +169,9 @@ impl Node {
             Input::Transfer(to) => self.transfer_to(to),
             Input::ReadIndex(context) => self.read_index(context),
             Input::Synced(synced) => self.synced(synced.0),
-            Input::SnapshotTaken { index, data } => self.snapshot_taken(index, data),
+            Input::SnapshotTaken { index, size } => self.snapshot_taken(index, size),
+            Input::Installed(index) => self.installed(index),
+            Input::SnapshotLost(index) => self.snapshot_lost(index),
         }
         self.persist();
         self.hand_out();
@@ -203,12 +215,6 @@ impl Node {
 
     pub fn log(&self) -> &Log {
         &self.log
-    }
-
-    /// Bytes of snapshots that are held: the newest one, and one that is coming in.
-    pub fn snapshot_bytes(&self) -> u64 {
-        let newest = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.data.len());
-        (newest + self.incoming.as_ref().map_or(0, |incoming| incoming.bytes.len())) as u64
     }
 
     pub fn first(&self) -> Index {
@@ -276,9 +282,15 @@ impl Node {
     }
 
     /// Whether it stands for election. One that is a voter no more by its own log still does while that is not sure to
-    /// be committed: nobody else may have a log as good (Ongaro, "Consensus: Bridging Theory and Practice", §4.2.2).
+    /// be committed: nobody else may have a log as good (Ongaro, "Consensus: Bridging Theory and Practice", §4.2.2). While
+    /// its state is being replaced it does not: it could tell nobody how things stand.
     pub(crate) fn may_lead(&self) -> bool {
-        (self.configs.any_since(self.commit, |membership| membership.is_voter(self.id)) || bug!("R22"))
+        reached!(
+            "raft: one whose state is being replaced does not stand for election",
+            self.installing.is_some()
+        );
+        self.installing.is_none()
+            && (self.configs.any_since(self.commit, |membership| membership.is_voter(self.id)) || bug!("R22"))
             && self.has_a_say()
     }
 
@@ -321,7 +333,7 @@ impl Node {
             }
             Body::SnapshotChunk { meta, total, offset, data } => {
                 self.hear_leader(from);
-                self.on_snapshot_chunk(meta, total, offset, &data);
+                self.on_snapshot_chunk(meta, total, offset, data);
             }
             Body::Appended { .. }
             | Body::AppendRefused { .. }
@@ -439,8 +451,12 @@ impl Node {
         self.commit = index;
         self.changed.snapshot = true;
         self.changed.log_from = self.changed.log_from.filter(|_| bug!("R27"));
-        self.installing = Some((self.disk.issued + 1, snapshot.clone()));
+        self.installing = Some(Installing::Written(self.disk.issued + 1, snapshot.clone()));
         self.snapshot = Some(snapshot);
+    }
+
+    pub(crate) fn take_piece(&mut self, piece: Piece) {
+        self.changed.piece = Some(piece);
     }
 
     pub(crate) fn send(&mut self, to: MemberId, body: Body) {
@@ -461,12 +477,13 @@ impl Node {
 
     fn persist(&mut self) {
         let changed = std::mem::take(&mut self.changed);
-        if changed.hard || changed.log_from.is_some() || changed.snapshot {
+        if changed.hard || changed.log_from.is_some() || changed.piece.is_some() || changed.snapshot {
             self.disk.issued += 1;
             self.disk.pending.push_back((self.disk.issued, self.log.last()));
             let entries = changed.log_from.map(|from| self.log.slice(from, self.log.last(), u64::MAX));
             self.out.persist = Some(Persist {
                 hard: changed.hard.then_some(self.hard),
+                piece: changed.piece,
                 snapshot: self.snapshot.clone().filter(|_| changed.snapshot),
                 entries: entries.unwrap_or_default(),
                 ticket: Ticket(self.disk.issued),
@@ -491,9 +508,10 @@ impl Node {
 
     /// Only what is on this member's disk is applied: a snapshot of it then never runs ahead of the log.
     fn hand_out(&mut self) {
-        if let Some((_, snapshot)) = self.installing.take_if(|(ticket, _)| *ticket <= self.disk.synced) {
-            reached!("a snapshot was installed");
-            self.handed = snapshot.meta.index;
+        let synced = self.disk.synced;
+        let written = |on_its_way: &mut Installing| matches!(on_its_way, Installing::Written(ticket, _) if *ticket <= synced);
+        if let Some(Installing::Written(_, snapshot)) = self.installing.take_if(written) {
+            self.installing = Some(Installing::HandedOut(snapshot.meta.index));
             self.out.install = Some(snapshot);
         }
         let upto = self.commit.min(self.durable());
@@ -510,7 +528,17 @@ impl Node {
         }
     }
 
-    fn snapshot_taken(&mut self, index: Index, data: crate::Data) {
+    fn installed(&mut self, index: Index) {
+        let current = matches!(self.installing, Some(Installing::HandedOut(current)) if current == index);
+        if !current {
+            return reached!("raft: a snapshot was installed while a newer one came in");
+        }
+        reached!("a snapshot was installed");
+        self.installing = None;
+        self.handed = index;
+    }
+
+    fn snapshot_taken(&mut self, index: Index, size: u64) {
         let newest = self.snapshot.as_ref().map_or(Index(0), |snapshot| snapshot.meta.index);
         if index <= newest {
             return reached!("a snapshot of ours was overtaken by a received one");
@@ -518,7 +546,7 @@ impl Node {
         let Some(meta) = self.snapshot_meta(index) else {
             panic!("expected a snapshot of an applied index, at most {}, not of {index}", self.handed);
         };
-        self.snapshot = Some(Snapshot { meta, data });
+        self.snapshot = Some(Snapshot { meta, size });
         let base = Index(index.0.saturating_sub(self.knobs.snapshot_keep));
         if base > self.log.base() {
             reached!("raft: the log let go of what a snapshot covers");

@@ -117,7 +117,7 @@ impl fmt::Display for Progress {
                 write!(f, "replicate matched {matched} next {next} in flight {}", self.in_flight())
             }
             Pace::Snapshot { snapshot, sent, acked } => {
-                let (index, total) = (snapshot.meta.index, snapshot.data.len());
+                let (index, total) = (snapshot.meta.index, snapshot.size);
                 write!(f, "snapshot {index} sent {sent} acked {acked} of {total}")
             }
         }

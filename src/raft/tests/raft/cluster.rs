@@ -4,8 +4,8 @@
 use base::{Index, Knobs, MemberId};
 use raft::invariants::{Checker, Violation};
 use raft::{
-    Config, Data, Effects, Entry, HardState, Input, Membership, Message, Node, Outbox, Payload, Persist,
-    Recall, Recovered, Refused, Snapshot, Ticket,
+    Chunk, Config, Data, Effects, Entry, HardState, Input, Membership, Message, Node, Outbox, Payload,
+    Persist, Piece, Recall, Recovered, Refused, Snapshot, SnapshotMeta, Ticket,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -13,12 +13,22 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub struct Member {
     pub node: Option<Node>,
     pub disk: Recovered,
+    files: Files,
+    /// The snapshot that the state machine is to take its state from.
+    pub installing: Option<Index>,
     pub writing: VecDeque<Persist>,
     outbox: Outbox,
     pub app: App,
     boots: u64,
     /// Asks the others, as its disk was lost.
     pub recall: Option<Recall>,
+}
+
+/// Snapshots on a disk, and the pieces of one that is coming in.
+#[derive(Default)]
+struct Files {
+    whole: BTreeMap<Index, Data>,
+    incoming: Vec<u8>,
 }
 
 /// A state machine that remembers only a hash of what it applied.
@@ -40,8 +50,8 @@ impl App {
         bytes.into()
     }
 
-    fn of(snapshot: &Snapshot) -> Self {
-        let word = |at: usize| snapshot.data[at..at + 8].try_into().map(u64::from_le_bytes).unwrap_or(0);
+    fn of(image: &[u8]) -> Self {
+        let word = |at: usize| image[at..at + 8].try_into().map(u64::from_le_bytes).unwrap_or(0);
         Self { applied: Index(word(0)), hash: word(8) }
     }
 }
@@ -54,6 +64,8 @@ pub struct Cluster {
     pub knobs: Knobs,
     pub seed: u64,
     pub steps: u64,
+    /// Snapshots are installed by [`Cluster::install`] only, not at once.
+    pub lazy: bool,
     /// The hash that every member must have at an applied index.
     states: BTreeMap<Index, u64>,
 }
@@ -102,12 +114,15 @@ impl Cluster {
             knobs,
             seed,
             steps: 0,
+            lazy: false,
             states: BTreeMap::new(),
         };
         for id in ids {
             let member = Member {
                 node: None,
                 disk: disk(id),
+                files: Files::default(),
+                installing: None,
                 writing: VecDeque::new(),
                 outbox: Outbox::default(),
                 app: App::default(),
@@ -144,7 +159,9 @@ impl Cluster {
             seed: self.seed ^ (id.0 << 32) ^ member.boots,
             knobs: self.knobs.clone(),
         };
-        member.app = member.disk.snapshot.as_ref().map(App::of).unwrap_or_default();
+        let newest = member.disk.snapshot.as_ref().map(|snapshot| &member.files.whole[&snapshot.meta.index]);
+        member.app = newest.map(|image| App::of(image)).unwrap_or_default();
+        member.installing = None;
         member.outbox = Outbox::default();
         let node = Node::new(config, member.disk.clone());
         self.check.started(&node)?;
@@ -163,8 +180,9 @@ impl Cluster {
         member.node = None;
         let writes = std::mem::take(&mut member.writing);
         for write in writes.into_iter().take(kept) {
-            write_to(&mut member.disk, write);
+            write_to(&mut member.disk, &mut member.files, write);
         }
+        member.files.incoming.clear();
         self.check.crashed(id, kept);
     }
 
@@ -172,7 +190,7 @@ impl Cluster {
     pub fn lose_disk(&mut self, id: MemberId) {
         let others: Vec<MemberId> = self.ids().into_iter().filter(|other| *other != id).collect();
         let Some(member) = self.members.get_mut(&id).filter(|member| member.node.is_none()) else { return };
-        member.disk = Recovered::default();
+        (member.disk, member.files) = (Recovered::default(), Files::default());
         member.recall = Some(Recall::new(others, member.boots));
         self.check.lost(id);
     }
@@ -201,7 +219,9 @@ impl Cluster {
             member.disk.forgot = None;
         }
         self.check.stepped(node, &effects)?;
-        let Effects { persist, send, after_sync, install, committed, reads, reads_lost, .. } = effects;
+        let Effects { persist, mut send, chunks, after_sync, install, committed, reads, reads_lost, .. } =
+            effects;
+        send.extend(chunks.into_iter().map(|chunk| read(&member.files, chunk)));
         let step = Step {
             persist: persist.as_ref().map(describe_persist),
             sent: send.clone(),
@@ -215,7 +235,7 @@ impl Cluster {
             role: effects.role,
         };
         if let Some(snapshot) = &install {
-            member.app = App::of(snapshot);
+            member.installing = Some(snapshot.meta.index);
         }
         for entry in &committed {
             member.app.apply(entry);
@@ -227,7 +247,25 @@ impl Cluster {
             member.outbox.push(after);
         }
         self.send(send)?;
-        Ok(Some(step))
+        if self.lazy { Ok(Some(step)) } else { self.installed(id, step).map(Some) }
+    }
+
+    /// What a step asked for, and what it asks for once its snapshot is installed.
+    fn installed(&mut self, id: MemberId, mut step: Step) -> Outcome<Step> {
+        if let Some(then) = self.install(id)? {
+            step.committed.extend(then.committed);
+            step.sent.extend(then.sent);
+            step.reads.extend(then.reads);
+        }
+        Ok(step)
+    }
+
+    /// The state machine takes its state from the snapshot that it was to.
+    pub fn install(&mut self, id: MemberId) -> Outcome<Option<Step>> {
+        let Some(member) = self.members.get_mut(&id) else { return Ok(None) };
+        let Some(index) = member.installing.take() else { return Ok(None) };
+        member.app = App::of(&member.files.whole[&index]);
+        self.step(id, Input::Installed(index))
     }
 
     fn send(&mut self, messages: Vec<Message>) -> Outcome {
@@ -244,7 +282,7 @@ impl Cluster {
         let mut last = None;
         for _ in 0..count {
             let Some(write) = member.writing.pop_front() else { break };
-            last = Some(write_to(&mut member.disk, write));
+            last = Some(write_to(&mut member.disk, &mut member.files, write));
         }
         let Some(ticket) = last else { return Ok(None) };
         let Ok(synced) = ticket.redeem(Ok::<(), ()>(())) else { return Ok(None) };
@@ -260,13 +298,16 @@ impl Cluster {
         let Some(node) = &member.node else { return Ok(None) };
         let index = member.app.applied;
         let newest = member.disk.snapshot.as_ref().map_or(Index(0), |snapshot| snapshot.meta.index);
-        let receives = member.writing.iter().any(|write| write.snapshot.is_some());
+        let receives =
+            member.writing.iter().any(|write| write.snapshot.is_some()) || member.installing.is_some();
         let Some(meta) = node.snapshot_meta(index).filter(|_| index > newest && !receives) else {
             return Ok(None);
         };
         let data = member.app.image();
-        member.disk.snapshot = Some(Snapshot { meta, data: data.clone() });
-        self.step(id, Input::SnapshotTaken { index, data })?;
+        let size = data.len() as u64;
+        member.disk.snapshot = Some(Snapshot { meta, size });
+        member.files.whole.insert(index, data);
+        self.step(id, Input::SnapshotTaken { index, size })?;
         let base = self.node(id).map_or(Index(0), |node| node.log().base());
         if let Some(member) = self.members.get_mut(&id) {
             member.disk.entries.retain(|entry| entry.index > base);
@@ -329,6 +370,7 @@ impl Cluster {
         for _ in 0..100_000 {
             for id in self.ids() {
                 self.sync(id, usize::MAX)?;
+                self.install(id)?;
             }
             if self.wire.is_empty() && self.members.values().all(|member| member.writing.is_empty()) {
                 return Ok(());
@@ -410,11 +452,26 @@ fn same_state(id: MemberId, hash: u64, app: App) -> Outcome {
     })
 }
 
-fn write_to(disk: &mut Recovered, write: Persist) -> Ticket {
+/// What a follower is to have of a snapshot, read from the disk.
+fn read(files: &Files, chunk: Chunk) -> Message {
+    let (from, to) = (chunk.offset as usize, (chunk.offset + chunk.length) as usize);
+    let data = Data::from(&files.whole[&chunk.snapshot.meta.index][from..to]);
+    chunk.message(data)
+}
+
+fn write_to(disk: &mut Recovered, files: &mut Files, write: Persist) -> Ticket {
     if let Some(hard) = write.hard {
         disk.hard = hard;
     }
+    if let Some(Piece { offset, data, .. }) = write.piece {
+        files.incoming.truncate(offset as usize);
+        assert_eq!(files.incoming.len() as u64, offset, "pieces come in order");
+        files.incoming.extend_from_slice(&data);
+    }
     if let Some(snapshot) = write.snapshot {
+        let image = std::mem::take(&mut files.incoming);
+        assert_eq!(image.len() as u64, snapshot.size, "all of it came");
+        files.whole.insert(snapshot.meta.index, image.into());
         disk.snapshot = Some(snapshot);
         disk.entries.clear();
     }
@@ -440,6 +497,10 @@ fn describe_persist(persist: &Persist) -> String {
     if let Some(HardState { term, vote }) = persist.hard {
         let vote = vote.map_or("nobody".to_string(), |id| id.to_string());
         parts.push(format!("{term} vote {vote}"));
+    }
+    if let Some(Piece { snapshot, offset, data }) = &persist.piece {
+        let SnapshotMeta { index, term, .. } = &snapshot.meta;
+        parts.push(format!("bytes {offset}..{} of snapshot {index}/{term}", offset + data.len() as u64));
     }
     if let Some(snapshot) = &persist.snapshot {
         parts.push(format!("snapshot {}/{}", snapshot.meta.index, snapshot.meta.term));

@@ -4,4 +4,5 @@
 mod cluster;
 mod configuration;
 mod script;
+mod snapshots;
 mod walk;

@@ -34,6 +34,7 @@ struct Habits {
     wipe: u32,
     configure: u32,
     transfer: u32,
+    install: u32,
     /// Chances in a hundred.
     in_order: u32,
     double: u32,
@@ -57,6 +58,7 @@ impl Habits {
             wipe: 0,
             configure: 0,
             transfer: 0,
+            install: of(&[5, 50, 300]),
             in_order: of(&[0, 50, 90, 100]),
             double: of(&[0, 2, 15]),
             keep_unsynced: of(&[0, 50, 100]),
@@ -149,7 +151,8 @@ impl Walk {
         let bytes = stream(seed, "bytes on their way").gen_range(0..8);
         knobs.raft_inflight_bytes = [1, 30].get(bytes).copied().unwrap_or(knobs.raft_inflight_bytes);
         let spares: Vec<MemberId> = spares.iter().copied().filter(|id| !membership.contains(*id)).collect();
-        let cluster = Cluster::with_spares(membership, &spares, knobs, seed)?;
+        let mut cluster = Cluster::with_spares(membership, &spares, knobs, seed)?;
+        cluster.lazy = true;
         let habits = Habits::draw(&mut chance);
         Ok(Self {
             cluster,
@@ -196,6 +199,7 @@ impl Walk {
             h.wipe,
             h.configure,
             h.transfer,
+            h.install,
         ];
         let mut pick = self.chance.gen_range(0..weights.iter().sum());
         let mut what = 0;
@@ -228,7 +232,11 @@ impl Walk {
                 Ok(())
             }
             11 => self.configure(),
-            _ => self.transfer(),
+            12 => self.transfer(),
+            _ => {
+                let id = self.someone();
+                self.cluster.install(id).map(drop)
+            }
         }
     }
 
