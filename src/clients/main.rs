@@ -11,6 +11,7 @@ mod etcdctl;
 mod flows;
 mod harness;
 mod kubectl;
+mod large;
 mod roles;
 mod secure;
 mod survival;

@@ -106,7 +106,8 @@ impl Core {
             }
             Err((chunk, error)) => {
                 reached!("member: a snapshot could not be read for a follower");
-                let (member, what) = (self.node.id(), format!("a new snapshot is taken: {error}"));
+                let (member, what) =
+                    (self.node.id(), format!("a new snapshot is taken, as {}", error.finding()));
                 rt::note(Note::Repaired { member, what });
                 self.snapshots.spoiled();
                 self.snapshot_if_due(self.handle.with_store(Store::applied));

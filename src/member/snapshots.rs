@@ -2,8 +2,9 @@
 //! writes go on. Beside the store, no more than a piece is held in memory.
 //!
 //! A snapshot is the whole state. So that a large one is not written again and again for a few entries, the log behind
-//! the last has to be as long as the state is large, or as long as a knob says: what is written for snapshots is no more
-//! than what is written for the log, up to there, and a member that starts reads about twice what its state takes.
+//! the last has to be as long as the state is large; or, as the log is held in memory, as long as a knob says, or an
+//! eighth of the state. Up to there, what is written for snapshots is no more than what is written for the log, and eight
+//! times that beyond; and a member that starts reads about twice what its state takes, at most.
 
 use crate::{disk::to_wal_snapshot, error::Error};
 use base::{Index, Knobs, reached};
@@ -14,6 +15,8 @@ use store::{Encoder, Store};
 
 /// A state of no more bytes is written as often as entries say.
 const SMALL: u64 = 1 << 20;
+/// The part of a large state that the log behind its last snapshot comes to.
+const PART: u64 = 8;
 /// Bytes made before other tasks have their turn.
 const PIECE: usize = 256 << 10;
 
@@ -46,7 +49,7 @@ impl Snapshots {
         if self.spoiled && self.under_way.is_none() {
             return applied > Index(0);
         }
-        if state > SMALL && self.behind < state.min(self.enough) {
+        if state > SMALL && self.behind < state.min(self.enough.max(state / PART)) {
             return false;
         }
         reached!(
@@ -116,12 +119,17 @@ mod tests {
             assert!(!snapshots.is_due(Index(10), 4 << 20), "the log is short");
             snapshots.applied(4 << 20);
             assert!(snapshots.is_due(Index(10), 4 << 20), "it is as long as the state");
-            assert!(!snapshots.is_due(Index(10), 1 << 30));
+            assert!(!snapshots.is_due(Index(10), 64 << 20));
             snapshots.applied(4 << 20);
-            assert!(snapshots.is_due(Index(10), 1 << 30), "it is long enough");
-            assert!(!snapshots.is_due(Index(9), 1 << 30), "but has too few entries");
+            assert!(snapshots.is_due(Index(10), 64 << 20), "it is long enough");
+            assert!(!snapshots.is_due(Index(9), 64 << 20), "but has too few entries");
+            assert!(!snapshots.is_due(Index(10), 1 << 30), "a large state is not written for so little");
+            snapshots.applied(120 << 20);
+            assert!(snapshots.is_due(Index(10), 1 << 30), "an eighth of it");
             snapshots.installed(Index(5));
             assert!(!snapshots.is_due(Index(20), 4 << 20), "it begins anew");
+            snapshots.spoiled();
+            assert!(snapshots.is_due(Index(1), 4 << 20), "what is on the disk is of no use");
             drop(wal);
             #[cfg(not(madsim))]
             std::fs::remove_dir_all(&dir).expect("its folder");

@@ -50,6 +50,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// What is wrong, without what to do about it where that keeps a member from starting.
+    pub fn finding(&self) -> String {
+        match self {
+            Error::Damaged { path, offset, expected } => {
+                format!("{} is damaged at byte {offset}: {expected}", path.display())
+            }
+            other => other.to_string(),
+        }
+    }
+
     pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
         let path = path.into();
         move |source| Error::Io { doing, path, source }

@@ -49,6 +49,33 @@ fn it_waits_for_every_other_member() {
     verdict.assert(500);
 }
 
+/// What a follower needs of the log is compacted, and the snapshot that stands for it has rotted on the leader's disk: the
+/// leader takes another of the state that it has in memory.
+#[test]
+fn a_snapshot_that_rotted_is_not_sent() {
+    let verdict = survives(24, 3, |group| async move {
+        let leader = group.leader().expect("a leader");
+        let away = (1..=3).map(name).find(|name| *name != leader).expect("a follower");
+        group.world.kill(&away, Death::Process);
+        madsim::time::sleep(15 * SECOND).await;
+        let disk = disk::control(&leader).expect("a disk");
+        let snapshots = disk.files().into_iter().map(|(path, _)| path).filter(|path| path.ends_with(".snap"));
+        snapshots.for_each(|path| assert!(disk.flip_byte(&path, 100)));
+        group.world.restart(&away);
+        madsim::time::sleep(5 * SECOND).await;
+        let seen = group.seen.lock().unwrap();
+        assert!(seen.restored > 0, "a snapshot was installed");
+        let tells = |what: &String| {
+            what.starts_with("a new snapshot is taken, as /data/")
+                && what.ends_with(
+                    ".snap is damaged at byte 71: the checksum of a block of the snapshot does not match",
+                )
+        };
+        assert!(!seen.repairs.is_empty() && seen.repairs.iter().all(tells), "{:?}", seen.repairs);
+    });
+    verdict.assert(1_000);
+}
+
 #[test]
 fn a_single_member_that_lost_its_disk_does_not_begin_anew() {
     World::run(23, |world| async move {

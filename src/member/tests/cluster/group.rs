@@ -19,6 +19,7 @@ pub struct Seen {
     pub synced: BTreeMap<MemberId, Index>,
     pub acknowledged: Index,
     pub restored: u64,
+    pub repairs: Vec<String>,
     pub syncs: u64,
     pub members: usize,
     /// Members that asked what they had promised before they lost their disk.
@@ -33,6 +34,7 @@ impl Seen {
                 let led = *self.leaders.entry(*term).or_insert(*member);
                 self.require(led == *member, || format!("two leaders in {term}: {led} and {member}"));
             }
+            Note::Repaired { what, .. } => self.repairs.push(what.clone()),
             Note::Said { text } if text.contains("asks all others what it promised") => self.recalled += 1,
             Note::Applied { index, hash, member, .. } | Note::Restored { index, hash, member, .. } => {
                 if matches!(note, Note::Restored { .. }) {
