@@ -116,7 +116,8 @@ struct Changed {
 impl Node {
     /// A member as it starts, from what its disk held. The state machine starts from `recovered.snapshot`.
     pub fn new(config: Config, recovered: Recovered) -> Self {
-        let log = recovered_log(recovered.snapshot.as_ref(), recovered.entries);
+        let keep = config.knobs.snapshot_keep;
+        let log = recovered_log(recovered.snapshot.as_ref(), recovered.entries, keep);
         let start = recovered.snapshot.as_ref().map_or(Index(0), |snapshot| snapshot.meta.index);
         let of_snapshot = recovered.snapshot.as_ref().map(|snapshot| Configs::of(&snapshot.meta));
         let mut configs = of_snapshot.unwrap_or(Configs::starting(Index(0), config.membership));
@@ -574,11 +575,16 @@ impl Disk {
 }
 
 /// The log as the disk's entries and snapshot give it. Entries that the snapshot covers are kept for followers
-/// that lag, if they lead up to it; whatever contradicts the snapshot is dropped, as what it covers is committed.
-fn recovered_log(snapshot: Option<&Snapshot>, entries: Vec<Entry>) -> Log {
+/// that lag, as many as are kept otherwise, if they lead up to it; whatever contradicts the snapshot is dropped, as what
+/// it covers is committed.
+fn recovered_log(snapshot: Option<&Snapshot>, mut entries: Vec<Entry>, keep: u64) -> Log {
     let (index, term) =
         snapshot.map_or((Index(0), Term(0)), |snapshot| (snapshot.meta.index, snapshot.meta.term));
     let first = entries.first().map_or(index.next(), |entry| entry.index);
+    // The one that stands for all before the kept ones stays: its term is asked for.
+    let too_many = index.0.saturating_sub(keep).saturating_sub(first.0).min(entries.len() as u64);
+    drop(entries.drain(..too_many as usize));
+    let first = Index(first.0 + too_many);
     invariant!(
         first <= index.next(),
         "the recovered log has no gap",
