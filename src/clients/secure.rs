@@ -1,17 +1,22 @@
-//! Secured connections, with Debian's etcdctl: mutual authentication, users by certificate, certificates that are
-//! replaced while a member runs, and what is said about those that are wrong.
+//! Secured connections, with Debian's etcdctl and openssl: mutual authentication, users by certificate, certificates that
+//! are replaced while a member runs, versions and cipher suites, and what is said about what is wrong.
 
 use crate::{
     certificates::{Authority, Files, Valid, Wanted},
     harness::{ETCDCTL, Members, Process, etcdctl, eventually, succeed, text_of},
 };
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 const HERE: Wanted =
     Wanted { common_name: "member", address: Some("127.0.0.1"), valid: Valid::ForLong, serial: 1 };
 /// The number of the certificate that is revoked.
 const REVOKED: u64 = 66;
 const PATIENCE: Duration = Duration::from_secs(30);
+const OPENSSL: &str = "openssl is needed: Debian's package openssl";
 
 /// Three members that want certificates of clients and of each other, and what signs those.
 struct Secured {
@@ -89,6 +94,27 @@ impl Secured {
         command.arg("--cacert").arg(self.folder().join("ca.crt"));
         command.arg("--cert").arg(&files.cert).arg("--key").arg(&files.key);
         command
+    }
+
+    /// openssl as a client that shows this certificate, with more arguments.
+    fn openssl(&self, server: &str, files: &Files, args: &[&str]) -> Command {
+        let mut command = Command::new("openssl");
+        command.args(["s_client", "-connect", server]).args(args).stdin(Stdio::null());
+        command.arg("-CAfile").arg(self.folder().join("ca.crt"));
+        command.arg("-cert").arg(&files.cert).arg("-key").arg(&files.key);
+        command
+    }
+
+    /// A handshake: what both sides agreed on, or what openssl says went wrong.
+    fn shake(&self, server: &str, args: &[&str]) -> Result<String, String> {
+        let mut command = self.openssl(server, &Files::at(self.folder(), "peers"), args);
+        let said = command.arg("-brief").output().expect(OPENSSL).stderr;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let of = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        match (of("Protocol version:"), of("Ciphersuite:")) {
+            (Some(version), Some(suite)) => Ok(format!("{version} {suite}")),
+            _ => Err(said),
+        }
     }
 
     fn wait(&self) {
@@ -328,6 +354,37 @@ fn a_second_authority_is_trusted_as_soon_as_it_is_in_the_file() {
         Err(_) => Ok(()),
     });
     get(&of_next).expect("the next is");
+}
+
+#[test]
+fn only_versions_and_cipher_suites_that_are_allowed_are_spoken() {
+    let flags = ["--tls-max-version=TLS1.2", "--cipher-suites=TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"];
+    let secured = Secured::start_with("older", 1, &flags);
+    secured.wait();
+    for server in [secured.members.client(1), secured.members.peer(1)] {
+        let agreed = "TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384";
+        assert_eq!(secured.shake(&server, &[]).as_deref(), Ok(agreed));
+        let newer = secured.shake(&server, &["-tls1_3"]).expect_err("too new");
+        assert!(newer.contains("protocol version"), "{newer}");
+        let other = ["-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"];
+        let other = secured.shake(&server, &other).expect_err("another suite");
+        assert!(other.contains("handshake failure"), "{other}");
+    }
+    let log = secured.members.log();
+    for said in ["no version of TLS is spoken by both sides", "no cipher suite is spoken by both sides"] {
+        let said = format!("refused a connection from 127.0.0.1: {said}");
+        assert!(log.contains(&said), "{said:?} in\n{log}");
+    }
+
+    // two that speak TLS1.3 only find each other
+    let secured = Secured::start_with("newer", 2, &["--tls-min-version=TLS1.3"]);
+    secured.wait();
+    for server in [secured.members.client(2), secured.members.peer(2)] {
+        let agreed = secured.shake(&server, &["-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"]);
+        assert_eq!(agreed.as_deref(), Ok("TLSv1.3 TLS_CHACHA20_POLY1305_SHA256"));
+        let older = secured.shake(&server, &["-tls1_2"]).expect_err("too old");
+        assert!(older.contains("protocol version"), "{older}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::{
     harness::{Members, Process, eventually, wavetank},
 };
 use etcd::pb;
-use rt::tls::{Calling, Identity, Protocol, Trust};
+use rt::tls::{Calling, Identity, Offer, Protocol, Trust};
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
@@ -72,7 +72,8 @@ impl Trio {
     pub fn calling(&self) -> Calling {
         let Files { cert, key } = Files::at(self.folder(), "client");
         let trust = Trust::Roots(vec![self.folder().join("ca.crt")]);
-        Calling { trust, identity: Some(Identity { cert, key }), protocol: Protocol::Http }
+        let identity = Some(Identity { cert, key });
+        Calling { trust, identity, protocol: Protocol::Http, offer: Offer::default() }
     }
 
     pub fn client(&self, number: u16) -> SocketAddr {

@@ -5,6 +5,7 @@
 //! | module | promise |
 //! |---|---|
 //! | `server`, `client` | the two ends of a handshake; `secured` is what comes of it |
+//! | `offer` | versions and cipher suites |
 //! | `watched` | what is made of files, made again when they change |
 //! | `pem` | certificates, keys and lists of those revoked, from files |
 //! | `auto` | a certificate signed by itself, for who has none |
@@ -16,6 +17,7 @@ mod absent;
 mod auto;
 #[cfg(not(madsim))]
 mod client;
+mod offer;
 #[cfg(not(madsim))]
 mod pem;
 #[cfg(not(madsim))]
@@ -35,6 +37,8 @@ pub use absent::{Client, Server, signed_by_itself};
 pub(crate) use secured::Stream;
 #[cfg(not(madsim))]
 pub use {auto::signed_by_itself, client::Client, server::Server};
+
+pub use offer::{Offer, Suite, Version};
 
 use std::path::PathBuf;
 
@@ -58,6 +62,7 @@ pub struct Serving {
     /// If there are any, it must be valid for one of these hosts.
     pub hostnames: Vec<String>,
     pub protocol: Protocol,
+    pub offer: Offer,
 }
 
 /// What a client wants to see, and what it shows if it is asked.
@@ -66,6 +71,7 @@ pub struct Calling {
     pub trust: Trust,
     pub identity: Option<Identity>,
     pub protocol: Protocol,
+    pub offer: Offer,
 }
 
 /// Which servers a client believes.

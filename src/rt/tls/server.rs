@@ -97,8 +97,8 @@ impl Server {
 fn configure(serving: &Serving, files: &[Vec<u8>]) -> io::Result<ServerConfig> {
     let (cert, key) = (&serving.identity.cert, &serving.identity.key);
     let bad = |why: rustls::Error| pem::bad(cert, wrong::words(&why));
-    let builder = ServerConfig::builder_with_provider(pem::provider());
-    let builder = builder.with_safe_default_protocol_versions().map_err(bad)?;
+    let builder = ServerConfig::builder_with_provider(serving.offer.provider());
+    let builder = builder.with_protocol_versions(&serving.offer.versions()).map_err(bad)?;
     let builder = match &serving.trusted {
         Some(trusted) => builder.with_client_cert_verifier(verifier(serving, trusted, &files[2..])?),
         None => builder.with_no_client_auth(),
