@@ -55,6 +55,9 @@ pub struct Security {
     /// Other members' certificates must be for one of these hosts.
     #[arg(long, value_delimiter = ',', value_name = "HOST,...")]
     peer_cert_allowed_hostname: Vec<String>,
+    /// Other members' certificates need not be for the address that they come from.
+    #[arg(long, alias = "experimental-peer-skip-client-san-verification", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    peer_skip_client_san_verification: bool,
     /// Makes a certificate for other members, signed by itself. Nobody can tell then whose the other end is.
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
     peer_auto_tls: bool,
@@ -225,6 +228,7 @@ impl Security {
             revoked: self.client_crl_file.clone(),
             common_names: vec![],
             hostnames: self.client_cert_allowed_hostname.clone(),
+            from_its_address: false,
             protocol: Protocol::Http,
             offer,
         }
@@ -252,6 +256,7 @@ impl Security {
             revoked: self.peer_crl_file.clone(),
             common_names: self.peer_cert_allowed_cn.clone(),
             hostnames: self.peer_cert_allowed_hostname.clone(),
+            from_its_address: !self.peer_skip_client_san_verification,
             protocol,
             offer,
         };

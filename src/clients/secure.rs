@@ -6,13 +6,19 @@ use crate::{
     harness::{ETCDCTL, Members, Process, etcdctl, eventually, succeed, text_of},
 };
 use std::{
+    io::Read,
     path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
 
-const HERE: Wanted =
-    Wanted { common_name: "member", address: Some("127.0.0.1"), valid: Valid::ForLong, serial: 1 };
+const HERE: Wanted = Wanted {
+    common_name: "member",
+    address: Some("127.0.0.1"),
+    machine: None,
+    valid: Valid::ForLong,
+    serial: 1,
+};
 /// The number of the certificate that is revoked.
 const REVOKED: u64 = 66;
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -115,6 +121,15 @@ impl Secured {
             (Some(version), Some(suite)) => Ok(format!("{version} {suite}")),
             _ => Err(said),
         }
+    }
+
+    /// Whether a member takes one that shows this certificate for another member: then it greets it.
+    fn is_let_in(&self, files: &Files) -> bool {
+        let mut command = self.openssl(&self.members.peer(1), files, &["-quiet"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut openssl = Process(command.spawn().expect(OPENSSL));
+        let mut greeting = [0];
+        openssl.0.stdout.take().expect("its output").read_exact(&mut greeting).is_ok()
     }
 
     fn wait(&self) {
@@ -354,6 +369,50 @@ fn a_second_authority_is_trusted_as_soon_as_it_is_in_the_file() {
         Err(_) => Ok(()),
     });
     get(&of_next).expect("the next is");
+}
+
+#[test]
+fn a_member_s_certificate_is_for_where_it_comes_from() {
+    let secured = Secured::start("origin", 1);
+    secured.wait();
+    let nowhere = Wanted { address: None, ..HERE };
+    let elsewhere = Wanted { address: Some("10.0.0.9"), ..HERE };
+    let of = |name: &str, wanted: Wanted| secured.sign(name, wanted);
+    for files in [
+        of("here", HERE),
+        of("nowhere", nowhere),
+        of("local", Wanted { machine: Some("localhost"), ..nowhere }),
+        of("local-too", Wanted { machine: Some("localhost"), ..elsewhere }),
+    ] {
+        assert!(secured.is_let_in(&files), "{:?}\n{}", files.cert, secured.members.log());
+    }
+    let elsewhere = of("elsewhere", elsewhere);
+    let named = of("named", Wanted { machine: Some("one.example"), ..nowhere });
+    let every = of("every", Wanted { machine: Some("*.example"), ..nowhere });
+    for files in [&elsewhere, &named, &every] {
+        assert!(!secured.is_let_in(files), "{:?}", files.cert);
+    }
+    let log = secured.members.log();
+    for hosts in ["10.0.0.9\n", "one.example; names are not looked up", "*.example; names are not looked up"]
+    {
+        let said = format!(
+            "refused a connection from 127.0.0.1: its certificate is not for 127.0.0.1, but for {hosts}"
+        );
+        assert!(log.contains(&said), "{said:?} in\n{log}");
+    }
+    // clients are not asked where they come from
+    let clients = secured.members.clients();
+    succeed(secured.with(&clients, &elsewhere, &["put", "a", "1"]), "");
+
+    for flag in
+        ["--peer-skip-client-san-verification", "--experimental-peer-skip-client-san-verification=true"]
+    {
+        let secured = Secured::start_with("from-anywhere", 1, &[flag]);
+        secured.wait();
+        assert!(
+            secured.is_let_in(&secured.sign("named", Wanted { machine: Some("one.example"), ..nowhere }))
+        );
+    }
 }
 
 #[test]

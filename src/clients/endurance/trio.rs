@@ -63,7 +63,13 @@ impl Trio {
 
     /// Gives the members new certificates, in the same files.
     pub fn certify(&self, valid: Valid) {
-        let wanted = Wanted { common_name: "member", address: Some("127.0.0.1"), valid, serial: 1 };
+        let wanted = Wanted {
+            common_name: "member",
+            address: Some("127.0.0.1"),
+            valid,
+            serial: 1,
+            ..Wanted::default()
+        };
         self.sign("served", wanted);
         self.sign("peers", wanted);
     }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `server`, `client` | the two ends of a handshake; `secured` is what comes of it |
 //! | `offer` | versions and cipher suites |
+//! | `origin` | whether a certificate is for where it comes from |
 //! | `watched` | what is made of files, made again when they change |
 //! | `pem` | certificates, keys and lists of those revoked, from files |
 //! | `auto` | a certificate signed by itself, for who has none |
@@ -18,6 +19,8 @@ mod auto;
 #[cfg(not(madsim))]
 mod client;
 mod offer;
+#[cfg(not(madsim))]
+mod origin;
 #[cfg(not(madsim))]
 mod pem;
 #[cfg(not(madsim))]
@@ -61,6 +64,8 @@ pub struct Serving {
     pub common_names: Vec<String>,
     /// If there are any, it must be valid for one of these hosts.
     pub hostnames: Vec<String>,
+    /// It must be for the address that it comes from.
+    pub from_its_address: bool,
     pub protocol: Protocol,
     pub offer: Offer,
 }
