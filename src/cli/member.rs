@@ -370,6 +370,16 @@ mod tests {
         assert!(wrong(mixed).contains("expected a number of revisions"));
         assert!(wrong("--client-cert-auth").contains("--trusted-ca-file"));
         assert!(wrong("--cert-file /no/such").contains("--key-file"));
+        let older = wrong("--tls-min-version TLS1.3 --tls-max-version TLS1.2");
+        assert!(older.contains("expected no newer one than --tls-max-version, which is TLS1.2"), "{older}");
+        assert!(wrong("--tls-min-version 1.2").contains("expected TLS1.2 or TLS1.3"));
+        let chosen = "--cipher-suites TLS_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256";
+        assert!(boot(chosen).is_ok());
+        assert!(wrong(&format!("{chosen} --tls-min-version TLS1.3")).contains("only TLS1.3 is spoken"));
+        let newer = "--cipher-suites TLS_AES_128_GCM_SHA256 --tls-max-version TLS1.2";
+        assert!(wrong(newer).contains("expected one of TLS1.2 as well"));
+        let unknown = wrong("--cipher-suites TLS_RSA_WITH_RC4_128_SHA");
+        assert!(unknown.contains("expected some of TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, "), "{unknown}");
         let mixed = "--initial-cluster default=http://127.0.0.1:2380,b=https://127.0.0.1:1";
         assert!(wrong(mixed).contains("all https"));
     }

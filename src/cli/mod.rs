@@ -9,7 +9,7 @@ mod snapshot;
 
 use base::Knobs;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
-use rt::tls::{self, Calling, Identity, Protocol, Trust};
+use rt::tls::{self, Calling, Identity, Offer, Protocol, Trust};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// A control plane that speaks etcd's and Kubernetes' APIs.
@@ -113,7 +113,8 @@ async fn to_store(
 ) -> Result<tls::Client, Error> {
     let roots = roots.clone().ok_or_else(|| format!("{urls}: https expects {ca} as well"))?;
     let identity = identity.map(|(cert, key)| Identity { cert, key });
-    let calling = Calling { trust: Trust::Roots(vec![roots]), identity, protocol: Protocol::Http };
+    let (trust, protocol) = (Trust::Roots(vec![roots]), Protocol::Http);
+    let calling = Calling { trust, identity, protocol, offer: Offer::default() };
     Ok(tls::Client::load(calling).await?)
 }
 

@@ -3,7 +3,7 @@
 use super::Error;
 use clap::Args;
 use member::{Tls, Url};
-use rt::tls::{self, Calling, Identity, Protocol, Serving, Trust, signed_by_itself};
+use rt::tls::{self, Calling, Identity, Offer, Protocol, Serving, Suite, Trust, Version, signed_by_itself};
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
@@ -55,12 +55,24 @@ pub struct Security {
     /// Other members' certificates must be for one of these hosts.
     #[arg(long, value_delimiter = ',', value_name = "HOST,...")]
     peer_cert_allowed_hostname: Vec<String>,
+    /// Other members' certificates need not be for the address that they come from.
+    #[arg(long, alias = "experimental-peer-skip-client-san-verification", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    peer_skip_client_san_verification: bool,
     /// Makes a certificate for other members, signed by itself. Nobody can tell then whose the other end is.
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
     peer_auto_tls: bool,
     /// Years for which a certificate that is made is valid.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100), value_name = "YEARS")]
     self_signed_cert_validity: u32,
+    /// Cipher suites of TLS1.2 that are spoken; those of TLS1.3 all are. [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "SUITE,...")]
+    cipher_suites: Vec<Suite>,
+    /// The oldest version of TLS that is spoken: TLS1.2 or TLS1.3.
+    #[arg(long, default_value = "TLS1.2", value_name = "VERSION")]
+    tls_min_version: Version,
+    /// The newest one.
+    #[arg(long, default_value = "TLS1.3", value_name = "VERSION")]
+    tls_max_version: Version,
 }
 
 /// Flags of one kind: those about clients, or those about peers.
@@ -139,6 +151,28 @@ impl Security {
         }
     }
 
+    /// What is spoken with clients and members. What etcd refuses is refused, and what would leave nothing to speak.
+    fn offer(&self) -> Result<Offer, Error> {
+        let (oldest, newest, suites) = (self.tls_min_version, self.tls_max_version, &self.cipher_suites);
+        let of_12 = suites.iter().any(|suite| suite.version == Version::Tls12);
+        if oldest > newest {
+            let why = format!(
+                "--tls-min-version {oldest}: expected no newer one than --tls-max-version, which is {newest}"
+            );
+            return Err(why.into());
+        }
+        if oldest == Version::Tls13 && !suites.is_empty() {
+            return Err(
+                "--cipher-suites: expected none where only TLS1.3 is spoken: its own are all spoken".into()
+            );
+        }
+        if newest == Version::Tls12 && !suites.is_empty() && !of_12 {
+            let why = format!("--cipher-suites: expected one of TLS1.2 as well, of {}", Suite::names());
+            return Err(why.into());
+        }
+        Ok(Offer { oldest, newest, suites: suites.clone() })
+    }
+
     /// Reads the files, for a member that listens at these URLs.
     pub async fn load(
         &self,
@@ -147,6 +181,7 @@ impl Security {
         served: &[Url],
         advertised: &[Url],
     ) -> Result<Tls, Error> {
+        let offer = self.offer()?;
         let valid = Duration::from_secs(u64::from(self.self_signed_cert_validity) * 365 * 86_400);
         let hosts = |urls: &[Url]| -> Vec<IpAddr> {
             let mut hosts: Vec<IpAddr> = urls.iter().map(|url| url.addr.ip()).collect();
@@ -163,12 +198,12 @@ impl Security {
         let folder = data_dir.join("fixtures/peer");
         let peers = self.peers().shown(peer.secured, &folder, &hosts(&[peer]), valid).await?;
         let leader = match &clients {
-            Some(identity) => Some(tls::Client::load(self.to_leader(identity)).await?),
+            Some(identity) => Some(tls::Client::load(self.to_leader(identity, offer.clone())).await?),
             None => None,
         };
         Ok(Tls {
             clients: match clients {
-                Some(identity) => Some(tls::Server::load(self.to_clients(identity)).await?),
+                Some(identity) => Some(tls::Server::load(self.to_clients(identity, offer.clone())).await?),
                 None => None,
             },
             peers: match peers {
@@ -177,7 +212,7 @@ impl Security {
                     return Err(why.into());
                 }
                 Some(identity) => {
-                    let (server, client) = self.to_peers(identity);
+                    let (server, client) = self.to_peers(identity, offer);
                     Some((tls::Server::load(server).await?, tls::Client::load(client).await?))
                 }
                 None => None,
@@ -186,39 +221,44 @@ impl Security {
         })
     }
 
-    fn to_clients(&self, identity: Identity) -> Serving {
+    fn to_clients(&self, identity: Identity, offer: Offer) -> Serving {
         Serving {
             identity,
             trusted: self.trusted_ca_file.clone(),
             revoked: self.client_crl_file.clone(),
             common_names: vec![],
             hostnames: self.client_cert_allowed_hostname.clone(),
+            from_its_address: false,
             protocol: Protocol::Http,
+            offer,
         }
     }
 
     /// To the leader's client port a member shows what it shows to clients, and believes who is signed by a root that
     /// was named. If none was, it could not tell a member from somebody else in any way.
-    fn to_leader(&self, identity: &Identity) -> Calling {
+    fn to_leader(&self, identity: &Identity, offer: Offer) -> Calling {
         let named: Vec<PathBuf> =
             [&self.trusted_ca_file, &self.peer_trusted_ca_file].into_iter().flatten().cloned().collect();
         let trust = if named.is_empty() { Trust::Anyone } else { Trust::Roots(named) };
-        Calling { trust, identity: Some(identity.clone()), protocol: Protocol::Http }
+        Calling { trust, identity: Some(identity.clone()), protocol: Protocol::Http, offer }
     }
 
-    fn to_peers(&self, identity: Identity) -> (Serving, Calling) {
+    fn to_peers(&self, identity: Identity, offer: Offer) -> (Serving, Calling) {
         let trust = match &self.peer_trusted_ca_file {
             Some(trusted) => Trust::Roots(vec![trusted.clone()]),
             None => Trust::Anyone,
         };
-        let calling = Calling { trust, identity: Some(identity.clone()), protocol: Protocol::Peers };
+        let (shown, protocol) = (Some(identity.clone()), Protocol::Peers);
+        let calling = Calling { trust, identity: shown, protocol, offer: offer.clone() };
         let serving = Serving {
             identity,
             trusted: self.peer_trusted_ca_file.clone(),
             revoked: self.peer_crl_file.clone(),
             common_names: self.peer_cert_allowed_cn.clone(),
             hostnames: self.peer_cert_allowed_hostname.clone(),
-            protocol: Protocol::Peers,
+            from_its_address: !self.peer_skip_client_san_verification,
+            protocol,
+            offer,
         };
         (serving, calling)
     }

@@ -21,6 +21,8 @@ pub struct Wanted {
     pub common_name: &'static str,
     /// The address it is for, and whether for an address at all.
     pub address: Option<&'static str>,
+    /// The name of a machine that it is for, besides.
+    pub machine: Option<&'static str>,
     pub valid: Valid,
     /// By which it can be revoked.
     pub serial: u64,
@@ -94,7 +96,9 @@ impl Authority {
         let mut params = CertificateParams::new(vec![]).expect("parameters");
         params.distinguished_name.push(DnType::CommonName, wanted.common_name);
         let address = wanted.address.map(|address| address.parse().expect("an address"));
-        params.subject_alt_names = address.map(SanType::IpAddress).into_iter().collect();
+        let machine = wanted.machine.map(|name| name.try_into().expect("a name"));
+        let machine = machine.map(SanType::DnsName);
+        params.subject_alt_names = address.map(SanType::IpAddress).into_iter().chain(machine).collect();
         params.serial_number = Some(SerialNumber::from(wanted.serial.max(1)));
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];

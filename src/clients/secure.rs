@@ -1,17 +1,28 @@
-//! Secured connections, with Debian's etcdctl: mutual authentication, users by certificate, certificates that are
-//! replaced while a member runs, and what is said about those that are wrong.
+//! Secured connections, with Debian's etcdctl and openssl: mutual authentication, users by certificate, certificates that
+//! are replaced while a member runs, versions and cipher suites, and what is said about what is wrong.
 
 use crate::{
     certificates::{Authority, Files, Valid, Wanted},
     harness::{ETCDCTL, Members, Process, etcdctl, eventually, succeed, text_of},
 };
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    io::Read,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
-const HERE: Wanted =
-    Wanted { common_name: "member", address: Some("127.0.0.1"), valid: Valid::ForLong, serial: 1 };
+const HERE: Wanted = Wanted {
+    common_name: "member",
+    address: Some("127.0.0.1"),
+    machine: None,
+    valid: Valid::ForLong,
+    serial: 1,
+};
 /// The number of the certificate that is revoked.
 const REVOKED: u64 = 66;
 const PATIENCE: Duration = Duration::from_secs(30);
+const OPENSSL: &str = "openssl is needed: Debian's package openssl";
 
 /// Three members that want certificates of clients and of each other, and what signs those.
 struct Secured {
@@ -89,6 +100,36 @@ impl Secured {
         command.arg("--cacert").arg(self.folder().join("ca.crt"));
         command.arg("--cert").arg(&files.cert).arg("--key").arg(&files.key);
         command
+    }
+
+    /// openssl as a client that shows this certificate, with more arguments.
+    fn openssl(&self, server: &str, files: &Files, args: &[&str]) -> Command {
+        let mut command = Command::new("openssl");
+        command.args(["s_client", "-connect", server]).args(args).stdin(Stdio::null());
+        command.arg("-CAfile").arg(self.folder().join("ca.crt"));
+        command.arg("-cert").arg(&files.cert).arg("-key").arg(&files.key);
+        command
+    }
+
+    /// A handshake: what both sides agreed on, or what openssl says went wrong.
+    fn shake(&self, server: &str, args: &[&str]) -> Result<String, String> {
+        let mut command = self.openssl(server, &Files::at(self.folder(), "peers"), args);
+        let said = command.arg("-brief").output().expect(OPENSSL).stderr;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let of = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        match (of("Protocol version:"), of("Ciphersuite:")) {
+            (Some(version), Some(suite)) => Ok(format!("{version} {suite}")),
+            _ => Err(said),
+        }
+    }
+
+    /// Whether a member takes one that shows this certificate for another member: then it greets it.
+    fn is_let_in(&self, files: &Files) -> bool {
+        let mut command = self.openssl(&self.members.peer(1), files, &["-quiet"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut openssl = Process(command.spawn().expect(OPENSSL));
+        let mut greeting = [0];
+        openssl.0.stdout.take().expect("its output").read_exact(&mut greeting).is_ok()
     }
 
     fn wait(&self) {
@@ -328,6 +369,81 @@ fn a_second_authority_is_trusted_as_soon_as_it_is_in_the_file() {
         Err(_) => Ok(()),
     });
     get(&of_next).expect("the next is");
+}
+
+#[test]
+fn a_member_s_certificate_is_for_where_it_comes_from() {
+    let secured = Secured::start("origin", 1);
+    secured.wait();
+    let nowhere = Wanted { address: None, ..HERE };
+    let elsewhere = Wanted { address: Some("10.0.0.9"), ..HERE };
+    let of = |name: &str, wanted: Wanted| secured.sign(name, wanted);
+    for files in [
+        of("here", HERE),
+        of("nowhere", nowhere),
+        of("local", Wanted { machine: Some("localhost"), ..nowhere }),
+        of("local-too", Wanted { machine: Some("localhost"), ..elsewhere }),
+    ] {
+        assert!(secured.is_let_in(&files), "{:?}\n{}", files.cert, secured.members.log());
+    }
+    let elsewhere = of("elsewhere", elsewhere);
+    let named = of("named", Wanted { machine: Some("one.example"), ..nowhere });
+    let every = of("every", Wanted { machine: Some("*.example"), ..nowhere });
+    for files in [&elsewhere, &named, &every] {
+        assert!(!secured.is_let_in(files), "{:?}", files.cert);
+    }
+    let log = secured.members.log();
+    for hosts in ["10.0.0.9\n", "one.example; names are not looked up", "*.example; names are not looked up"]
+    {
+        let said = format!(
+            "refused a connection from 127.0.0.1: its certificate is not for 127.0.0.1, but for {hosts}"
+        );
+        assert!(log.contains(&said), "{said:?} in\n{log}");
+    }
+    // clients are not asked where they come from
+    let clients = secured.members.clients();
+    succeed(secured.with(&clients, &elsewhere, &["put", "a", "1"]), "");
+
+    for flag in
+        ["--peer-skip-client-san-verification", "--experimental-peer-skip-client-san-verification=true"]
+    {
+        let secured = Secured::start_with("from-anywhere", 1, &[flag]);
+        secured.wait();
+        assert!(
+            secured.is_let_in(&secured.sign("named", Wanted { machine: Some("one.example"), ..nowhere }))
+        );
+    }
+}
+
+#[test]
+fn only_versions_and_cipher_suites_that_are_allowed_are_spoken() {
+    let flags = ["--tls-max-version=TLS1.2", "--cipher-suites=TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"];
+    let secured = Secured::start_with("older", 1, &flags);
+    secured.wait();
+    for server in [secured.members.client(1), secured.members.peer(1)] {
+        let agreed = "TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384";
+        assert_eq!(secured.shake(&server, &[]).as_deref(), Ok(agreed));
+        let newer = secured.shake(&server, &["-tls1_3"]).expect_err("too new");
+        assert!(newer.contains("protocol version"), "{newer}");
+        let other = ["-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"];
+        let other = secured.shake(&server, &other).expect_err("another suite");
+        assert!(other.contains("handshake failure"), "{other}");
+    }
+    let log = secured.members.log();
+    for said in ["no version of TLS is spoken by both sides", "no cipher suite is spoken by both sides"] {
+        let said = format!("refused a connection from 127.0.0.1: {said}");
+        assert!(log.contains(&said), "{said:?} in\n{log}");
+    }
+
+    // two that speak TLS1.3 only find each other
+    let secured = Secured::start_with("newer", 2, &["--tls-min-version=TLS1.3"]);
+    secured.wait();
+    for server in [secured.members.client(2), secured.members.peer(2)] {
+        let agreed = secured.shake(&server, &["-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"]);
+        assert_eq!(agreed.as_deref(), Ok("TLSv1.3 TLS_CHACHA20_POLY1305_SHA256"));
+        let older = secured.shake(&server, &["-tls1_2"]).expect_err("too old");
+        assert!(older.contains("protocol version"), "{older}");
+    }
 }
 
 #[test]

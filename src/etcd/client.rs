@@ -136,6 +136,8 @@ calls! {
     member_promote(MemberPromoteRequest) -> MemberPromoteResponse: |_| Call::Write, cluster.member_promote;
     /// Has the member at the present endpoint, if it leads, hand on its leadership.
     move_leader(MoveLeaderRequest) -> MoveLeaderResponse: |_| Call::Write, maintenance.move_leader;
+    /// Whether all members could be of an older version; that they are to be; that they are not to be after all.
+    downgrade(DowngradeRequest) -> DowngradeResponse: |_| Call::Write, maintenance.downgrade;
     /// What the member at the present endpoint says of itself.
     status(StatusRequest) -> StatusResponse: |_| Call::Read, maintenance.status;
     /// Hash of all keys at a revision, as the member at the present endpoint has them.

@@ -106,6 +106,12 @@ errors! {
     NotSupportedForLearner not_supported_for_learner FailedPrecondition
         "etcdserver: rpc not supported for learner";
     BadLeaderTransferee bad_leader_transferee FailedPrecondition "etcdserver: bad leader transferee";
+
+    WrongDowngradeVersionFormat wrong_downgrade_version_format InvalidArgument
+        "etcdserver: wrong downgrade target version format";
+    InvalidDowngradeTargetVersion invalid_downgrade_target_version InvalidArgument
+        "etcdserver: invalid downgrade target version";
+    NoInflightDowngrade no_inflight_downgrade FailedPrecondition "etcdserver: no inflight downgrade job";
 }
 
 /// Why a watch with an id already in use on its stream is refused (a cancel reason, not a status).

@@ -11,7 +11,7 @@ use member::{
     frame::{self, Forwarded, Frame},
     join,
     members::{self, Member, Members},
-    proposal::{Proposal, ProposalId},
+    proposal::ProposalId,
 };
 use raft::{Body, Data, Entry, Membership, Message, Payload, SnapshotMeta};
 
@@ -48,7 +48,7 @@ fn hear(hearer: &mut Hearer, body: &[u8]) -> Result<(), Stopped> {
         }
         Frame::Propose { proposals, .. } => {
             let data = proposals.into_iter().map(|Forwarded { data, .. }| data);
-            hearer.step(raft::Input::Propose(data.filter(|data| Proposal::decode(data).is_ok()).collect()))
+            hearer.step(raft::Input::Propose(data.collect()))
         }
         Frame::YouAre { members, id, instead, .. } => {
             join::is_another(&hearer.node, id, instead);

@@ -1,7 +1,12 @@
 //! What members send each other, and the envelope around it: `[magic][version u16][cluster u64][crc32c u32]`
 //! and then the body. A frame of another cluster or of another version is dropped, and counted by its reason.
 
-use crate::{codec, compare::Held, members::Members, proposal::ProposalId};
+use crate::{
+    codec,
+    compare::Held,
+    members::Members,
+    proposal::{Proposal, ProposalId},
+};
 use base::{LAST, MemberId, Term};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -53,7 +58,11 @@ impl Frame {
     fn is_sound(&self) -> bool {
         match self {
             Frame::Raft { message, .. } => message.is_sound(),
-            Frame::Propose { term, .. } | Frame::Recalled { term, .. } => term.0 <= LAST,
+            // what cannot be read once it is agreed on stops every member
+            Frame::Propose { term, proposals } => {
+                term.0 <= LAST && proposals.iter().all(|forwarded| Proposal::decode(&forwarded.data).is_ok())
+            }
+            Frame::Recalled { term, .. } => term.0 <= LAST,
             Frame::Recall { .. }
             | Frame::WhoAmI { .. }
             | Frame::YouAre { .. }
@@ -137,9 +146,19 @@ pub fn describe(bytes: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
+    const ID: ProposalId = ProposalId { origin: MemberId(1), run: 2, count: 3 };
+
+    fn proposing(data: impl IntoIterator<Item = raft::Data>) -> Frame {
+        let proposals = data.into_iter().map(|data| Forwarded { id: ID, data }).collect();
+        Frame::Propose { term: Term(4), proposals }
+    }
+
+    fn proposal() -> raft::Data {
+        Proposal { id: ID, by: None, command: store::Command::Compact { revision: 7 } }.encode()
+    }
+
     fn frame() -> Frame {
-        let id = ProposalId { origin: MemberId(1), run: 2, count: 3 };
-        Frame::Propose { term: Term(4), proposals: vec![Forwarded { id, data: "data".into() }] }
+        proposing([proposal()])
     }
 
     #[test]
@@ -153,6 +172,15 @@ mod tests {
         let message = raft::Message { from: MemberId(2), to: MemberId(1), term: Term(1), body };
         let frame = Frame::Raft { message, sender: ([10, 0, 0, 2], 2380).into() };
         assert_eq!(open(7, &seal(7, &frame)), Err(Dropped::Unsound));
+    }
+
+    #[test]
+    fn a_proposal_that_could_not_be_applied_is_dropped() {
+        let whole = proposal();
+        for wrong in [&b""[..], b"hello", &whole[..whole.len() - 1], &[&whole[..], b"!"].concat()] {
+            let frame = proposing([whole.clone(), wrong.into()]);
+            assert_eq!(open(7, &seal(7, &frame)), Err(Dropped::Unsound), "{wrong:?}");
+        }
     }
 
     #[test]

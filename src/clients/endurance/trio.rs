@@ -6,7 +6,7 @@ use crate::{
     harness::{Members, Process, eventually, wavetank},
 };
 use etcd::pb;
-use rt::tls::{Calling, Identity, Protocol, Trust};
+use rt::tls::{Calling, Identity, Offer, Protocol, Trust};
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
@@ -63,7 +63,13 @@ impl Trio {
 
     /// Gives the members new certificates, in the same files.
     pub fn certify(&self, valid: Valid) {
-        let wanted = Wanted { common_name: "member", address: Some("127.0.0.1"), valid, serial: 1 };
+        let wanted = Wanted {
+            common_name: "member",
+            address: Some("127.0.0.1"),
+            valid,
+            serial: 1,
+            ..Wanted::default()
+        };
         self.sign("served", wanted);
         self.sign("peers", wanted);
     }
@@ -72,7 +78,8 @@ impl Trio {
     pub fn calling(&self) -> Calling {
         let Files { cert, key } = Files::at(self.folder(), "client");
         let trust = Trust::Roots(vec![self.folder().join("ca.crt")]);
-        Calling { trust, identity: Some(Identity { cert, key }), protocol: Protocol::Http }
+        let identity = Some(Identity { cert, key });
+        Calling { trust, identity, protocol: Protocol::Http, offer: Offer::default() }
     }
 
     pub fn client(&self, number: u16) -> SocketAddr {

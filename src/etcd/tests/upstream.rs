@@ -1,4 +1,4 @@
-//! Held against lists taken from etcd's own sources (3.4, and the few fields that later versions added): the
+//! Held against lists taken from etcd's own sources (3.4, and the few fields and methods that later versions added): the
 //! names, numbers and types of fields, the methods, and the errors' codes and texts.
 
 use etcd::Error;
@@ -7,8 +7,14 @@ use std::collections::BTreeMap;
 const MESSAGES: &str = include_str!("upstream-messages.txt");
 const ERRORS: &str = include_str!("upstream-errors.txt");
 /// Errors that etcd 3.4 does not have, and one whose code has changed since; the store answers with the first only.
-const LATER: [Error; 3] =
-    [Error::InvalidSortOption, Error::PermissionNotGiven, Error::NotSupportedForLearner];
+const LATER: [Error; 6] = [
+    Error::InvalidSortOption,
+    Error::PermissionNotGiven,
+    Error::NotSupportedForLearner,
+    Error::WrongDowngradeVersionFormat,
+    Error::InvalidDowngradeTargetVersion,
+    Error::NoInflightDowngrade,
+];
 
 /// The last word of a type's path.
 fn short(path: &str) -> &str {

@@ -57,6 +57,7 @@ pub const PATHS: &[(&str, &str, &str)] = &[
     ("/v3/maintenance/hashkv", "etcdserverpb.Maintenance", "HashKV"),
     ("/v3/maintenance/snapshot", "etcdserverpb.Maintenance", "Snapshot"),
     ("/v3/maintenance/transfer-leadership", "etcdserverpb.Maintenance", "MoveLeader"),
+    ("/v3/maintenance/downgrade", "etcdserverpb.Maintenance", "Downgrade"),
     ("/v3/auth/enable", "etcdserverpb.Auth", "AuthEnable"),
     ("/v3/auth/disable", "etcdserverpb.Auth", "AuthDisable"),
     ("/v3/auth/status", "etcdserverpb.Auth", "AuthStatus"),

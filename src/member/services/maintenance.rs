@@ -5,7 +5,7 @@ use super::{VERSION, admit, admit_admin, admit_at_learner, backup, refuse};
 use crate::handle::Handle;
 use base::MemberId;
 use etcd::{error, pb};
-use pb::alarm_request::AlarmAction;
+use pb::{alarm_request::AlarmAction, downgrade_request::DowngradeAction};
 use rt::sync::mpsc;
 use store::{Alarm, AlarmChange, AlarmKind, Command};
 use tokio_stream::wrappers::ReceiverStream;
@@ -64,6 +64,14 @@ pub fn alarm_name(kind: AlarmKind) -> &'static str {
         AlarmKind::NoSpace => "NOSPACE",
         AlarmKind::Corrupt => "CORRUPT",
     }
+}
+
+/// As etcd reads one: `3.4`, `3.4.0`, `3.4.0-rc.1`.
+fn is_version(text: &str) -> bool {
+    let release = text.split(['-', '+']).next().unwrap_or_default();
+    let parts: Vec<&str> = release.split('.').collect();
+    let whole = parts.len() == 3 || parts.len() == 2 && release == text;
+    whole && parts.iter().all(|part| part.parse::<u64>().is_ok())
 }
 
 impl Maintenance {
@@ -175,5 +183,25 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         let target = MemberId(admit_admin(&self.handle, request).await?.target_id);
         self.handle.transfer(target).await.map_err(refuse::by_transfer)?;
         Ok(Response::new(pb::MoveLeaderResponse { header: None }))
+    }
+
+    /// No other release reads what this one has written: there is no version to go back to, nor ever one on its way.
+    async fn downgrade(
+        &self,
+        request: Request<pb::DowngradeRequest>,
+    ) -> Result<Response<pb::DowngradeResponse>, Status> {
+        let request = admit_admin(&self.handle, request).await?;
+        let Ok(action) = DowngradeAction::try_from(request.action) else {
+            return Err(Status::unknown("etcdserver: unknown method"));
+        };
+        let goes_back = action != DowngradeAction::Cancel;
+        if goes_back && !is_version(&request.version) {
+            return Err(error::wrong_downgrade_version_format());
+        }
+        self.handle.read_index().await.map_err(refuse::by_read)?;
+        Err(match goes_back {
+            true => error::invalid_downgrade_target_version(),
+            false => error::no_inflight_downgrade(),
+        })
     }
 }

@@ -3,7 +3,7 @@
 //! datagram network; what gets through arrives whole.
 
 use super::{MAX_FRAME, Stream, TcpListener, TcpStream};
-use crate::{AbortHandle, sleep, spawn, timeout, tls};
+use crate::{AbortHandle, Mono, now, sleep, spawn, timeout, tls};
 use bytes::Bytes;
 use std::{
     collections::BTreeMap,
@@ -24,6 +24,8 @@ const ARRIVED: usize = 256;
 const AT_ONCE: usize = 128 << 10;
 /// Bytes that wait for one peer at the most; one frame is always taken.
 const QUEUE_BYTES: usize = 64 << 20;
+/// Addresses that have a queue: who is told many makes room for no more than these.
+const ADDRESSES: usize = 64;
 /// A connection attempt, and the silence after one that failed.
 const CONNECT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(100);
@@ -42,6 +44,7 @@ struct Outgoing {
     frames: mpsc::Sender<Bytes>,
     waiting: Arc<Mutex<usize>>,
     task: AbortHandle,
+    last: Mono,
 }
 
 impl Peers {
@@ -59,12 +62,14 @@ impl Peers {
     pub fn send(&self, to: SocketAddr, frame: Bytes) {
         assert!(frame.len() <= MAX_FRAME, "a frame of {} bytes; the limit is {MAX_FRAME}", frame.len());
         let mut outgoing = lock(&self.outgoing);
+        make_room(&mut outgoing, to);
         let peer = outgoing.entry(to).or_insert_with(|| {
             let (frames, queue) = mpsc::channel(QUEUE);
             let waiting = Arc::new(Mutex::new(0));
             let task = spawn(deliver(to, self.tls.clone(), queue, waiting.clone())).abort_handle();
-            Outgoing { frames, waiting, task }
+            Outgoing { frames, waiting, task, last: now() }
         });
+        peer.last = now();
         let mut waiting = lock(&peer.waiting);
         let length = frame.len();
         if *waiting + length <= QUEUE_BYTES && peer.frames.try_send(frame).is_ok() {
@@ -85,6 +90,17 @@ impl Drop for Peers {
         for peer in lock(&self.outgoing).values() {
             peer.task.abort();
         }
+    }
+}
+
+/// Forgets the address that was sent nothing for the longest time, if there is no room for this one.
+fn make_room(outgoing: &mut BTreeMap<SocketAddr, Outgoing>, to: SocketAddr) {
+    if outgoing.len() < ADDRESSES || outgoing.contains_key(&to) {
+        return;
+    }
+    let oldest = outgoing.iter().min_by_key(|(_, peer)| peer.last).map(|(addr, _)| *addr);
+    if let Some(peer) = oldest.and_then(|addr| outgoing.remove(&addr)) {
+        peer.task.abort();
     }
 }
 
@@ -170,6 +186,21 @@ async fn write(stream: &mut BufWriter<Stream>, frame: &Bytes, flush: bool) -> io
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_without_end_have_queues_for_the_last_of_them() {
+        crate::run(async {
+            let here = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+            let peers = Peers::bind(here(0), None).await.expect("a port");
+            for port in 1..=1_000 {
+                peers.send(here(1), Bytes::new());
+                peers.send(here(port), Bytes::new());
+            }
+            let there = lock(&peers.outgoing).keys().map(SocketAddr::port).collect::<Vec<_>>();
+            let last = 1_000 - (ADDRESSES as u16 - 2)..=1_000;
+            assert_eq!(there, std::iter::once(1).chain(last).collect::<Vec<_>>(), "the one in use stays");
+        });
+    }
 
     #[test]
     fn a_frame_is_read_whole_or_not_at_all() {

@@ -86,9 +86,9 @@ fn not_let_in(error: io::Error) -> io::Error {
 }
 
 fn configure(calling: &Calling, paths: &[PathBuf], files: &[Vec<u8>]) -> io::Result<ClientConfig> {
-    let none = || io::Error::other("no protocol version is left");
-    let builder = ClientConfig::builder_with_provider(pem::provider());
-    let builder = builder.with_safe_default_protocol_versions().map_err(|_| none())?;
+    let none = |why: rustls::Error| io::Error::other(wrong::words(&why));
+    let builder = ClientConfig::builder_with_provider(calling.offer.provider());
+    let builder = builder.with_protocol_versions(&calling.offer.versions()).map_err(none)?;
     let mut read = paths.iter().map(PathBuf::as_path).zip(files.iter().map(Vec::as_slice));
     let verifier: Arc<dyn ServerCertVerifier> = match &calling.trust {
         Trust::Anyone => Arc::new(Anyone(pem::provider())),

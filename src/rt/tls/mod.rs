@@ -5,6 +5,8 @@
 //! | module | promise |
 //! |---|---|
 //! | `server`, `client` | the two ends of a handshake; `secured` is what comes of it |
+//! | `offer` | versions and cipher suites |
+//! | `origin` | whether a certificate is for where it comes from |
 //! | `watched` | what is made of files, made again when they change |
 //! | `pem` | certificates, keys and lists of those revoked, from files |
 //! | `auto` | a certificate signed by itself, for who has none |
@@ -16,6 +18,9 @@ mod absent;
 mod auto;
 #[cfg(not(madsim))]
 mod client;
+mod offer;
+#[cfg(not(madsim))]
+mod origin;
 #[cfg(not(madsim))]
 mod pem;
 #[cfg(not(madsim))]
@@ -35,6 +40,8 @@ pub use absent::{Client, Server, signed_by_itself};
 pub(crate) use secured::Stream;
 #[cfg(not(madsim))]
 pub use {auto::signed_by_itself, client::Client, server::Server};
+
+pub use offer::{Offer, Suite, Version};
 
 use std::path::PathBuf;
 
@@ -57,7 +64,10 @@ pub struct Serving {
     pub common_names: Vec<String>,
     /// If there are any, it must be valid for one of these hosts.
     pub hostnames: Vec<String>,
+    /// It must be for the address that it comes from.
+    pub from_its_address: bool,
     pub protocol: Protocol,
+    pub offer: Offer,
 }
 
 /// What a client wants to see, and what it shows if it is asked.
@@ -66,6 +76,7 @@ pub struct Calling {
     pub trust: Trust,
     pub identity: Option<Identity>,
     pub protocol: Protocol,
+    pub offer: Offer,
 }
 
 /// Which servers a client believes.

@@ -1,7 +1,7 @@
 //! A server's end of the handshake.
 
 use super::{
-    CommonName, GREETING, HANDSHAKE, Protocol, Serving, pem,
+    CommonName, GREETING, HANDSHAKE, Protocol, Serving, origin, pem,
     secured::Stream,
     watched::Watched,
     wrong::{self, Complaints, too_late},
@@ -50,7 +50,7 @@ impl Server {
 
     /// Secures a connection; one that fails is told of, and closed.
     pub(crate) async fn accept(&self, stream: TcpStream, from: SocketAddr) -> Option<Stream> {
-        let accepted = crate::timeout(HANDSHAKE, self.handshake(stream)).await;
+        let accepted = crate::timeout(HANDSHAKE, self.handshake(stream, from)).await;
         match accepted.unwrap_or_else(|_| Err(too_late())) {
             Ok(stream) => Some(stream),
             // a probe that only looked whether somebody listens
@@ -63,11 +63,11 @@ impl Server {
         }
     }
 
-    async fn handshake(&self, stream: TcpStream) -> io::Result<Stream> {
+    async fn handshake(&self, stream: TcpStream, from: SocketAddr) -> io::Result<Stream> {
         let config = self.0.config.current().await;
         let stream = TlsAcceptor::from(config).accept(stream).await?;
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        self.let_in(shown)?;
+        self.let_in(shown, from)?;
         let common_name = shown.and_then(common_name).map(CommonName);
         let mut stream = Stream { inner: TlsStream::Server(stream), common_name };
         if self.0.serving.protocol == Protocol::Peers {
@@ -77,8 +77,8 @@ impl Server {
         Ok(stream)
     }
 
-    /// Refuses whoever bears another name than those that are let in.
-    fn let_in(&self, shown: Option<&CertificateDer<'_>>) -> io::Result<()> {
+    /// Refuses whoever bears another name than those that are let in, or comes from elsewhere.
+    fn let_in(&self, shown: Option<&CertificateDer<'_>>, from: SocketAddr) -> io::Result<()> {
         let serving = &self.0.serving;
         let refuse = |why: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
         let name = shown.and_then(common_name).unwrap_or_default();
@@ -90,15 +90,18 @@ impl Server {
         if !serving.hostnames.is_empty() && !serving.hostnames.iter().any(is_for) {
             return refuse(format!("its certificate is not for {}", serving.hostnames.join(" or ")));
         }
-        Ok(())
+        match shown {
+            Some(shown) if serving.from_its_address => origin::check(shown, from.ip()).or_else(refuse),
+            _ => Ok(()),
+        }
     }
 }
 
 fn configure(serving: &Serving, files: &[Vec<u8>]) -> io::Result<ServerConfig> {
     let (cert, key) = (&serving.identity.cert, &serving.identity.key);
     let bad = |why: rustls::Error| pem::bad(cert, wrong::words(&why));
-    let builder = ServerConfig::builder_with_provider(pem::provider());
-    let builder = builder.with_safe_default_protocol_versions().map_err(bad)?;
+    let builder = ServerConfig::builder_with_provider(serving.offer.provider());
+    let builder = builder.with_protocol_versions(&serving.offer.versions()).map_err(bad)?;
     let builder = match &serving.trusted {
         Some(trusted) => builder.with_client_cert_verifier(verifier(serving, trusted, &files[2..])?),
         None => builder.with_no_client_auth(),

@@ -1,7 +1,7 @@
 //! Why a handshake failed, in words for the person who has to mend it.
 
 use crate::Wall;
-use rustls::{AlertDescription, CertificateError, Error, pki_types::UnixTime};
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible, pki_types::UnixTime};
 use std::{
     collections::BTreeMap,
     io,
@@ -33,7 +33,22 @@ pub(super) fn words(error: &Error) -> String {
         Error::NoCertificatesPresented => "it showed no certificate, and one is asked for".into(),
         Error::InvalidMessage(_) => "what came was no TLS: is one side set to plain HTTP?".into(),
         Error::InconsistentKeys(_) => "the key is not that of the certificate".into(),
+        Error::PeerIncompatible(why) => incompatible(why),
         other => other.to_string(),
+    }
+}
+
+fn incompatible(why: &PeerIncompatible) -> String {
+    match why {
+        PeerIncompatible::NoCipherSuitesInCommon => {
+            "no cipher suite is spoken by both sides that goes with the certificate".into()
+        }
+        PeerIncompatible::ServerDoesNotSupportTls12Or13
+        | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+        | PeerIncompatible::SupportedVersionsExtensionRequired
+        | PeerIncompatible::Tls12NotOffered
+        | PeerIncompatible::Tls12NotOfferedOrEnabled => "no version of TLS is spoken by both sides".into(),
+        other => Error::PeerIncompatible(other.clone()).to_string(),
     }
 }
 
@@ -89,6 +104,10 @@ fn refused(alert: AlertDescription) -> String {
         AlertDescription::CertificateRevoked => "it says that the certificate shown was revoked".into(),
         AlertDescription::NoApplicationProtocol => {
             "it speaks another protocol: peer and client ports are different ones".into()
+        }
+        AlertDescription::ProtocolVersion => "no version of TLS is spoken by both sides".into(),
+        AlertDescription::HandshakeFailure => {
+            "it found nothing that both sides speak: are the cipher suites different ones?".into()
         }
         other => format!("{other:?}"),
     }

@@ -5,6 +5,7 @@
 mod boot;
 mod comparison;
 mod disks;
+mod forged;
 mod group;
 mod membership;
 

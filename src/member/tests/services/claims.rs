@@ -109,6 +109,7 @@ fn maintenance_is_done_for_root_and_for_nobody_else() {
             // root's are not tried here: there is no Raft behind these services (see src/clients/claims.rs)
             let target = pb::MoveLeaderRequest { target_id: 1 };
             refused("move_leader", client.move_leader(target).await, why);
+            refused("downgrade", client.downgrade(pb::DowngradeRequest::default()).await, why);
             let more =
                 pb::MemberAddRequest { peer_urls: vec!["http://127.0.0.1:1".into()], ..Default::default() };
             refused("member_add", client.member_add(more).await, why);

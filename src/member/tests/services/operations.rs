@@ -69,6 +69,33 @@ fn metrics_have_the_form_that_prometheus_reads() {
     });
 }
 
+/// As an etcd that cannot.
+#[test]
+fn there_is_no_version_to_go_back_to() {
+    use pb::downgrade_request::DowngradeAction::{self, Cancel, Enable, Validate};
+    with_member(Knobs::default(), async |member: Core| {
+        let client = member.client();
+        let ask = async |action: DowngradeAction, version: &str| {
+            let request = pb::DowngradeRequest { action: action.into(), version: version.into() };
+            error(client.downgrade(request).await)
+        };
+        for action in [Validate, Enable] {
+            for version in ["3.4", "3.4.0", "3.5.21", "4.0.0-rc.1+x"] {
+                let said = ask(action, version).await;
+                assert_eq!(said, Some(Error::InvalidDowngradeTargetVersion), "{action:?} {version}");
+            }
+            for version in ["", "3", "3.4-rc", "3.4.0.0", "3.x", "three"] {
+                let said = ask(action, version).await;
+                assert_eq!(said, Some(Error::WrongDowngradeVersionFormat), "{action:?} {version}");
+            }
+        }
+        assert_eq!(ask(Cancel, "").await, Some(Error::NoInflightDowngrade));
+        let other = pb::DowngradeRequest { action: 9, version: "3.4".into() };
+        let said = client.downgrade(other).await.expect_err("there is no such action");
+        assert_eq!((said.code(), said.message()), (Code::Unknown, "etcdserver: unknown method"));
+    });
+}
+
 #[test]
 fn a_member_that_answers_serves() {
     with_member(Knobs::default(), async |member: Core| {
