@@ -5,11 +5,7 @@ use crate::harness::{Members, Process, eventually, succeed, wait_for, wavetank};
 use base::Knobs;
 use etcd::{Client, pb};
 use rand::RngCore;
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, time::Duration};
 
 const WRITERS: u64 = 64;
 const PATIENCE: Duration = Duration::from_secs(1_800);
@@ -76,7 +72,7 @@ fn what_a_large_state_costs() {
     let mut one = members.start(1, &flags);
     wait_for(&members.client(1), &[], || members.log());
     let data = members.data(1);
-    let began = Instant::now();
+    let began = rt::now();
     fill(&members, keys, value);
     let took = began.elapsed().as_secs_f64();
     println!("{keys} keys, {value} bytes each: {} MiB of values", keys * value / MIB);
@@ -90,7 +86,7 @@ fn what_a_large_state_costs() {
     assert_eq!(wanted, keys as i64);
 
     one.kill();
-    let began = Instant::now();
+    let began = rt::now();
     let one = members.start(1, &flags);
     eventually("it serves again", PATIENCE, || {
         let mut get = crate::harness::etcdctl(&members.client(1), &["get", "none"]);
@@ -100,7 +96,7 @@ fn what_a_large_state_costs() {
     println!("restarted in {:.1} s; memory: {:?} MiB", began.elapsed().as_secs_f64(), memory(&one));
     assert_eq!(keys_at(&members.client(1)), wanted);
 
-    let began = Instant::now();
+    let began = rt::now();
     let file = members.folder.0.join("backup");
     let endpoint = format!("http://{}", members.client(1));
     let save =
@@ -111,7 +107,7 @@ fn what_a_large_state_costs() {
 
     let peers = format!("--peer-urls=http://{}", members.peer(2));
     succeed(crate::harness::etcdctl(&members.client(1), &["member", "add", "m2", "--learner", &peers]), "");
-    let began = Instant::now();
+    let began = rt::now();
     let two = members.start(2, &["--quota-backend-bytes=100000000000", "--initial-cluster-state=existing"]);
     eventually("it has all of it", PATIENCE, || {
         let promoted =

@@ -1,4 +1,4 @@
-//! Appending and installing, as a follower does it. It acknowledges only what is on its disk.
+//! Appending, and taking a snapshot, as a follower does it. It acknowledges only what is on its disk.
 
 use crate::effects::Piece;
 use crate::{Body, Data, Entry, Node, Snapshot, SnapshotMeta};

@@ -14,7 +14,8 @@
 //! | `node` | the machine: terms, roles, ticks |
 //! | `election` | pre-vote, votes, and who is refused one |
 //! | `lead` | replication as the leader does it |
-//! | `follow` | appending and installing as a follower does it |
+//! | `follow` | appending, and taking a snapshot, as a follower does it |
+//! | `install` | a snapshot takes the place of the log |
 //! | `read` | reads proven by a round of heartbeats |
 //! | `rejoin` | a member that lost its disk takes part again, and why that is safe |
 //! | `progress` | what a leader knows of one follower, and its window |
@@ -25,6 +26,7 @@ mod effects;
 mod election;
 mod entry;
 mod follow;
+mod install;
 pub mod invariants;
 mod lead;
 mod log;

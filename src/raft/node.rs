@@ -3,6 +3,7 @@
 use crate::configs::Configs;
 use crate::effects::{AfterSync, Effects, HardState, Input, Persist, Piece, RoleChange, Ticket};
 use crate::follow::Incoming;
+use crate::install::Installing;
 use crate::progress::Progress;
 use crate::read::Reads;
 use crate::transfer::Transfer;
@@ -56,14 +57,14 @@ pub struct Node {
     pub(crate) log: Log,
     pub(crate) commit: Index,
     /// Entries up to here were handed out as committed.
-    handed: Index,
+    pub(crate) handed: Index,
     /// The newest one; followers that need what is compacted get it.
     pub(crate) snapshot: Option<Snapshot>,
     pub(crate) disk: Disk,
-    changed: Changed,
+    pub(crate) changed: Changed,
     /// Without a say until what was promised in terms up to this one is made up for.
     pub(crate) forgot: Option<Term>,
-    installing: Option<Installing>,
+    pub(crate) installing: Option<Installing>,
     pub(crate) incoming: Option<Incoming>,
     /// Ticks since the leader was heard of; a leader's: since it last found itself followed by a quorum.
     pub(crate) elapsed: u64,
@@ -83,15 +84,6 @@ pub struct Node {
     promises: Vec<Message>,
 }
 
-/// Where a received snapshot is on its way into the state machine.
-#[derive(Debug)]
-enum Installing {
-    /// On the disk from this ticket on.
-    Written(u64, Snapshot),
-    /// With the state machine.
-    HandedOut(Index),
-}
-
 /// What is known of the disk.
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
@@ -106,11 +98,11 @@ pub(crate) struct Disk {
 
 /// What this step changed of that which must be on the disk.
 #[derive(Debug, Default)]
-struct Changed {
-    hard: bool,
-    log_from: Option<Index>,
-    piece: Option<Piece>,
-    snapshot: bool,
+pub(crate) struct Changed {
+    pub hard: bool,
+    pub log_from: Option<Index>,
+    pub piece: Option<Piece>,
+    pub snapshot: bool,
 }
 
 impl Node {
@@ -439,27 +431,6 @@ impl Node {
         self.disk.forget(Index(from.0 - 1));
     }
 
-    /// A leader's snapshot takes the place of everything: log, commit, configuration.
-    pub(crate) fn replace_by(&mut self, snapshot: Snapshot) {
-        let SnapshotMeta { index, term, .. } = snapshot.meta;
-        self.disk.forget(self.commit);
-        let old = std::mem::replace(&mut self.log, Log::starting_after(index, term));
-        self.configs = Configs::of(&snapshot.meta);
-        if bug!("R27") {
-            let behind = old.slice(index.next(), old.last(), u64::MAX);
-            behind.into_iter().for_each(|entry| self.push_entry(entry));
-        }
-        self.commit = index;
-        self.changed.snapshot = true;
-        self.changed.log_from = self.changed.log_from.filter(|_| bug!("R27"));
-        self.installing = Some(Installing::Written(self.disk.issued + 1, snapshot.clone()));
-        self.snapshot = Some(snapshot);
-    }
-
-    pub(crate) fn take_piece(&mut self, piece: Piece) {
-        self.changed.piece = Some(piece);
-    }
-
     pub(crate) fn send(&mut self, to: MemberId, body: Body) {
         self.send_in(to, self.hard.term, body);
     }
@@ -509,12 +480,7 @@ impl Node {
 
     /// Only what is on this member's disk is applied: a snapshot of it then never runs ahead of the log.
     fn hand_out(&mut self) {
-        let synced = self.disk.synced;
-        let written = |on_its_way: &mut Installing| matches!(on_its_way, Installing::Written(ticket, _) if *ticket <= synced);
-        if let Some(Installing::Written(_, snapshot)) = self.installing.take_if(written) {
-            self.installing = Some(Installing::HandedOut(snapshot.meta.index));
-            self.out.install = Some(snapshot);
-        }
+        self.hand_out_snapshot();
         let upto = self.commit.min(self.durable());
         reached!("raft: an entry was committed before it was on this disk", self.commit > self.durable());
         reached!(
@@ -526,34 +492,6 @@ impl Node {
             let page = if bug!("R13") { 512 } else { u64::MAX };
             self.out.committed = self.log.slice(self.handed.next(), upto, page);
             self.handed = upto;
-        }
-    }
-
-    fn installed(&mut self, index: Index) {
-        let current = matches!(self.installing, Some(Installing::HandedOut(current)) if current == index);
-        if !current {
-            return reached!("raft: a snapshot was installed while a newer one came in");
-        }
-        reached!("a snapshot was installed");
-        self.installing = None;
-        self.handed = index;
-    }
-
-    fn snapshot_taken(&mut self, index: Index, size: u64) {
-        let newest = self.snapshot.as_ref().map_or(Index(0), |snapshot| snapshot.meta.index);
-        if index <= newest {
-            return reached!("a snapshot of ours was overtaken by a received one");
-        }
-        let Some(meta) = self.snapshot_meta(index) else {
-            panic!("expected a snapshot of an applied index, at most {}, not of {index}", self.handed);
-        };
-        self.snapshot = Some(Snapshot { meta, size });
-        let base = Index(index.0.saturating_sub(self.knobs.snapshot_keep));
-        if base > self.log.base() {
-            reached!("raft: the log let go of what a snapshot covers");
-            self.log.compact(base);
-            self.configs.compact(base);
-            self.out.compacted = Some(base);
         }
     }
 }
@@ -568,7 +506,7 @@ impl Disk {
     }
 
     /// What lies behind `last` in the log is about to be replaced.
-    fn forget(&mut self, last: Index) {
+    pub(crate) fn forget(&mut self, last: Index) {
         self.durable = self.durable.min(last);
         self.pending.iter_mut().for_each(|(_, pending)| *pending = (*pending).min(last));
     }
