@@ -16,3 +16,4 @@ mod roles;
 mod secure;
 mod survival;
 mod tokens;
+mod upgrade;
