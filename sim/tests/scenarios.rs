@@ -94,6 +94,7 @@ scenarios! {
     writes_that_go_astray: "writes-that-go-astray",
     every_operation_of_a_disk_fails: "every-operation-of-a-disk-fails",
     a_lost_disk_comes_back_empty: "a-lost-disk-comes-back-empty",
+    a_snapshot_that_rots_is_not_sent: "a-snapshot-that-rots-is-not-sent",
     more_disks_lost_than_copies_allow: "more-disks-lost-than-copies-allow",
     disks_under_a_swarm: "disks-swarm",
     the_store_under_a_swarm: "kv-swarm",
