@@ -53,7 +53,7 @@ impl Core {
             self.send_message(message);
         }
         if !effects.chunks.is_empty() {
-            self.snapshots.keep(self.node.snapshots_in_use());
+            self.keep_snapshots();
             self.chunks.want(effects.chunks);
         }
         if let Some(persist) = effects.persist {
@@ -73,6 +73,7 @@ impl Core {
         }
         if let Some(snapshot) = effects.install {
             self.restoring.start(self.snapshots.disk(), snapshot.meta);
+            self.keep_snapshots();
         }
         self.apply(&effects.committed)?;
         for read in effects.reads {
@@ -104,16 +105,24 @@ impl Core {
                 self.send_message(message);
                 Ok(())
             }
-            Err((chunk, error)) => {
+            Err((chunk, why)) => {
                 reached!("member: a snapshot could not be read for a follower");
-                let (member, what) =
-                    (self.node.id(), format!("a new snapshot is taken, as {}", error.finding()));
-                rt::note(Note::Repaired { member, what });
-                self.snapshots.spoiled();
-                self.snapshot_if_due(self.handle.with_store(Store::applied));
-                self.step(Input::SnapshotLost(chunk.snapshot.meta.index)).map(drop)
+                let index = chunk.snapshot.meta.index;
+                if self.snapshots.spoiled(index) {
+                    let what = format!("a new snapshot is taken, as {why}");
+                    rt::note(Note::Repaired { member: self.node.id(), what });
+                    self.snapshot_if_due(self.handle.with_store(Store::applied));
+                }
+                self.step(Input::SnapshotLost(index)).map(drop)
             }
         }
+    }
+
+    /// Those that are being sent, and one that is being installed, stay on the disk besides the newest.
+    pub(crate) fn keep_snapshots(&self) {
+        let mut in_use = self.node.snapshots_in_use();
+        in_use.extend(self.restoring.index());
+        self.snapshots.keep(in_use);
     }
 
     fn apply(&mut self, committed: &[Entry]) -> Result<(), Error> {

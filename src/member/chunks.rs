@@ -1,13 +1,13 @@
 //! Parts of snapshots for followers that need what is compacted, read from the disk one after the other, in the order in
 //! which Raft wanted them.
 
-use crate::error::Error;
-use raft::{Chunk, Data, Message};
+use crate::{disk::to_wal_snapshot, error::Error};
+use raft::{Chunk, Data, Message, Node};
 use std::{collections::VecDeque, future::pending};
 use wal::Reader;
 
 /// What came of a chunk: the message that it goes in, or which one could not be read, and why.
-pub type Outcome = Result<Message, (Chunk, wal::Error)>;
+pub type Outcome = Result<Message, (Chunk, String)>;
 
 type Done = (Outcome, Option<Reader>);
 
@@ -24,15 +24,22 @@ impl Chunks {
         Self { disk, wanted: VecDeque::new(), open: None, under_way: None }
     }
 
+    /// One that waits already is read once: Raft wants a chunk again when no answer came for a while.
     pub fn want(&mut self, chunks: Vec<Chunk>) {
-        self.wanted.extend(chunks);
+        for chunk in chunks {
+            if !self.wanted.contains(&chunk) {
+                self.wanted.push_back(chunk);
+            }
+        }
     }
 
-    /// Begins with the next, unless one is under way.
-    pub fn start(&mut self) {
-        if self.under_way.is_some() {
+    /// Begins with the next that is still wanted, unless one is under way.
+    pub fn start(&mut self, node: &Node) {
+        if self.under_way.is_some() || self.wanted.is_empty() {
             return;
         }
+        let in_use = node.snapshots_in_use();
+        self.wanted.retain(|chunk| chunk.term == node.term() && in_use.contains(&chunk.snapshot.meta.index));
         let Some(chunk) = self.wanted.pop_front() else { return };
         let index = chunk.snapshot.meta.index;
         let open = self.open.take().filter(|reader| reader.snapshot().index == index);
@@ -51,15 +58,31 @@ impl Chunks {
 }
 
 async fn read(disk: wal::Snapshots, open: Option<Reader>, chunk: Chunk) -> Done {
-    let reader = match open {
-        Some(reader) => reader,
-        None => match disk.open(chunk.snapshot.meta.index).await {
-            Ok(reader) => reader,
-            Err(error) => return (Err((chunk, error)), None),
-        },
+    let index = chunk.snapshot.meta.index;
+    let outcome = match open {
+        Some(reader) => Ok(reader),
+        None => disk.open(index).await,
     };
-    match reader.read(chunk.offset, chunk.length).await {
-        Ok(data) => (Ok(chunk.message(Data::from(data))), Some(reader)),
-        Err(error) => (Err((chunk, error)), None),
+    let outcome = match outcome {
+        Ok(reader) if *reader.snapshot() != to_wal_snapshot(&chunk.snapshot) => {
+            return (
+                Err((chunk, format!("the snapshot at {index} is no longer the one that was sent"))),
+                None,
+            );
+        }
+        Ok(reader) => reader.read(chunk.offset, chunk.length).await.map(|data| (data, reader)),
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok((data, reader)) => (Ok(chunk.message(Data::from(data))), Some(reader)),
+        Err(error) => {
+            let mut why = error.finding();
+            if let wal::Error::Damaged { .. } = error
+                && let Err(error) = disk.put_aside(index).await
+            {
+                why += &format!("; {error}");
+            }
+            (Err((chunk, why)), None)
+        }
     }
 }

@@ -160,7 +160,7 @@ impl Core {
             self.disk.rejoined();
         }
         self.disk.start();
-        self.chunks.start();
+        self.chunks.start(&self.node);
         self.held.log.set(self.node.log().bytes());
         self.held.proposals.set(self.proposals.bytes());
         Ok(())
@@ -168,7 +168,7 @@ impl Core {
 
     fn tick(&mut self) -> Result<(), Error> {
         self.step(Input::Tick)?;
-        self.snapshots.keep(self.node.snapshots_in_use());
+        self.keep_snapshots();
         let now = rt::now();
         let patience = self.config().knobs.election_timeout();
         self.proposals.sweep(now);

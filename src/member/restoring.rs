@@ -19,6 +19,11 @@ impl Restoring {
         self.under_way = Some((meta, task));
     }
 
+    /// The one under way.
+    pub fn index(&self) -> Option<Index> {
+        self.under_way.as_ref().map(|(meta, _)| meta.index)
+    }
+
     /// Waits for the one under way; for ever if there is none.
     pub async fn finished(&mut self) -> Result<(SnapshotMeta, Store), Error> {
         let Some((_, task)) = &mut self.under_way else { return pending().await };

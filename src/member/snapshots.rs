@@ -69,9 +69,11 @@ impl Snapshots {
         (self.last, self.behind) = (self.last.max(index), 0);
     }
 
-    /// One cannot be read: the state in memory is as good.
-    pub fn spoiled(&mut self) {
-        self.spoiled = true;
+    /// The one at an index cannot be read. If it is the newest, the state in memory takes its place: says whether.
+    pub fn spoiled(&mut self, index: Index) -> bool {
+        let news = index >= self.last && self.under_way.is_none() && !self.spoiled;
+        self.spoiled |= news;
+        news
     }
 
     /// Those that are being sent stay on the disk.
@@ -128,7 +130,8 @@ mod tests {
             assert!(snapshots.is_due(Index(10), 1 << 30), "an eighth of it");
             snapshots.installed(Index(5));
             assert!(!snapshots.is_due(Index(20), 4 << 20), "it begins anew");
-            snapshots.spoiled();
+            assert!(!snapshots.spoiled(Index(4)), "there is a newer one");
+            assert!(snapshots.spoiled(Index(5)) && !snapshots.spoiled(Index(5)), "once");
             assert!(snapshots.is_due(Index(1), 4 << 20), "what is on the disk is of no use");
             drop(wal);
             #[cfg(not(madsim))]

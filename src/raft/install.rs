@@ -60,19 +60,35 @@ impl Node {
 
     pub(crate) fn snapshot_taken(&mut self, index: Index, size: u64) {
         let newest = self.snapshot.as_ref().map_or(Index(0), |snapshot| snapshot.meta.index);
-        if index <= newest {
+        if index < newest {
             return reached!("a snapshot of ours was overtaken by a received one");
+        }
+        if index == newest {
+            return self.snapshot_replaced(size);
         }
         let Some(meta) = self.snapshot_meta(index) else {
             panic!("expected a snapshot of an applied index, at most {}, not of {index}", self.handed);
         };
         self.snapshot = Some(Snapshot { meta, size });
+        if let Some(lost) = self.lost.take() {
+            self.snapshot_lost(lost);
+        }
         let base = Index(index.0.saturating_sub(self.knobs.snapshot_keep));
         if base > self.log.base() {
             reached!("raft: the log let go of what a snapshot covers");
             self.log.compact(base);
             self.configs.compact(base);
             self.out.compacted = Some(base);
+        }
+    }
+
+    /// The newest was written anew, as it could not be read: it may have another size by now.
+    fn snapshot_replaced(&mut self, size: u64) {
+        self.lost = None;
+        if let Some(newest) = self.snapshot.as_mut().filter(|newest| newest.size != size) {
+            newest.size = size;
+            let newest = newest.clone();
+            self.followers.values_mut().for_each(|follower| follower.snapshot_replaced(&newest));
         }
     }
 }

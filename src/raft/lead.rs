@@ -156,14 +156,14 @@ impl Node {
     fn send_chunks(&mut self, to: MemberId) {
         let size = self.knobs.raft_snapshot_chunk_bytes.max(1);
         loop {
-            let Some(Progress { pace: Pace::Snapshot { snapshot, sent, acked }, .. }) =
+            let Some(Progress { pace: Pace::Snapshot { snapshot, sent, acked, asks }, .. }) =
                 self.followers.get_mut(&to)
             else {
                 return;
             };
-            let total = snapshot.size;
+            let (total, in_flight) = (snapshot.size, if *asks { 1 } else { CHUNKS_IN_FLIGHT });
             // An empty snapshot is one empty chunk; `sent` then counts it as one byte.
-            if *sent >= total.max(1) || *sent >= *acked + CHUNKS_IN_FLIGHT * size {
+            if *sent >= total.max(1) || *sent >= *acked + in_flight * size {
                 reached!("raft: chunks of a snapshot wait for answers", *sent < total.max(1));
                 return;
             }
@@ -186,7 +186,10 @@ impl Node {
 
     /// Followers that were being sent a snapshot that cannot be read get the newest one, if that is another.
     pub(crate) fn snapshot_lost(&mut self, index: Index) {
-        let Some(newest) = self.snapshot.clone().filter(|newest| newest.meta.index > index) else { return };
+        let Some(newest) = self.snapshot.clone().filter(|newest| newest.meta.index > index) else {
+            self.lost = Some(index);
+            return;
+        };
         for to in self.follower_ids() {
             let Some(follower) = self.followers.get_mut(&to) else { continue };
             if matches!(&follower.pace, Pace::Snapshot { snapshot, .. } if snapshot.meta.index == index) {
@@ -275,9 +278,9 @@ impl Node {
                 self.send(from, self.append(next, Vec::new()));
             }
             // Lost chunks, or a follower that forgot them: the answer to the first chunk says where it stands.
-            Pace::Snapshot { sent, acked, .. } if quiet => {
+            Pace::Snapshot { sent, acked, asks, .. } if quiet => {
                 reached!("raft: a snapshot without an answer is sent again");
-                (*sent, *acked) = (0, 0);
+                (*sent, *acked, *asks) = (0, 0, true);
             }
             _ => {}
         }
@@ -290,13 +293,15 @@ impl Node {
 
     fn on_snapshot_answer(&mut self, from: MemberId, index: Index, received: u64) {
         let Some(follower) = self.followers.get_mut(&from) else { return };
-        if let Pace::Snapshot { snapshot, sent, acked } = &mut follower.pace
+        if let Pace::Snapshot { snapshot, sent, acked, asks } = &mut follower.pace
             && snapshot.meta.index == index
-            && received > *acked
         {
-            *acked = received.min(snapshot.size);
-            *sent = (*sent).max(*acked);
-            follower.quiet = false;
+            *asks = false;
+            if received > *acked {
+                *acked = received.min(snapshot.size);
+                *sent = (*sent).max(*acked);
+                follower.quiet = false;
+            }
         }
         self.replicate(from);
     }

@@ -64,6 +64,8 @@ pub struct Node {
     pub(crate) changed: Changed,
     /// Without a say until what was promised in terms up to this one is made up for.
     pub(crate) forgot: Option<Term>,
+    /// The newest one cannot be read: the next takes its place.
+    pub(crate) lost: Option<Index>,
     pub(crate) installing: Option<Installing>,
     pub(crate) incoming: Option<Incoming>,
     /// Ticks since the leader was heard of; a leader's: since it last found itself followed by a quorum.
@@ -129,6 +131,7 @@ impl Node {
             snapshot: recovered.snapshot,
             changed: Changed { hard: recovered.forgot.is_some(), ..Changed::default() },
             forgot: recovered.forgot,
+            lost: None,
             installing: None,
             incoming: None,
             elapsed: 0,

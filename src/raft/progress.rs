@@ -12,8 +12,9 @@ pub(crate) enum Pace {
     Probe { waits: bool },
     /// Messages follow one another without waiting for answers, as far as the window allows.
     Replicate,
-    /// What it needs is compacted: a snapshot is on its way, `sent` bytes of which `acked` arrived.
-    Snapshot { snapshot: Snapshot, sent: u64, acked: u64 },
+    /// What it needs is compacted: a snapshot is on its way, `sent` bytes of which `acked` arrived. No more than one chunk
+    /// at a time while it is not known where it stands (`asks`).
+    Snapshot { snapshot: Snapshot, sent: u64, acked: u64, asks: bool },
 }
 
 /// One follower, as its leader sees it.
@@ -66,8 +67,15 @@ impl Progress {
 
     pub fn snapshot(&mut self, snapshot: Snapshot) {
         self.next = snapshot.meta.index.next();
-        self.pace = Pace::Snapshot { snapshot, sent: 0, acked: 0 };
+        self.pace = Pace::Snapshot { snapshot, sent: 0, acked: 0, asks: false };
         self.window = Window::default();
+    }
+
+    /// If it is being sent this one, it is sent it from the beginning.
+    pub fn snapshot_replaced(&mut self, by: &Snapshot) {
+        if matches!(&self.pace, Pace::Snapshot { snapshot, .. } if snapshot.meta.index == by.meta.index) {
+            self.snapshot(by.clone());
+        }
     }
 
     /// Whether another append may follow those on their way.
@@ -116,7 +124,7 @@ impl fmt::Display for Progress {
             Pace::Replicate => {
                 write!(f, "replicate matched {matched} next {next} in flight {}", self.in_flight())
             }
-            Pace::Snapshot { snapshot, sent, acked } => {
+            Pace::Snapshot { snapshot, sent, acked, .. } => {
                 let (index, total) = (snapshot.meta.index, snapshot.size);
                 write!(f, "snapshot {index} sent {sent} acked {acked} of {total}")
             }

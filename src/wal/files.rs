@@ -39,6 +39,13 @@ pub(crate) fn aside(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// Gives a file that cannot be read a name under which nobody looks for it.
+pub(crate) async fn put_aside(path: &Path) -> Result<(), Error> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".{BAD}"));
+    fs::rename(path, Path::new(&aside)).await.map_err(Error::io("cannot put aside", path))
+}
+
 /// Writes a whole file: aside, synced, renamed, and the folder synced. Whoever looks finds all of it or
 /// none. Returns the open file.
 pub(crate) async fn write_whole(path: &Path, bytes: &[u8]) -> Result<fs::File, Error> {

@@ -234,6 +234,8 @@ impl Wal {
         // What was promised before the snapshot came must not be younger than it after a loss of power.
         self.sync_current().await?;
         receiving.finish().await?;
+        // The log is dropped on the strength of this file: it is looked at first.
+        self.snapshots.open(index).await?;
         self.restart(Place { index, term }).await
     }
 

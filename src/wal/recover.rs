@@ -26,7 +26,7 @@
 use crate::{
     Entry, Error, HardState, Identity, Record, Snapshot, Snapshots, Wal,
     codec::Item,
-    files::{self, ASIDE, BAD, REJOIN, SEGMENT, SNAPSHOT, number, segment_path, snapshot_path},
+    files::{self, ASIDE, REJOIN, SEGMENT, SNAPSHOT, number, segment_path, snapshot_path},
     header,
     log::Segment,
     record::Place,
@@ -285,8 +285,7 @@ async fn clean(dir: &Path, names: &[String], unreadable: &[(Index, Error)]) -> R
     for (index, error) in unreadable {
         base::reached!("an unreadable snapshot with another behind it");
         let path = snapshot_path(dir, *index);
-        let aside = path.with_extension(format!("{SNAPSHOT}.{BAD}"));
-        fs::rename(&path, &aside).await.map_err(Error::io("cannot put aside", &path))?;
+        files::put_aside(&path).await?;
         repairs.push(format!("put {} aside and used the snapshot before it: {error}", path.display()));
     }
     Ok(repairs)

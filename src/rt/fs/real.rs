@@ -91,12 +91,18 @@ pub async fn remove(path: &Path) -> io::Result<()> {
     name(path, remove).await
 }
 
-/// Gives a file another name; a file that had it is gone.
-/// What was to be appended to any file before is in it by then: a file is often written aside and named afterwards.
-pub async fn rename(from: &Path, to: &Path) -> io::Result<()> {
+/// Waits until what was to be appended to any file before is in it.
+async fn appended() -> io::Result<()> {
     for thread in 1..THREADS {
         on(thread, || Ok(())).await?;
     }
+    Ok(())
+}
+
+/// Gives a file another name; a file that had it is gone.
+/// What was to be appended to any file before is in it by then: a file is often written aside and named afterwards.
+pub async fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    appended().await?;
     let to = to.to_path_buf();
     name(from, move |from| fs::rename(from, to)).await
 }
@@ -126,7 +132,9 @@ pub struct File {
 
 impl File {
     /// A new, empty file; one of that name is emptied. Open for reading and appending.
+    /// What was to be appended to that one before is gone with it, also what was still on its way.
     pub async fn create(path: &Path) -> io::Result<Self> {
+        appended().await?;
         let open = |path: &Path| {
             let file = fs::OpenOptions::new().read(true).append(true).create(true).open(path)?;
             file.set_len(0).map(|()| file)

@@ -41,7 +41,7 @@ pub(super) async fn rewrite(snapshots: &Snapshots, path: &Path, index: Index) ->
     for offset in (begin..length).step_by(PIECE as usize) {
         writer.write(&read(&file, path, offset, PIECE.min(length - offset) as usize).await?).await?;
     }
-    writer.finish().await?;
+    writer.name().await?;
     reached!("wal: a snapshot of an older format was written anew");
     Ok(())
 }

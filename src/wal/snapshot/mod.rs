@@ -84,6 +84,13 @@ impl Snapshots {
         *self.in_use.lock().unwrap_or_else(PoisonError::into_inner) = in_use;
     }
 
+    /// Puts one aside that turned out damaged: it is no longer one of the newest two.
+    pub async fn put_aside(&self, index: Index) -> Result<(), Error> {
+        let path = snapshot_path(&self.dir, index);
+        files::put_aside(&path).await?;
+        files::sync_dir(&self.dir).await
+    }
+
     async fn remove_old(&self) -> Result<(), Error> {
         let in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for index in self.list().await?.iter().rev().skip(KEPT).filter(|index| !in_use.contains(index)) {

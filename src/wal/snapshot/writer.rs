@@ -85,8 +85,16 @@ impl Writer {
         Ok(())
     }
 
-    /// All of the data was given: the snapshot is on the disk, and has its name.
-    pub async fn finish(mut self) -> Result<Written, Error> {
+    /// All of the data was given: the snapshot is on the disk, and has its name. Others that nobody needs any more go.
+    pub async fn finish(self) -> Result<Written, Error> {
+        let snapshots = self.snapshots.clone();
+        let written = self.name().await?;
+        snapshots.remove_old().await?;
+        Ok(written)
+    }
+
+    /// The same, and nothing else changes.
+    pub(super) async fn name(mut self) -> Result<Written, Error> {
         let Snapshot { index, size, .. } = self.snapshot;
         invariant!(self.taken == size, "a snapshot is as large as it says", "{} of {}", self.taken, size);
         if !self.block.is_empty() {
@@ -96,7 +104,6 @@ impl Writer {
         let path = snapshot_path(&self.snapshots.dir, index);
         fs::rename(&self.aside, &path).await.map_err(Error::io("cannot rename into place", &path))?;
         files::sync_dir(&self.snapshots.dir).await?;
-        self.snapshots.remove_old().await?;
         Ok(Written { index })
     }
 

@@ -17,6 +17,29 @@ fn entry(index: u64) -> Record {
     Record::Entry(Entry { index: Index(index), term: Term(1), data: vec![index as u8; 100] })
 }
 
+/// Whatever is still on its way to the disk of a snapshot that was given up does not get into the one that took its place.
+#[test]
+fn pieces_of_a_snapshot_that_was_given_up_stay_out_of_the_next() {
+    const PIECE: usize = 64 << 10;
+    for round in 0..20 {
+        rt::testing::run(1, move || async move {
+            let dir = std::env::temp_dir().join(format!("wal-given-up-{}-{round}", std::process::id()));
+            let knobs = Knobs::default();
+            let (mut wal, _) = Wal::open(&dir, ME, &knobs).await.unwrap();
+            let snapshot = |index, size| Snapshot { index: Index(index), term: Term(1), meta: vec![1], size };
+            for number in 0..8 {
+                wal.receive(&snapshot(20, 1 << 30), number * PIECE as u64, &[7; PIECE]).await.unwrap();
+            }
+            wal.receive(&snapshot(30, 100), 0, &[9; 100]).await.unwrap();
+            wal.install().await.unwrap();
+            drop(wal);
+            let (_, found) = Wal::open(&dir, ME, &knobs).await.expect("what was installed is found");
+            assert_eq!(found.snapshot, Some(snapshot(30, 100)));
+            let _ = std::fs::remove_dir_all(&dir);
+        });
+    }
+}
+
 #[test]
 fn what_was_synced_is_found_again() {
     rt::testing::run(1, || async {
