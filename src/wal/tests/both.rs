@@ -2,7 +2,7 @@
 
 use base::{Index, Knobs, MemberId, Term};
 use std::path::PathBuf;
-use wal::{Entry, HardState, Identity, Record, Snapshot, Wal};
+use wal::{Entry, HardState, Identity, Record, Snapshot, Wal, forged};
 
 /// Larger than what is written or read at once.
 const DATA: &[u8] = &[2; 600_000];
@@ -15,6 +15,43 @@ fn folder() -> PathBuf {
 
 fn entry(index: u64) -> Record {
     Record::Entry(Entry { index: Index(index), term: Term(1), data: vec![index as u8; 100] })
+}
+
+/// Reads a snapshot file of these bytes.
+async fn read(snapshots: &wal::Snapshots, index: u64, bytes: &[u8]) -> Result<Vec<u8>, wal::Error> {
+    let file =
+        rt::fs::File::create(&forged::snapshot_path(&folder_of_snapshots(), Index(index))).await.unwrap();
+    file.append(bytes).await.unwrap();
+    file.sync().await.unwrap();
+    snapshots.open(Index(index)).await?.read(0, u64::MAX).await
+}
+
+fn folder_of_snapshots() -> PathBuf {
+    std::env::temp_dir().join(format!("wal-snapshots-{}", std::process::id()))
+}
+
+#[test]
+fn no_byte_of_a_snapshot_may_change_and_none_may_lack() {
+    rt::testing::run(1, || async {
+        let (wal, _) = Wal::open(&folder_of_snapshots(), ME, &Knobs::default()).await.unwrap();
+        let snapshots = wal.snapshots();
+        let snapshot = Snapshot { index: Index(5), term: Term(3), meta: vec![1, 2], size: 100 };
+        let bytes = forged::snapshot(ME, &snapshot, &[3; 100]);
+        assert_eq!(read(&snapshots, 5, &bytes).await.unwrap(), [3; 100]);
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x40;
+            assert!(read(&snapshots, 5, &changed).await.is_err(), "byte {at}");
+            assert!(read(&snapshots, 5, &bytes[..at]).await.is_err(), "cut at {at}");
+        }
+        assert!(read(&snapshots, 5, &[&bytes[..], &[0]].concat()).await.is_err(), "longer");
+        let why = read(&snapshots, 6, &bytes).await.unwrap_err().to_string();
+        assert!(why.contains("expected the index of this file"), "{why}");
+        let theirs = forged::snapshot(Identity { cluster: 9, ..ME }, &snapshot, &[3; 100]);
+        let why = read(&snapshots, 5, &theirs).await.unwrap_err().to_string();
+        assert!(why.contains("belongs to member 1 of cluster 9, expected member 1 of cluster 5"), "{why}");
+        let _ = std::fs::remove_dir_all(folder_of_snapshots());
+    });
 }
 
 /// Whatever is still on its way to the disk of a snapshot that was given up does not get into the one that took its place.
