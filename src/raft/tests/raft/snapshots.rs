@@ -77,6 +77,25 @@ fn one_that_cannot_be_read_gives_way_to_a_newer_one() {
     assert_eq!(in_use(&cluster), [].into());
 }
 
+/// The newest is written anew, as it could not be read, and has another size than before.
+#[test]
+fn one_that_was_written_anew_is_sent_from_the_beginning() {
+    let mut cluster = one_that_lags().expect("no promise broken");
+    let index = sent(&cluster)[0];
+    let Some(Body::SnapshotChunk { total, .. }) =
+        cluster.wire.iter().find(|message| is_chunk(message)).map(|message| message.body.clone())
+    else {
+        panic!("a chunk was sent");
+    };
+    let node = cluster.members.get_mut(&LEADER).and_then(|member| member.node.as_mut()).expect("up");
+    let progress = |node: &raft::Node| node.progress(LAGS).expect("it is sent a snapshot");
+    let before = progress(node);
+    node.step(Input::SnapshotTaken { index, size: total });
+    assert_eq!(progress(node), before, "as it was");
+    node.step(Input::SnapshotTaken { index, size: total + 8 });
+    assert!(progress(node).ends_with(&format!("sent 0 acked 0 of {}", total + 8)), "{}", progress(node));
+}
+
 #[test]
 fn one_whose_state_is_being_replaced_does_not_stand_for_election() {
     let mut cluster = one_that_lags().expect("no promise broken");
