@@ -86,3 +86,37 @@ async fn read(disk: wal::Snapshots, open: Option<Reader>, chunk: Chunk) -> Done 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::{Index, Knobs, MemberId, Term};
+    use raft::{Config, Membership, Recovered, Snapshot, SnapshotMeta};
+
+    fn chunk(offset: u64) -> Chunk {
+        let membership = Membership::of_voters([MemberId(1)]);
+        let meta = SnapshotMeta { index: Index(5), term: Term(1), membership, configured: Index(0) };
+        let snapshot = Snapshot { meta, size: 100 };
+        Chunk { snapshot, offset, length: 10, term: Term(1), from: MemberId(1), to: MemberId(2) }
+    }
+
+    #[test]
+    fn what_waits_is_read_once_and_what_nobody_wants_any_more_never() {
+        rt::testing::run(1, || async {
+            let dir = std::env::temp_dir().join(format!("wavetank-chunks-{}", std::process::id()));
+            let identity = wal::Identity { cluster: 1, member: MemberId(1) };
+            let (wal, _) = wal::Wal::open(&dir, identity, &Knobs::default()).await.expect("a log");
+            let mut chunks = Chunks::new(wal.snapshots());
+            chunks.want(vec![chunk(0), chunk(10)]);
+            chunks.want(vec![chunk(0), chunk(10), chunk(20)]);
+            assert_eq!(chunks.wanted, [chunk(0), chunk(10), chunk(20)]);
+            let membership = Membership::of_voters([MemberId(1)]);
+            let config = Config { id: MemberId(1), membership, seed: 1, knobs: Knobs::default() };
+            chunks.start(&Node::new(config, Recovered::default()));
+            assert!(chunks.wanted.is_empty() && chunks.under_way.is_none(), "it leads no more");
+            drop(wal);
+            #[cfg(not(madsim))]
+            std::fs::remove_dir_all(&dir).expect("its folder");
+        });
+    }
+}
