@@ -41,10 +41,12 @@ impl Node {
     /// What was received is the state machine's to install, once it is on the disk.
     pub(crate) fn hand_out_snapshot(&mut self) {
         let synced = self.disk.synced;
-        let written = |on_its_way: &mut Installing| matches!(on_its_way, Installing::Written(ticket, _) if *ticket <= synced);
-        if let Some(Installing::Written(_, snapshot)) = self.installing.take_if(written) {
-            self.installing = Some(Installing::HandedOut(snapshot.meta.index));
-            self.out.install = Some(snapshot);
+        match self.installing.take() {
+            Some(Installing::Written(ticket, snapshot)) if ticket <= synced => {
+                self.installing = Some(Installing::HandedOut(snapshot.meta.index));
+                self.out.install = Some(snapshot);
+            }
+            as_it_is => self.installing = as_it_is,
         }
     }
 

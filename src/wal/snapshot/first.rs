@@ -3,7 +3,7 @@
 
 use super::{
     Snapshots,
-    format::{self, HEADER, Head},
+    format::{self, HEADER, Head, PIECE},
     reader::read,
 };
 use crate::{Error, Snapshot, header::u32_at};
@@ -12,8 +12,6 @@ use rt::fs;
 use std::path::Path;
 
 const VERSION: u32 = 1;
-/// Bytes read at once.
-const PIECE: u64 = 256 << 10;
 
 /// Whether a file is of this format.
 pub(super) async fn is_one(path: &Path) -> Result<bool, Error> {
@@ -38,8 +36,8 @@ pub(super) async fn rewrite(snapshots: &Snapshots, path: &Path, index: Index) ->
     };
     let meta = read(&file, path, HEADER as u64, head.meta).await?;
     let mut writer = snapshots.create(Snapshot { index, term: head.term, meta, size: head.size }).await?;
-    for offset in (begin..length).step_by(PIECE as usize) {
-        writer.write(&read(&file, path, offset, PIECE.min(length - offset) as usize).await?).await?;
+    for offset in (begin..length).step_by(PIECE) {
+        writer.write(&read(&file, path, offset, (length - offset).min(PIECE as u64) as usize).await?).await?;
     }
     writer.name().await?;
     reached!("wal: a snapshot of an older format was written anew");
@@ -49,8 +47,8 @@ pub(super) async fn rewrite(snapshots: &Snapshots, path: &Path, index: Index) ->
 /// The checksum of all that stands behind it.
 async fn sum(file: &fs::File, path: &Path, length: u64) -> Result<u32, Error> {
     let mut sum = 0;
-    for offset in (16..length).step_by(PIECE as usize) {
-        let bytes = read(file, path, offset, PIECE.min(length - offset) as usize).await?;
+    for offset in (16..length).step_by(PIECE) {
+        let bytes = read(file, path, offset, (length - offset).min(PIECE as u64) as usize).await?;
         sum = crc32c::crc32c_append(sum, &bytes);
     }
     Ok(sum)

@@ -12,6 +12,8 @@ pub(super) const VERSION: u32 = 2;
 pub(super) const HEADER: usize = 64;
 /// Bytes of data in a block, but for the last.
 pub(super) const BLOCK: usize = 64 << 10;
+/// Bytes read or written at once.
+pub(super) const PIECE: usize = 4 * BLOCK;
 /// Bytes of the checksum in front of one.
 pub(super) const SUM: usize = 4;
 

@@ -1,13 +1,10 @@
 //! Reads a snapshot, any part of it. Promise: what is given was held against its checksums, each time.
 
-use super::format::{self, BLOCK, HEADER, Head, SUM};
+use super::format::{self, BLOCK, HEADER, Head, PIECE, SUM};
 use crate::{Error, Identity, Snapshot, header::u32_at};
 use base::{Index, bug};
 use rt::fs;
 use std::path::{Path, PathBuf};
-
-/// Bytes read at once.
-const PIECE: u64 = 4 * BLOCK as u64;
 
 /// A snapshot that can be read.
 pub struct Reader {
@@ -70,7 +67,7 @@ impl Reader {
 
     /// The data from `offset` on, as much as is read at once: nothing at the end.
     pub async fn piece(&self, offset: u64) -> Result<Vec<u8>, Error> {
-        self.read(offset, PIECE).await
+        self.read(offset, PIECE as u64).await
     }
 
     /// Reads all of it, for its checksums.

@@ -3,7 +3,7 @@
 
 use super::{
     Snapshots, Written,
-    format::{self, BLOCK},
+    format::{self, BLOCK, PIECE},
 };
 use crate::{
     Error, Snapshot,
@@ -13,8 +13,6 @@ use base::invariant;
 use rt::fs;
 use std::path::PathBuf;
 
-/// Bytes written at once.
-const PIECE: usize = 256 << 10;
 /// Bytes that may wait for a sync: a disk that has to take all of a large snapshot at once keeps the log waiting.
 const UNSYNCED: u64 = 8 << 20;
 
