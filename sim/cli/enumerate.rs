@@ -150,7 +150,7 @@ impl Walk<'_> {
         plan.harms.push(PlannedHarm {
             at: self.from,
             until: (self.from + DOWN).min(plan.heal),
-            upon_election: None,
+            upon: None,
             of: vec![who.clone()],
             blow: Blow::Midway { after },
             line: OURS,

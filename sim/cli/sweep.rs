@@ -19,11 +19,12 @@ use std::time::{Duration, Instant};
 
 /// Every so many seeds are also run without harm, and compared.
 const TWINS: u64 = 10;
-const SWARMS: [&str; 11] = [
+const SWARMS: [&str; 12] = [
     "swarm",
     "kv-swarm",
     "elections-swarm",
     "members-swarm",
+    "changes-swarm",
     "users-swarm",
     "locks-swarm",
     "leases-swarm",

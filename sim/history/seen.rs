@@ -3,7 +3,10 @@
 
 use super::*;
 use super::{damage::Damage, trap::Trap, work::Work};
-use crate::{check::raft::Raft, scenario::Role};
+use crate::{
+    check::raft::Raft,
+    scenario::{Moment, Role},
+};
 use base::{MemberId, Note, Term};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +28,11 @@ pub struct State {
     /// Processes of members that ended because they were removed.
     pub removed: BTreeSet<String>,
     /// How many leaders there have been.
-    pub elections: u64,
+    elections: u64,
+    /// How often the one of them has changed the members.
+    changes: u64,
+    /// Of these, by a joint configuration.
+    joints: u64,
     /// The process that holds each leader-election lock. (Its identity there is another on another machine.)
     holders: BTreeMap<String, String>,
     /// Values of keys now, as the observer's watch has them, with mod_revision.
@@ -96,6 +103,8 @@ impl Seen {
             added: BTreeSet::new(),
             removed: BTreeSet::new(),
             elections: 0,
+            changes: 0,
+            joints: 0,
             holders: BTreeMap::new(),
             live: BTreeMap::new(),
             changed: None,
@@ -150,6 +159,12 @@ impl Seen {
             Note::Leader { member, term } if state.leader.is_none_or(|(known, _)| known <= *term) => {
                 state.leader = Some((*term, *member));
                 state.elections += 1;
+            }
+            Note::Configured { member, outgoing, .. }
+                if state.leader.is_some_and(|(_, leader)| leader == *member) =>
+            {
+                state.changes += 1;
+                state.joints += u64::from(!outgoing.is_empty());
             }
             Note::Elected { lock, held: true, .. } => {
                 state.holders.insert(lock.clone(), process.to_string());
@@ -252,6 +267,16 @@ impl Seen {
     pub fn leader(&self) -> Option<String> {
         let state = self.lock();
         state.leader.and_then(|(_, member)| state.names.get(&member).cloned())
+    }
+
+    /// How often there has been such a moment.
+    pub fn count(&self, moment: Moment) -> u64 {
+        let state = self.lock();
+        match moment {
+            Moment::Election => state.elections,
+            Moment::Change => state.changes,
+            Moment::Joint => state.joints,
+        }
     }
 
     pub fn active(&self, role: Role) -> Option<String> {

@@ -10,7 +10,7 @@ mod views;
 use crate::history::seen::{Effect, Seen};
 use crate::plan::{Aim, Blow, Owed, Plan, PlannedHarm};
 use crate::scenario::{
-    DiskHarm, Role, Way,
+    DiskHarm, Moment, Role, Way,
     units::{say_size, say_time},
 };
 use claims::{Claims, Link};
@@ -50,9 +50,9 @@ pub async fn until(at: u64) {
 
 impl Nemesis {
     pub fn new(plan: &Plan, seen: &Seen) -> Self {
-        let roles = [Role::Member, Role::ApiServer, Role::Manager, Role::Scheduler, Role::Node];
-        let processes =
-            roles.iter().flat_map(|role| plan.cluster.processes(*role)).map(|p| p.to_string()).collect();
+        let roles = [Role::ApiServer, Role::Manager, Role::Scheduler, Role::Node];
+        let others = roles.iter().flat_map(|role| plan.cluster.processes(*role));
+        let processes = plan.cluster.all_members().chain(others).map(|p| p.to_string()).collect();
         let nemesis = Nemesis {
             seen: seen.clone(),
             processes: Arc::new(processes),
@@ -72,9 +72,9 @@ impl Nemesis {
             let (nemesis, harm) = (self.clone(), harm.clone());
             rt::spawn(async move {
                 until(harm.at).await;
-                match harm.upon_election {
+                match harm.upon {
                     None => nemesis.strike(&harm).await,
-                    Some(delay) => nemesis.ambush(harm, delay).await,
+                    Some((moment, delay)) => nemesis.ambush(harm, moment, delay).await,
                 }
             });
         }
@@ -85,11 +85,13 @@ impl Nemesis {
         self.claims.keeps_down(process)
     }
 
-    /// Ends all harm, whatever its plan was.
+    /// Ends all harm, whatever its plan was. Members that ended because they were removed stay down: nobody starts them
+    /// again, and the rest must not need them.
     pub fn heal_all(&self) {
         self.claims.forget();
         net().heal_all();
         self.seen.lock().traps.clear();
+        let removed = self.seen.lock().removed.clone();
         self.disks.heal_all();
         for name in self.processes.iter() {
             process::resume(name);
@@ -99,16 +101,18 @@ impl Nemesis {
             if let Some(disk) = disk_harm::control(name) {
                 disk.heal();
             }
-            process::restart(name);
+            if !removed.contains(name) {
+                process::restart(name);
+            }
         }
     }
 
-    /// Strikes a while after the next leader was elected, for as long as it was planned to last; if none is
-    /// elected in that time, not at all.
-    async fn ambush(&self, mut harm: PlannedHarm, delay: u64) {
-        let before = self.seen.lock().elections;
+    /// Strikes a while after the next such moment, for as long as it was planned to last; if there is none in that
+    /// time, not at all.
+    async fn ambush(&self, mut harm: PlannedHarm, moment: Moment, delay: u64) {
+        let before = self.seen.count(moment);
         let lasting = harm.until.saturating_sub(harm.at);
-        while self.seen.lock().elections == before {
+        while self.seen.count(moment) == before {
             if now() / 1_000 + lasting >= self.heal {
                 return;
             }

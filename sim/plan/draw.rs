@@ -191,8 +191,8 @@ fn strike(
         HarmKind::Lag { by } => Blow::Lag { by: by.draw(stream) as u64 },
     };
     let until = lasting.map_or(plan.heal, |lasting| (at + lasting).min(plan.heal));
-    let upon_election = harm.upon_election.as_ref().map(|delay| delay.draw(stream) as u64);
-    Some(PlannedHarm { at, until, upon_election, of, blow, line, owed: Owed::SomeTouch })
+    let upon = harm.upon.as_ref().map(|(moment, delay)| (*moment, delay.draw(stream) as u64));
+    Some(PlannedHarm { at, until, upon, of, blow, line, owed: Owed::SomeTouch })
 }
 
 fn aims(target: &Target, counts: &Counts, stream: &mut Stream) -> Vec<Aim> {
@@ -201,22 +201,24 @@ fn aims(target: &Target, counts: &Counts, stream: &mut Stream) -> Vec<Aim> {
         Target::Active(role) => return vec![Aim::Active(*role)],
         Target::NodeRunning(pod) => return vec![Aim::NodeRunning(pod.clone())],
         Target::Exactly(process) => {
-            return if process.number <= counts.of(process.role) {
-                vec![Aim::Process(*process)]
-            } else {
-                vec![]
-            };
+            let aim = Aim::Process(*process);
+            return if counts.has(&aim) { vec![aim] } else { vec![] };
         }
         Target::Some(amount, role) => (*amount, *role),
     };
-    let all = counts.of(role) as usize;
+    // a half is torn from another one, wherever the members have gone meanwhile; the rest is of those that began
+    let mut processes: Vec<_> = match amount {
+        Amount::Half => counts.all(role),
+        _ => counts.processes(role).collect(),
+    };
+    let all = processes.len();
     let wanted = match amount {
         Amount::One => 1.min(all),
         Amount::Minority => all.saturating_sub(1) / 2,
+        Amount::Half => all / 2,
         Amount::Majority => all / 2 + 1,
         Amount::All => all,
     };
-    let mut processes: Vec<_> = counts.processes(role).collect();
     processes.shuffle(stream);
     processes.truncate(wanted);
     processes.sort();
@@ -226,7 +228,7 @@ fn aims(target: &Target, counts: &Counts, stream: &mut Stream) -> Vec<Aim> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::read::scenario;
+    use crate::scenario::{Moment, Process, Role, read::scenario};
 
     const TEXT: &str = r#"
 name: x
@@ -251,6 +253,21 @@ heal: 30s
         assert_eq!(drawn, plan_of(TEXT, 7));
         assert_ne!(drawn, plan_of(TEXT, 8));
         assert_eq!(Plan::from_text(&drawn.to_text()), Ok(drawn));
+    }
+
+    #[test]
+    fn machines_that_stand_ready_are_harmed_like_others() {
+        let text = TEXT
+            .replace("members: 3..5, nodes: 1", "members: 3, spares: 3")
+            .replace("crash: one,", "crash: [ member-1, member-13, member-14 ],")
+            .replace("pause: minority,", "partition: half, upon-change: 5ms,");
+        let plan = plan_of(&text, 7);
+        let member = |number| Aim::Process(Process { role: Role::Member, number });
+        let crash = plan.harms.iter().find(|harm| harm.blow == Blow::Crash);
+        assert_eq!(crash.map(|harm| harm.of.clone()), Some(vec![member(1), member(13)]), "there is no 14");
+        let halves: Vec<_> = plan.harms.iter().filter(|harm| harm.upon.is_some()).collect();
+        assert!(halves.iter().all(|harm| harm.of.len() == 3 && harm.upon == Some((Moment::Change, 5_000))));
+        assert!(halves.iter().any(|harm| harm.of.contains(&member(13))));
     }
 
     #[test]

@@ -16,12 +16,12 @@ use crate::scenario::members::FOUNDERS;
 pub use crate::scenario::members::MemberDeed;
 pub use crate::scenario::operators::{Operator, OperatorDeed, OperatorOp};
 pub use crate::scenario::users::UserDeed;
-use crate::scenario::{DiskHarm, Expect, KubeDeed, Process, Role, Way};
+use crate::scenario::{DiskHarm, Expect, KubeDeed, Moment, Process, Role, Way};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
 /// Changes whenever an older plan file can no longer be read.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -106,6 +106,14 @@ impl Counts {
         (1..=self.spares).map(|n| Process { role: Role::Member, number: FOUNDERS + n })
     }
 
+    /// All of a role, or that may come to be.
+    pub fn all(&self, role: Role) -> Vec<Process> {
+        match role {
+            Role::Member => self.all_members().collect(),
+            role => self.processes(role).collect(),
+        }
+    }
+
     /// All that are members, or may become one.
     pub fn all_members(&self) -> impl Iterator<Item = Process> + use<> {
         self.processes(Role::Member).chain(self.ready())
@@ -133,8 +141,8 @@ pub struct PlannedHarm {
     pub at: u64,
     /// When it is healed.
     pub until: u64,
-    /// Waits, at its time, for the next leader of the store, and strikes this long after it was elected.
-    pub upon_election: Option<u64>,
+    /// Waits, at its time, for the next such moment, and strikes this long after it.
+    pub upon: Option<(Moment, u64)>,
     pub of: Vec<Aim>,
     pub blow: Blow,
     /// The line of the scenario it comes from.

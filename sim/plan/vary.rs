@@ -4,7 +4,7 @@
 
 use super::draw::START;
 use super::{Aim, Blow, Owed, Plan, PlannedHarm};
-use crate::scenario::{DiskHarm, Process, Role};
+use crate::scenario::{DiskHarm, Role};
 use base::stream::Stream;
 use rand::{Rng, seq::SliceRandom};
 
@@ -84,7 +84,7 @@ fn moved(harm: &mut PlannedHarm, _: &Plan, stream: &mut Stream) {
     let by = distance(stream);
     harm.at = if stream.gen_bool(0.5) { harm.at + by } else { harm.at.saturating_sub(by) };
     harm.until = harm.at + lasting;
-    if let Some(delay) = &mut harm.upon_election {
+    if let Some((_, delay)) = &mut harm.upon {
         let by = distance(stream) / 16;
         *delay = if stream.gen_bool(0.5) { *delay + by } else { delay.saturating_sub(by) };
     }
@@ -105,11 +105,11 @@ fn retargeted(harm: &mut PlannedHarm, plan: &Plan, stream: &mut Stream) {
             Aim::Active(role) => *role,
             Aim::NodeRunning(_) => Role::Node,
         };
-        let count = plan.cluster.of(role).max(1);
+        let there = plan.cluster.all(role);
         *aim = match role {
             Role::Member if only_one && stream.gen_bool(0.4) => Aim::Leader,
             Role::Manager | Role::Scheduler if only_one && stream.gen_bool(0.4) => Aim::Active(role),
-            _ => Aim::Process(Process { role, number: stream.gen_range(1..=count) }),
+            _ => there.choose(stream).map_or_else(|| aim.clone(), |process| Aim::Process(*process)),
         };
     }
     let mut known: Vec<Aim> = vec![];

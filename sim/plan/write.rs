@@ -146,7 +146,7 @@ fn harm_line(harm: &PlannedHarm) -> String {
         Blow::Lag { by } => vec![format!("lag: {of}, by: {}", time(*by))],
         Blow::Disk(harm) => vec![format!("disk: {{ {} }}, of: {of}", disk(harm))],
     });
-    words.extend(harm.upon_election.map(|delay| format!("upon-election: {}", time(delay))));
+    words.extend(harm.upon.map(|(moment, delay)| format!("{}: {}", moment.word(), time(delay))));
     words.push(format!("for: {}", time(harm.until - harm.at)));
     format!("{{ {} }}", words.join(", "))
 }

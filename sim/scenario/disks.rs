@@ -96,6 +96,7 @@ fn too_much(target: &Target, members: u64, named: &mut BTreeSet<u64>) -> Option<
         Target::Leader => return Some("who leads, and so whose copies are lost, is known too late".into()),
         Target::Some(Amount::One, Role::Member) => 1,
         Target::Some(Amount::Minority, Role::Member) => members.saturating_sub(1) / 2,
+        Target::Some(Amount::Half, Role::Member) => members / 2,
         Target::Some(Amount::Majority, Role::Member) => members / 2 + 1,
         Target::Some(Amount::All, Role::Member) => members,
         Target::Exactly(process) if process.role == Role::Member => {

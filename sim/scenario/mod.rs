@@ -19,6 +19,7 @@ pub mod clients;
 pub mod disks;
 pub mod loads;
 pub mod members;
+pub mod moment;
 pub mod operators;
 mod processes;
 pub mod read;
@@ -29,6 +30,7 @@ pub mod users;
 pub mod words;
 pub mod yaml;
 
+pub use moment::Moment;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 pub use target::{Amount, Process, Role, Target};
@@ -146,8 +148,8 @@ pub struct Harm {
     pub of: Vec<Target>,
     /// None: until the heal.
     pub lasting: Option<Draw>,
-    /// Waits for the next leader of the store, and strikes this long after it was elected.
-    pub upon_election: Option<Draw>,
+    /// Waits for the next such moment, and strikes this long after it.
+    pub upon: Option<(Moment, Draw)>,
     /// One target after the other, at this distance, instead of all at once.
     pub rolling: Option<Draw>,
 }

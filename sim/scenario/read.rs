@@ -40,8 +40,10 @@ pub const HARMS: [&str; 14] = [
     "lag",
 ];
 /// What a harm may say, wherever it stands.
-const HARM_KEYS: [&str; 24] = [
+const HARM_KEYS: [&str; 26] = [
     "upon-election",
+    "upon-change",
+    "upon-joint",
     "crash",
     "power-cut",
     "pause",
@@ -312,8 +314,8 @@ fn harm(table: &Table<'_>) -> Result<Harm, Mistake> {
         _ => (HarmKind::Disk(disks::disk(node)?), of?),
     };
     belonging(table, word)?;
-    let draw = |key: &str| table.get(key).map(time).transpose();
-    Ok(Harm { kind, of, lasting, upon_election: draw("upon-election")?, rolling: draw("rolling")? })
+    let rolling = table.get("rolling").map(time).transpose()?;
+    Ok(Harm { kind, of, lasting, upon: moment::upon(table)?, rolling })
 }
 
 /// What says more about one harm stands beside no other.

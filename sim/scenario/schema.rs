@@ -93,7 +93,7 @@ fn harm(repeated: bool) -> Value {
         "clock": table(json!({ "skew": of("shift"), "step": of("shift") }), &[]),
         "disk": disk(),
         "midway": of("target"), "after": of("count"), "lag": of("target"), "by": of("time"),
-        "of": of("target"), "for": of("time"), "upon-election": of("time"),
+        "of": of("target"), "for": of("time"), "upon-election": of("time"), "upon-change": of("time"), "upon-joint": of("time"),
     });
     if repeated {
         harm["every"] = of("time");

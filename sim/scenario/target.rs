@@ -1,4 +1,4 @@
-//! Who is meant: `leader`, `one`, `minority`, `majority`, `all`, `member-2`, `apiserver-1`, `manager-1`, `scheduler-1`,
+//! Who is meant: `leader`, `one`, `minority`, `half`, `majority`, `all`, `member-2`, `apiserver-1`, `manager-1`, `scheduler-1`,
 //! `node-3`, `the node running pod web-0`. What a role may be called stands here and nowhere else.
 
 use super::{words::nearest, yaml::Mistake, yaml::Node};
@@ -42,13 +42,14 @@ impl fmt::Display for Process {
     }
 }
 
-/// A target as the scenario names it. The plan draws who `one`, `minority` and `majority` are; who is leader or
-/// runs a pod is known only when the time comes.
+/// A target as the scenario names it. The plan draws who `one`, `minority`, `half` and `majority` are; who is leader
+/// or runs a pod is known only when the time comes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     /// The store's leader.
     Leader,
-    /// One, the smaller part, the larger part or all of a role.
+    /// One, the smaller part, a half, the larger part or all of a role. Of members all but the half (of an odd number,
+    /// the smaller one) leave out machines that only stand ready to become members.
     Some(Amount, Role),
     Exactly(Process),
     /// The holder of a leader-election lock: `the active manager`, `the active scheduler`.
@@ -60,6 +61,7 @@ pub enum Target {
 pub enum Amount {
     One,
     Minority,
+    Half,
     Majority,
     All,
 }
@@ -82,6 +84,7 @@ impl fmt::Display for Target {
             Target::Leader => f.write_str("leader"),
             Target::Some(Amount::One, role) => write!(f, "one {}", role.word()),
             Target::Some(Amount::Minority, role) => write!(f, "minority of {}s", role.word()),
+            Target::Some(Amount::Half, role) => write!(f, "half of {}s", role.word()),
             Target::Some(Amount::Majority, role) => write!(f, "majority of {}s", role.word()),
             Target::Some(Amount::All, role) => write!(f, "all {}s", role.word()),
             Target::Exactly(process) => process.fmt(f),
@@ -91,10 +94,11 @@ impl fmt::Display for Target {
     }
 }
 
-const WORDS: [&str; 15] = [
+const WORDS: [&str; 16] = [
     "leader",
     "one",
     "minority",
+    "half",
     "majority",
     "all",
     "one apiserver",
@@ -154,6 +158,7 @@ fn parse(word: &str) -> Option<Target> {
     let amount = match amount {
         "one" => Amount::One,
         "minority" => Amount::Minority,
+        "half" => Amount::Half,
         "majority" => Amount::Majority,
         "all" => Amount::All,
         _ => return None,

@@ -307,7 +307,7 @@ fn targets(work: &mut Work<'_>) {
 fn harms(work: &mut Work<'_>) {
     for n in 0..work.plan.harms.len() {
         let harm = work.plan.harms[n].clone();
-        let mut plainer = vec![PlannedHarm { upon_election: None, ..harm.clone() }];
+        let mut plainer = vec![PlannedHarm { upon: None, ..harm.clone() }];
         if let Blow::Partition { from, way, flapping } = &harm.blow {
             let (from, way, flapping) = (from.clone(), *way, *flapping);
             let partition = |from, way, flapping| {
@@ -366,8 +366,8 @@ fn to_unit(value: u64, unit: u64) -> u64 {
 fn rounded_harm(harm: &PlannedHarm, unit: u64, heal: u64) -> PlannedHarm {
     let at = to_unit(harm.at, unit).min(heal);
     let lasting = to_unit(harm.until.saturating_sub(harm.at), unit);
-    let upon_election = harm.upon_election.map(|delay| to_unit(delay, unit));
-    PlannedHarm { at, until: (at + lasting).min(heal), upon_election, ..harm.clone() }
+    let upon = harm.upon.map(|(moment, delay)| (moment, to_unit(delay, unit)));
+    PlannedHarm { at, until: (at + lasting).min(heal), upon, ..harm.clone() }
 }
 
 fn rounded(plan: &Plan, unit: u64) -> Plan {

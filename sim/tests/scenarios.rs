@@ -101,6 +101,7 @@ scenarios! {
     the_control_plane_under_a_swarm: "swarm",
     the_store_under_leaders_that_never_last: "elections-swarm",
     members_under_a_swarm: "members-swarm",
+    changes_of_members_under_a_swarm: "changes-swarm",
     users_under_a_swarm: "users-swarm",
     locks_under_a_swarm: "locks-swarm",
     leases_under_a_swarm: "leases-swarm",

@@ -235,10 +235,16 @@ impl Node {
         if bug!("S01") { self.log.last() } else { self.disk.durable }
     }
 
-    /// What a snapshot at an applied index must carry; none if the index is not one.
+    /// What a snapshot at an applied index must carry; none if the index is not one, or if this node was told of nobody
+    /// who votes there. Whoever joins was not founded with the cluster: until it comes to a configuration in the log it
+    /// does not know the first one, and who begins with its snapshot would not, either.
     pub fn snapshot_meta(&self, index: Index) -> Option<SnapshotMeta> {
         let term = self.log.term_at(index).filter(|_| index <= self.handed)?;
         let (configured, membership) = self.configs.at(index).clone();
+        if membership.voters.is_empty() && !bug!("B10") {
+            reached!("raft: no snapshot without a configuration that somebody votes in");
+            return None;
+        }
         Some(SnapshotMeta { index, term, membership, configured })
     }
 

@@ -186,7 +186,7 @@ fn lasted(story: &Story, effect: &Effect) -> Nanos {
 fn goes_on(story: &Story, harm: &PlannedHarm) -> bool {
     let written =
         |effect: &Effect| effect.line == harm.line && effect.at.abs_diff(harm.at * 1_000) < 1_000_000;
-    harm.upon_election.is_none()
+    harm.upon.is_none()
         && harm.at * 1_000 <= story.end()
         && harm.until * 1_000 > story.end()
         && !story.outcome.harms.iter().any(written)

@@ -133,7 +133,7 @@ fn harms_last_as_long_as_they_are_felt() {
     let harm = |at, until, line, blow| PlannedHarm {
         at,
         until,
-        upon_election: None,
+        upon: None,
         of: vec![Aim::Process(Process { role: Role::Member, number: 1 })],
         blow,
         line,

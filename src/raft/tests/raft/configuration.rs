@@ -62,6 +62,25 @@ fn a_snapshot_from_the_leader_says_who_the_members_are() -> Result<(), String> {
 }
 
 #[test]
+fn whoever_joins_takes_no_snapshot_before_it_knows_who_votes() -> Result<(), String> {
+    let config =
+        Config { id: MemberId(4), membership: Membership::default(), seed: 1, knobs: Knobs::default() };
+    let mut joins = Node::new(config, Recovered::default());
+    let entry = |index, payload| Entry { index: Index(index), term: Term(1), payload };
+    let membership = Membership { learners: set(&[4]), ..Membership::of_voters([1, 2, 3].map(MemberId)) };
+    let changed = Payload::Config { membership: membership.clone(), context: Data::default() };
+    let entries = vec![entry(1, Payload::Noop), entry(2, Payload::Noop), entry(3, changed)];
+    let (prev_index, prev_term, commit) = (Index(0), Term(0), Index(3));
+    let effects = hear(&mut joins, 1, 1, Body::Append { prev_index, prev_term, entries, commit });
+    let persist = effects.persist.ok_or("expected entries to write")?;
+    joins.step(Input::Synced(persist.ticket.redeem(Ok::<_, String>(()))?));
+    assert_eq!(joins.applied(), Index(3));
+    assert_eq!(joins.snapshot_meta(Index(2)), None);
+    assert_eq!(joins.snapshot_meta(Index(3)).map(|meta| meta.membership), Some(membership));
+    Ok(())
+}
+
+#[test]
 fn who_is_no_member_yet_is_listened_to() {
     // A log that lags does not know of the change that made 5 a member, and then leader.
     let mut lags = node(None);
