@@ -157,6 +157,20 @@ fn a_rollout_keeps_enough_pods_available() {
     assert!(held(&verdict(Unavailable::default(), &to(2, 100))));
     assert!(broken(&verdict(Unavailable::default(), &to(1, 100))));
     assert!(held(&verdict(Unavailable::default(), &to(1, 10))), "it may not know yet that they are ready");
+    let after_deletion = |deployment: Option<Value>| {
+        let mut steps = to(1, 100);
+        steps.insert(steps.len() - 1, ("deployments/d/web", deployment));
+        verdict(Unavailable::default(), &steps)
+    };
+    let going = |finalizer| {
+        let mut deployment = deployment(3, 1, 1).expect("one");
+        deployment["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:09Z");
+        deployment["metadata"]["finalizers"] = json!([finalizer]);
+        after_deletion(Some(deployment))
+    };
+    assert!(!broken(&after_deletion(None)), "no pod of what was deleted is to stay (swarm, seed 61533)");
+    assert!(!broken(&going("foregroundDeletion")));
+    assert!(broken(&going("orphan")), "these pods are to stay");
     let mut log = log(&to(1, 10));
     let last = log.pop_last().expect("the set shrinks").1;
     log.insert(2_000, last);

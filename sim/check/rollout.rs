@@ -30,6 +30,10 @@ impl Specs {
         specs.drain(..first);
     }
 
+    fn forget(&mut self, object: &Value) {
+        self.0.remove(text(object, &["metadata", "uid"]));
+    }
+
     fn most(&self, uid: &str) -> Option<i64> {
         self.0.get(uid)?.iter().map(|spec| spec.most).max()
     }
@@ -160,7 +164,9 @@ impl Look for Unavailable {
     fn step(&mut self, step: &Step<'_>) -> Result<(), Vec<String>> {
         self.now += 1;
         match (step.resource, step.new) {
-            ("deployments", Some(new)) => self.deployments.take(new),
+            ("deployments", Some(new)) if !goes_with_its_pods(new) => self.deployments.take(new),
+            // none of its pods is to stay: a controller that does not know yet may take one more away
+            ("deployments", _) => step.old.into_iter().for_each(|old| self.deployments.forget(old)),
             ("pods", Some(new)) => {
                 let was_ready = step.old.is_some_and(crate::run::settle::is_ready);
                 let is_ready = crate::run::settle::is_ready(new);
@@ -185,6 +191,13 @@ impl Look for Unavailable {
     fn looked_at(&self) -> (u64, &'static str) {
         (self.looked_at, "steps of scaling down")
     }
+}
+
+/// Whether it was deleted, and what it owns with it.
+fn goes_with_its_pods(deployment: &Value) -> bool {
+    let metadata = &deployment["metadata"];
+    let stays = |finalizers: &Vec<Value>| finalizers.iter().any(|finalizer| finalizer == "orphan");
+    metadata["deletionTimestamp"].is_string() && !metadata["finalizers"].as_array().is_some_and(stays)
 }
 
 impl Unavailable {
