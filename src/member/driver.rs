@@ -173,7 +173,10 @@ impl Core {
         let patience = self.config().knobs.election_timeout();
         self.proposals.sweep(now);
         self.changes.sweep(now);
-        self.ask_if_alone();
+        // our own: B13 neither asks nor knows that it learns while its store is empty
+        if !bug!("B13") {
+            self.ask_if_alone();
+        }
         if self.ends.is_some_and(|ends| ends <= now) {
             return Err(Error::Removed);
         }
@@ -432,9 +435,11 @@ impl Core {
         if in_the_log && !bug!("B05") { with_what_they_said(newest, &applied) } else { applied }
     }
 
-    /// For good: a joint configuration that still needs it is left.
+    /// For good: a joint configuration that still needs it is left, and that is agreed on. Until then a leader that
+    /// crashes may come back with a log that needs it.
     fn was_removed(&self, id: MemberId) -> bool {
-        !self.node.membership().contains(id)
+        let agreed = self.node.configured_at() <= self.node.commit() || bug!("B16");
+        (agreed && !self.node.membership().contains(id) || bug!("B12"))
             && self.handle.with_store(|store| store.members().removed.contains(&id))
     }
 

@@ -64,7 +64,7 @@ pub async fn stand_up(join: Join, peers: &Peers, doubt: bool) -> Result<Recovere
 /// id from before: the smaller of two is never believed.
 pub fn is_another(node: &raft::Node, told: MemberId, instead: bool) -> bool {
     let promised_nothing = node.membership().all().is_empty() && node.vote().is_none();
-    told != node.id() && (promised_nothing || instead && told > node.id() && !bug!("B07"))
+    told != node.id() && !bug!("B14") && (promised_nothing || instead && told > node.id() && !bug!("B07"))
 }
 
 fn say(join: &Join) {
@@ -161,6 +161,9 @@ pub struct Asker {
 /// was told when a change was under way that was taken back.
 pub fn find(members: &Members, asker: &Asker) -> Option<MemberId> {
     let at = |member: &Member| member.peer_urls.iter().any(|url| members::address(url) == Some(asker.peer));
+    if bug!("B14") && asker.id.is_some() {
+        return asker.id.filter(|id| members.present.contains_key(id)); // our own: by its id alone
+    }
     let of_that_id = asker.id.filter(|id| members.present.get(id).is_some_and(at));
     of_that_id.or_else(|| members.present.iter().find_map(|(id, member)| at(member).then_some(*id)))
 }

@@ -2,7 +2,7 @@
 //! `--strict-reconfig-check`): a change that would leave too few members that have ever started is not begun.
 
 use crate::{Config, Url};
-use base::{MemberId, Term};
+use base::{MemberId, Term, bug};
 use std::{collections::BTreeSet, net::SocketAddr};
 pub use store::{Member, Members};
 
@@ -111,7 +111,9 @@ const COUNT: u32 = 16;
 fn next_id(members: &Members, term: Term) -> MemberId {
     let ever = members.present.keys().chain(&members.removed);
     let count = ever.map(|id| id.0 & ((1 << COUNT) - 1)).max().unwrap_or(0) + 1;
-    MemberId((term.0 << COUNT) + count)
+    // our own: B15 gives what was taken back again
+    let term = if bug!("B15") { 0 } else { term.0 };
+    MemberId((term << COUNT) + count)
 }
 
 /// The voters but for one: how many there are, and how many of them have started.
