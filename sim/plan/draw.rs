@@ -259,12 +259,12 @@ heal: 30s
     fn machines_that_stand_ready_are_harmed_like_others() {
         let text = TEXT
             .replace("members: 3..5, nodes: 1", "members: 3, spares: 3")
-            .replace("crash: one,", "crash: [ member-1, member-13, member-14 ],")
+            .replace("crash: one,", "crash: [ member-1, member-13 ],")
             .replace("pause: minority,", "partition: half, upon-change: 5ms,");
         let plan = plan_of(&text, 7);
         let member = |number| Aim::Process(Process { role: Role::Member, number });
         let crash = plan.harms.iter().find(|harm| harm.blow == Blow::Crash);
-        assert_eq!(crash.map(|harm| harm.of.clone()), Some(vec![member(1), member(13)]), "there is no 14");
+        assert_eq!(crash.map(|harm| harm.of.clone()), Some(vec![member(1), member(13)]));
         let halves: Vec<_> = plan.harms.iter().filter(|harm| harm.upon.is_some()).collect();
         assert!(halves.iter().all(|harm| harm.of.len() == 3 && harm.upon == Some((Moment::Change, 5_000))));
         assert!(halves.iter().any(|harm| harm.of.contains(&member(13))));
