@@ -54,7 +54,6 @@ const fn piece(
 pub const PIECES: &[Piece] = &[
     piece("CANARY", "a client that lies about what it read", KV, READS),
     piece("R01", "members go by the configuration they applied last", MEMBERS, RAFT),
-    piece("R02", "members change before the leader has committed in its term", CHANGES, RAFT),
     piece("R03", "votes compared by index alone", KV, RAFT),
     piece("R06", "an entry of an earlier term counted as committed", KV, RAFT),
     piece("R08", "a vote answered before it is on disk", KV, RAFT),
@@ -208,6 +207,7 @@ const ELSEWHERE: &[&str] = &[
     "N06",
     "P02",
     "P04",
+    "R02",
     "R03-and",
     "R16",
     "R21",
