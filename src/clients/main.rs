@@ -14,6 +14,7 @@ mod kubectl;
 mod large;
 mod roles;
 mod secure;
+mod stopping;
 mod survival;
 mod tokens;
 mod upgrade;

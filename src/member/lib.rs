@@ -107,9 +107,22 @@ async fn serve(recovered: recover::Recovered, peers: rt::net::Peers) -> Result<(
     let handle = recovered.handle.clone();
     let doors = services::Doors::open(&handle.config().listen).await?;
     let core = driver::Core::new(recovered, peers);
+    let leaving = handle.clone();
     rt::select! {
         outcome = core.run() => outcome.map(|never: Infallible| match never {}),
         served = services::serve(handle, doors) => served,
-        () = rt::shutdown() => Ok(()),
+        () = stop(&leaving) => Ok(()),
+    }
+}
+
+/// Waits until this member is asked to stop. One that leads hands that on first, so that the others do not have to miss
+/// it for as long as an election waits; one that nobody follows any more does not lead soon.
+async fn stop(handle: &Handle) {
+    rt::shutdown().await;
+    let patience = 3 * handle.knobs().election_timeout() / 2;
+    for (to, member) in &handle.members().present {
+        if !member.learner && *to != handle.member() && handle.leads() {
+            let _ = rt::timeout(patience, handle.transfer(*to)).await; // if not to this one, to the next
+        }
     }
 }

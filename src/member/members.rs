@@ -281,6 +281,10 @@ mod tests {
         assert_eq!(outcome("vv", &update(1, 2)), Err(ChangeError::PeerUrlExists));
         assert_eq!(outcome("vv", &update(1, 7)), Ok(2));
         assert_eq!(outcome("vv", &update(9, 7)), Err(ChangeError::NotFound));
+        let learner = members("vvl");
+        let moved = after(&learner, &update(3, 7), &all_well(&learner)).expect("allowed");
+        let three = &moved.present[&MemberId(3)];
+        assert!(three.learner && three.peer_urls == [url(7)], "who moves gets no vote by that");
         assert_eq!(address("http://10.0.0.1:2380"), "10.0.0.1:2380".parse().ok());
     }
 }

@@ -14,12 +14,29 @@ pub struct Meters {
     pub syncs: Histogram,
     /// Calls that ended, by path and code.
     pub calls: BTreeMap<(String, i32), u64>,
+    /// Calls that began, by the version of the protocol that the client says it speaks, and by kind.
+    pub begun: BTreeMap<(String, &'static str), u64>,
+    /// Probes of `/health` that were told that all is well, and those that were not.
+    pub healthy: u64,
+    pub unhealthy: u64,
+    /// How long ranges took that were answered, and those that were refused.
+    pub ranges: Histogram,
+    pub refused_ranges: Histogram,
 }
 
 /// Calls that are told apart at the most: paths come from outside.
 const CALLS: usize = 1_000;
+/// Versions, in the same way.
+const VERSIONS: usize = 100;
 
 impl Meters {
+    /// A call of a client of this version began.
+    pub fn began(&mut self, version: String, kind: &'static str) {
+        if self.begun.len() < VERSIONS || self.begun.contains_key(&(version.clone(), kind)) {
+            *self.begun.entry((version, kind)).or_insert(0) += 1;
+        }
+    }
+
     /// A call ended with a code.
     pub fn ended(&mut self, path: String, code: i32) {
         if self.calls.len() < CALLS || self.calls.contains_key(&(path.clone(), code)) {

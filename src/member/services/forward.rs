@@ -183,18 +183,24 @@ changes! {
     member_promote(MemberPromoteRequest) -> MemberPromoteResponse;
 }
 
-/// Asks again until there is an answer, or the time is up. `ask` says `None` when it is worth asking again.
+/// Asks again until there is an answer, or the time is up. `ask` says inside why it is worth asking again. If there
+/// never was a leader to ask, that is said in the end: then nothing was done.
 pub async fn until_answered<T, F>(handle: &Handle, mut ask: impl FnMut() -> F) -> Result<T, Status>
 where
-    F: Future<Output = Result<Option<T>, Status>>,
+    F: Future<Output = Result<Result<T, Status>, Status>>,
 {
+    let mut unheard = true;
     let asking = async {
         loop {
-            if let Some(answer) = ask().await? {
-                return Ok(answer);
+            // what is under way when the time is up may have been heard
+            let before = std::mem::replace(&mut unheard, false);
+            match ask().await? {
+                Ok(answer) => return Ok(answer),
+                Err(why) => unheard = before && etcd::kind(&why) == Some(etcd::Error::NoLeader),
             }
             rt::sleep(PAUSE).await;
         }
     };
-    rt::timeout(handle.request_timeout(), asking).await.unwrap_or_else(|_| Err(error::timeout()))
+    let answer = rt::timeout(handle.request_timeout(), asking).await;
+    answer.unwrap_or_else(|_| Err(if unheard { error::no_leader() } else { error::timeout() }))
 }

@@ -52,7 +52,12 @@ fn is_serializable(query: &BTreeMap<String, String>) -> bool {
 
 async fn health(State(handle): State<Handle>, Query(query): Query<BTreeMap<String, String>>) -> Response {
     let exclude = query.get("exclude").map(String::as_str).unwrap_or_default();
-    match unfit(&handle, is_serializable(&query), exclude).await {
+    let unfit = unfit(&handle, is_serializable(&query), exclude).await;
+    match unfit {
+        None => handle.meters().healthy += 1,
+        Some(_) => handle.meters().unhealthy += 1,
+    }
+    match unfit {
         None => Json(BTreeMap::from([("health", "true"), ("reason", "")])).into_response(),
         Some(reason) => {
             let body = BTreeMap::from([("health", "false".into()), ("reason", reason)]);

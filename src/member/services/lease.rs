@@ -63,20 +63,20 @@ impl Lease {
     /// Renews a lease here if this member leads, else asks the leader; a lease that is gone has 0 s.
     async fn keep_alive(&self, id: i64, pass: &Pass) -> Result<pb::LeaseKeepAliveResponse, Status> {
         until_answered(&self.handle, async || match self.handle.confirm_leadership().await {
-            Ok(Some(term)) => Ok(self.renew(id, term).await),
+            Ok(Some(term)) => Ok(self.renew(id, term).await.ok_or_else(error::timeout)),
             Ok(None) if pass.passed_on() => {
                 reached!("member: a renewal was passed on to one that does not lead");
                 Err(error::not_leader())
             }
             Ok(None) => {
                 reached!("member: a renewal is passed on to the leader");
-                Ok(self.forward.keep_alive(&self.handle, pass, id).await.ok())
+                Ok(self.forward.keep_alive(&self.handle, pass, id).await)
             }
             Err(ReadError::Stopped) => Err(error::stopped()),
             Err(_) if pass.passed_on() => Err(error::leader_changed()),
-            Err(_) => {
+            Err(why) => {
                 reached!("member: a renewal waits until leadership is proved");
-                Ok(None)
+                Ok(Err(refuse::by_read(why)))
             }
         })
         .await
@@ -117,15 +117,15 @@ impl Lease {
         pass: &Pass,
     ) -> Result<pb::LeaseTimeToLiveResponse, Status> {
         until_answered(&self.handle, async || match self.handle.confirm_leadership().await {
-            Ok(Some(_)) => self.left(sender, &request).map(Some),
+            Ok(Some(_)) => self.left(sender, &request).map(Ok),
             Ok(None) if pass.passed_on() => Err(error::not_leader()),
             Ok(None) => match self.forward.time_to_live(&self.handle, pass, request).await {
                 Err(refusal) if refusal.code() == Code::PermissionDenied => Err(refusal),
-                answer => Ok(answer.ok()),
+                answer => Ok(answer),
             },
             Err(ReadError::Stopped) => Err(error::stopped()),
             Err(_) if pass.passed_on() => Err(error::leader_changed()),
-            Err(_) => Ok(None),
+            Err(why) => Ok(Err(refuse::by_read(why))),
         })
         .await
     }
@@ -248,8 +248,12 @@ impl pb::lease_server::Lease for Lease {
         let (sender, _) = admit(&self.handle, request).await?;
         sender.require_user(&self.handle)?;
         self.handle.read_index().await.map_err(refuse::by_read)?;
-        let (ids, revision): (Vec<i64>, Revision) =
+        let (mut ids, revision): (Vec<i64>, Revision) =
             self.handle.with_store(|store| (store.leases().map(|(id, _)| id).collect(), store.revision()));
+        let (now, clock) = (rt::now(), self.handle.leases());
+        // which ends first comes first, as far as this member knows
+        ids.sort_by_key(|id| clock.left(*id, now));
+        drop(clock);
         let leases = ids.into_iter().map(|id| pb::LeaseStatus { id }).collect();
         Ok(Response::new(pb::LeaseLeasesResponse { header: Some(self.handle.header(revision)), leases }))
     }

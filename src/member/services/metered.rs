@@ -1,9 +1,10 @@
-//! Counts calls by how they ended: a code in the head of an answer, or in what stands behind its body.
+//! Counts calls as they begin, and by how they ended: a code in the head of an answer, or in what stands behind its body.
 
 use crate::handle::Handle;
 use axum::body::Body;
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
+use rt::Mono;
 use std::{
     convert::Infallible,
     future::Future,
@@ -12,6 +13,8 @@ use std::{
 };
 use tonic::Code;
 use tower::{Layer, Service};
+
+const RANGE: &str = "/etcdserverpb.KV/Range";
 
 #[derive(Clone)]
 pub struct Metered(pub Handle);
@@ -44,7 +47,9 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let call = Call { path: request.uri().path().to_string(), handle: self.handle.clone(), code: None };
+        let path = request.uri().path().to_string();
+        self.handle.meters().began(version(request.headers()), kind(&path));
+        let call = Call { path, handle: self.handle.clone(), code: None, began: rt::now() };
         let answer = self.inner.call(request);
         Box::pin(async move { answer.await.map(|answer| counted(answer, call)) })
     }
@@ -55,12 +60,39 @@ struct Call {
     path: String,
     handle: Handle,
     code: Option<Code>,
+    began: Mono,
+}
+
+/// Which version of the protocol a client says it speaks. It goes into a label: nothing but what versions are made of.
+fn version(headers: &HeaderMap) -> String {
+    let said = headers.get("client-api-version").and_then(|version| version.to_str().ok());
+    let plain = |version: &&str| {
+        (1..=32).contains(&version.len())
+            && version.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+    };
+    said.filter(plain).unwrap_or("unknown").into()
+}
+
+/// As etcd tells them apart.
+fn kind(path: &str) -> &'static str {
+    let streams = ["Watch", "LeaseKeepAlive", "Snapshot", "RangeStream", "Observe"];
+    let method = path.rsplit('/').next();
+    if method.is_some_and(|method| streams.contains(&method)) { "stream" } else { "unary" }
 }
 
 impl Call {
     fn ended(&mut self, headers: &HeaderMap) {
         if let Some(code) = headers.get("grpc-status") {
             self.code = Some(Code::from_bytes(code.as_bytes()));
+        }
+    }
+
+    /// A refusal has its code in its head.
+    fn answered(&self) {
+        if self.path == RANGE {
+            let (took, mut meters) = (rt::now() - self.began, self.handle.meters());
+            let refused = self.code.is_some_and(|code| code != Code::Ok);
+            if refused { &mut meters.refused_ranges } else { &mut meters.ranges }.add(took);
         }
     }
 }
@@ -74,6 +106,7 @@ impl Drop for Call {
 
 fn counted(answer: Response<Body>, mut call: Call) -> Response<Body> {
     call.ended(answer.headers());
+    call.answered();
     let watched = |body: Body| {
         let frames = body.map_frame(move |frame| {
             if let Some(trailers) = frame.trailers_ref() {

@@ -33,11 +33,21 @@ impl Text {
 
     fn histogram(&mut self, name: &str, help: &str, times: &Histogram) {
         self.head(name, "histogram", help);
+        self.times(name, "", times);
+    }
+
+    /// The lines of a histogram; a label, if there is one.
+    fn times(&mut self, name: &str, label: &str, times: &Histogram) {
+        let (before, alone) = match label {
+            "" => (String::new(), String::new()),
+            label => (format!("{label},"), format!("{{{label}}}")),
+        };
         for (end, count) in times.buckets() {
-            let _ = writeln!(self.0, "{name}_bucket{{le=\"{}\"}} {count}", end.as_secs_f64());
+            let _ = writeln!(self.0, "{name}_bucket{{{before}le=\"{}\"}} {count}", end.as_secs_f64());
         }
-        let _ = writeln!(self.0, "{name}_bucket{{le=\"+Inf\"}} {}", times.count);
-        let _ = writeln!(self.0, "{name}_sum {}\n{name}_count {}", times.sum.as_secs_f64(), times.count);
+        let _ = writeln!(self.0, "{name}_bucket{{{before}le=\"+Inf\"}} {}", times.count);
+        let (sum, count) = (times.sum.as_secs_f64(), times.count);
+        let _ = writeln!(self.0, "{name}_sum{alone} {sum}\n{name}_count{alone} {count}");
     }
 }
 
@@ -87,6 +97,8 @@ fn server(handle: &Handle, text: &mut Text) {
         "Bytes a member may hold before it raises the alarm NOSPACE.",
         handle.knobs().quota_bytes,
     );
+    text.counter("etcd_server_health_success", "Probes of /health told that all is well.", meters.healthy);
+    text.counter("etcd_server_health_failures", "Probes of /health told that it is not.", meters.unhealthy);
     text.histogram(
         "etcd_disk_wal_fsync_duration_seconds",
         "How long it took to make what gathered durable.",
@@ -107,6 +119,7 @@ fn store(handle: &Handle, text: &mut Text) {
         "The same: nothing here is held in reserve.",
         bytes,
     );
+    text.gauge("etcd_debugging_mvcc_db_total_size_in_bytes", "The same, by its old name.", bytes);
     text.gauge("etcd_debugging_mvcc_current_revision", "The revision there is.", revision);
     text.gauge("etcd_debugging_mvcc_compact_revision", "History before this revision is gone.", compacted);
     text.gauge("etcd_debugging_mvcc_keys_total", "Keys there are.", keys);
@@ -123,7 +136,8 @@ fn store(handle: &Handle, text: &mut Text) {
 fn calls(handle: &Handle, text: &mut Text) {
     let name = "grpc_server_handled_total";
     text.head(name, "counter", "Calls that ended, by how.");
-    for ((path, code), count) in &handle.meters().calls {
+    let meters = handle.meters().clone();
+    for ((path, code), count) in &meters.calls {
         let Some((service, method)) = path.trim_start_matches('/').split_once('/') else { continue };
         let code = code_name(Code::from_i32(*code));
         let _ = writeln!(
@@ -131,6 +145,15 @@ fn calls(handle: &Handle, text: &mut Text) {
             "{name}{{grpc_code=\"{code}\",grpc_method=\"{method}\",grpc_service=\"{service}\"}} {count}"
         );
     }
+    let name = "etcd_server_client_requests_total";
+    text.head(name, "counter", "Calls that began, by the version of the client's protocol.");
+    for ((version, kind), count) in &meters.begun {
+        let _ = writeln!(text.0, "{name}{{client_api_version=\"{version}\",type=\"{kind}\"}} {count}");
+    }
+    let name = "etcd_server_range_duration_seconds";
+    text.head(name, "histogram", "How long it took to answer a range, or to refuse it.");
+    text.times(name, "success=\"true\"", &meters.ranges);
+    text.times(name, "success=\"false\"", &meters.refused_ranges);
 }
 
 /// As gRPC's own documents write it.

@@ -12,7 +12,7 @@
 //! | `publish` | a member that was added says its name |
 //! | `gateway` | all of these as JSON, `POST /v3/...` |
 //! | `http`, `health` | `/version`, `/health`, `/livez`, `/readyz`; gRPC's own question |
-//! | `metrics`, `metered` | `/metrics`; calls by how they ended |
+//! | `metrics`, `metered` | `/metrics`; calls as they begin, and by how they ended |
 //! | `compactor` | compaction by itself |
 //! | `watchman` | compares what the members hold |
 //! | `convert`, `refuse` | the protocol's messages and errors, and the store's |

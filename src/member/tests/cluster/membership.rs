@@ -1,6 +1,6 @@
 //! Members come and go while clients write: nothing that was acknowledged is lost, and whoever left stays away.
 
-use crate::group::{Group, all, client_of, name, put_for, read_all};
+use crate::group::{Group, all, client_of, name, put, put_for, read_all};
 use crate::knobs;
 use base::knobs::ms;
 use etcd::{Client, pb};
@@ -102,6 +102,38 @@ fn a_member_is_added_as_a_learner_and_then_gets_a_vote() {
         let (more, _) = put_for(of(&group, [2, 3, 4]), "after".into(), 3 * SECOND).await;
         let found = read_all(of(&group, [4])).await;
         assert!(done.iter().chain(&more).all(|key| found.contains_key(key)) && !more.is_empty());
+    });
+}
+
+/// It has what the others have and no say: what needs a vote, or the newest state, is not to be had from it.
+#[test]
+fn a_learner_answers_only_what_may_be_old() {
+    run(8, 3, |group| async move {
+        let client = of(&group, [1, 2, 3]);
+        let (done, _) = put_for(client.clone(), "before".into(), SECOND).await;
+        let added = client.member_add(add(4, true)).await.expect("added").member.expect("a member");
+        group.join(4);
+        rt::sleep(2 * SECOND).await;
+        let four = of(&group, [4]);
+        let old = four.range(pb::RangeRequest { serializable: true, ..all() }).await.expect("what it has");
+        assert!(old.kvs.len() >= done.len() && !done.is_empty());
+        let compaction = pb::CompactionRequest { revision: 2, physical: false };
+        let refused = [
+            four.range(all()).await.map(drop),
+            four.put(put("a", "1")).await.map(drop),
+            four.delete_range(pb::DeleteRangeRequest::of_key("a")).await.map(drop),
+            four.txn(pb::TxnRequest::default()).await.map(drop),
+            four.compact(compaction).await.map(drop),
+            four.lease_grant(pb::LeaseGrantRequest { id: 1, ttl: 60 }).await.map(drop),
+        ];
+        for refused in refused {
+            let text = "etcdserver: rpc not supported for learner";
+            assert_eq!(refused.expect_err("a learner has no say").message(), text);
+        }
+        let leader = group.seen.lock().unwrap().leader().expect("a leader").0;
+        let to_four = pb::MoveLeaderRequest { target_id: added.id };
+        let refused = of(&group, [leader]).move_leader(to_four).await.expect_err("nor can it lead");
+        assert_eq!(refused.message(), "etcdserver: bad leader transferee");
     });
 }
 

@@ -1,13 +1,20 @@
 //! The etcd services over the wire, with a core that agrees with itself at once. Runs in both builds.
 
+mod accounts;
+mod candidates;
 mod claims;
 mod core;
+mod counters;
 mod gateway;
+mod grants;
+mod histories;
 mod kv;
 mod lease;
 mod limits;
 mod operations;
+mod peers;
 mod space;
+mod streams;
 mod turns;
 mod users;
 mod watch;

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use tonic::Code;
 
 /// Metrics by name and labels, and the kind of each.
-async fn metrics(member: &Core) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+pub async fn metrics(member: &Core) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
     let request = http::Request::get("/metrics").body(bytes::Bytes::new()).unwrap();
     let response = Client::new(ClientOptions::default()).request(member.addr, request).await.unwrap();
     let body = response.into_body().collect().await.unwrap();

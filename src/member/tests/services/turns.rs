@@ -10,16 +10,16 @@ use etcd::pb::{
 use rt::grpc::{Channel, ChannelOptions};
 use tonic::{Request, Status};
 
-async fn channel(member: &Core) -> Channel {
+pub async fn channel(member: &Core) -> Channel {
     let options = ChannelOptions { connect_timeout: ms(1_000), ..ChannelOptions::default() };
     Channel::connect(member.addr, options).await.unwrap()
 }
 
-async fn grant(member: &Core, id: i64) {
+pub async fn grant(member: &Core, id: i64) {
     member.client().lease_grant(pb::LeaseGrantRequest { id, ttl: 60 }).await.unwrap();
 }
 
-async fn lock(member: &Core, lease: i64) -> Result<bytes::Bytes, Status> {
+pub async fn lock(member: &Core, lease: i64) -> Result<bytes::Bytes, Status> {
     let request = LockRequest { name: "l".into(), lease };
     let locked = LockClient::new(channel(member).await).lock(request).await?;
     Ok(locked.into_inner().key)

@@ -3,20 +3,20 @@ use base::Knobs;
 use etcd::{Client, Error, WatchStream, pb};
 use std::time::Duration;
 
-async fn put(client: &Client, key: &'static str) {
+pub async fn put(client: &Client, key: &'static str) {
     client.put(pb::PutRequest::of(key, "v")).await.unwrap();
 }
 
-fn create(prefix: &'static str, start_revision: i64) -> pb::WatchCreateRequest {
+pub fn create(prefix: &'static str, start_revision: i64) -> pb::WatchCreateRequest {
     pb::WatchCreateRequest::of_prefix(prefix, start_revision)
 }
 
-async fn next(stream: &mut WatchStream) -> pb::WatchResponse {
+pub async fn next(stream: &mut WatchStream) -> pb::WatchResponse {
     rt::timeout(Duration::from_secs(5), stream.recv()).await.expect("an answer in time").unwrap()
 }
 
 /// The next response must be this watch's creation.
-async fn created(stream: &mut WatchStream, request: pb::WatchCreateRequest) -> i64 {
+pub async fn created(stream: &mut WatchStream, request: pb::WatchCreateRequest) -> i64 {
     stream.send(request).await.unwrap();
     let response = next(stream).await;
     assert!(response.created && !response.canceled, "{response:?}");
@@ -24,12 +24,12 @@ async fn created(stream: &mut WatchStream, request: pb::WatchCreateRequest) -> i
 }
 
 /// (watch, mod revisions) of a response with events.
-fn seen(response: &pb::WatchResponse) -> (i64, Vec<i64>) {
+pub fn seen(response: &pb::WatchResponse) -> (i64, Vec<i64>) {
     let revision = |event: &pb::Event| event.kv.as_ref().unwrap().mod_revision;
     (response.watch_id, response.events.iter().map(revision).collect())
 }
 
-async fn quiet(stream: &mut WatchStream) {
+pub async fn quiet(stream: &mut WatchStream) {
     let silence = rt::timeout(Duration::from_millis(300), stream.recv()).await;
     assert!(silence.is_err(), "expected silence, got {silence:?}");
 }
