@@ -15,6 +15,7 @@
 //! | `join` | a member that was added finds out who it is |
 //! | `recall` | a member that lost its disk asks all others before it takes part again |
 //! | `compare` | what members hold, compared |
+//! | `standing` | reads of what a member has wait until it stands where it stood |
 //! | `snapshots`, `restoring` | the store's snapshots, made while writes go on; a state taken from one |
 //! | `chunks` | parts of snapshots, read for followers |
 //! | `pending` | who waits for what; what surely was not done goes out again |
@@ -51,6 +52,7 @@ mod restoring;
 pub mod services;
 pub mod signed;
 mod snapshots;
+mod standing;
 pub mod tokens;
 mod url;
 
