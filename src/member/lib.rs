@@ -66,6 +66,9 @@ pub use url::Url;
 
 use std::convert::Infallible;
 
+/// To so many others leadership is offered when a member that leads stops.
+const HEIRS: usize = 2;
+
 /// Runs a member until it fails, or until it is asked to stop.
 pub async fn run(config: Config) -> Result<(), Error> {
     let peers = || bind(&config.listen);
@@ -111,7 +114,22 @@ async fn serve(recovered: recover::Recovered, peers: rt::net::Peers) -> Result<(
     let core = driver::Core::new(recovered, peers);
     rt::select! {
         outcome = core.run() => outcome.map(|never: Infallible| match never {}),
-        served = services::serve(handle, doors) => served,
-        () = rt::shutdown() => Ok(()),
+        served = services::serve(handle.clone(), doors) => served,
+        () = leave(&handle) => Ok(()),
+    }
+}
+
+/// Waits until this member is asked to stop. One that leads hands that on first: others need not find out that it is
+/// gone before they elect another.
+async fn leave(handle: &Handle) {
+    rt::shutdown().await;
+    let members = handle.members().present;
+    let others = members.iter().filter(|(id, member)| **id != handle.member() && !member.learner);
+    // one that does not take it within an election time-out is not there, and Raft gives up on it
+    let patience = handle.knobs().election_timeout() * 6 / 5;
+    for (to, _) in others.take(HEIRS) {
+        if !handle.leads() || matches!(rt::timeout(patience, handle.transfer(*to)).await, Ok(Ok(()))) {
+            return;
+        }
     }
 }
