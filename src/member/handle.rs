@@ -225,6 +225,7 @@ impl Handle {
             }
         }
         if !events.is_empty() {
+            self.meters().changed(&events);
             self.0.hub.publish(revision.0, &events);
         }
         if matches!(command, Command::Members(_) | Command::Found(_) | Command::Publish { .. }) {

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use tonic::Code;
 
 /// Metrics by name and labels, and the kind of each.
-async fn metrics(member: &Core) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+pub async fn metrics(member: &Core) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
     let request = http::Request::get("/metrics").body(bytes::Bytes::new()).unwrap();
     let response = Client::new(ClientOptions::default()).request(member.addr, request).await.unwrap();
     let body = response.into_body().collect().await.unwrap();
@@ -48,8 +48,9 @@ fn metrics_have_the_form_that_prometheus_reads() {
         assert_eq!(value("etcd_debugging_mvcc_keys_total"), Some("1"));
         assert_eq!(value("etcd_server_proposals_pending"), Some("0"));
         let calls = |code: &str, method: &str| {
-            let labels =
-                format!("{{grpc_code=\"{code}\",grpc_method=\"{method}\",grpc_service=\"etcdserverpb.KV\"}}");
+            let labels = format!(
+                "{{grpc_code=\"{code}\",grpc_method=\"{method}\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"}}"
+            );
             value(&format!("grpc_server_handled_total{labels}")).map(str::to_string)
         };
         assert_eq!(calls("OK", "Put").as_deref(), Some("2"));
