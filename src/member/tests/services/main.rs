@@ -1,12 +1,15 @@
 //! The etcd services over the wire, with a core that agrees with itself at once. Runs in both builds.
 
 mod claims;
+mod compacted;
 mod core;
 mod gateway;
+mod json;
 mod kv;
 mod lease;
 mod limits;
 mod operations;
+mod probes;
 mod space;
 mod turns;
 mod users;
