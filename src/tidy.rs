@@ -411,17 +411,34 @@ fn absent(held_by: &str) -> Vec<String> {
     faults
 }
 
+/// The lists of what etcd's tests claim, of whichever of its folders.
+fn claims() -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join("src/clients")).expect("a folder of the tree");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let is_list = |path: &PathBuf| {
+        let name = path.file_name().expect("a name").to_string_lossy();
+        name.starts_with("claims") && name.ends_with(".md")
+    };
+    let mut found: Vec<PathBuf> = paths.filter(is_list).collect();
+    found.sort();
+    found
+}
+
 #[test]
 fn claims_are_held_by_tests_that_exist() {
-    let (text, mut faults, mut rows) = (read(&root().join("src/clients/claims.md")), vec![], 0);
-    for (number, line) in (1..).zip(text.lines()) {
-        // what holds a claim stands last; a claim itself has no backticks
-        let Some(row) = line.strip_prefix("| ").and_then(|row| row.strip_suffix(" |")) else { continue };
-        let Some(cell) = row.split(" | ").last().filter(|_| row.contains("Test")) else { continue };
-        rows += 1;
-        faults.extend(absent(cell).iter().map(|fault| format!("src/clients/claims.md:{number}: {fault}")));
+    let (lists, mut faults) = (claims(), vec![]);
+    assert!(lists.len() > 1, "the lists of claims were not found: {lists:?}");
+    for list in lists {
+        let (shown, mut rows) = (shown(&list), 0);
+        for (number, line) in (1..).zip(read(&list).lines()) {
+            // what holds a claim stands last; a claim itself has no backticks
+            let Some(row) = line.strip_prefix("| ").and_then(|row| row.strip_suffix(" |")) else { continue };
+            let Some(cell) = row.split(" | ").last().filter(|_| row.contains("Test")) else { continue };
+            rows += 1;
+            faults.extend(absent(cell).iter().map(|fault| format!("{shown}:{number}: {fault}")));
+        }
+        assert!(rows > 100, "the rows of {shown} were not found, or it has lost some: {rows}");
     }
-    assert!(rows > 100, "the rows of src/clients/claims.md were not found, or it has lost some: {rows}");
     complain(&faults);
 }
 

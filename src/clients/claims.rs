@@ -8,28 +8,32 @@ use pb::authpb::{Permission, permission::Type};
 use std::{collections::BTreeSet, fmt::Debug, path::Path, process::Stdio, time::Duration};
 use tonic::{Code, Status};
 
-const PATIENCE: Duration = Duration::from_secs(30);
-const DENIED: (Code, &str) = (Code::PermissionDenied, "etcdserver: permission denied");
+pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const DENIED: (Code, &str) = (Code::PermissionDenied, "etcdserver: permission denied");
 const UNHEALTHY: (Code, &str) = (Code::Unavailable, "etcdserver: unhealthy cluster");
 
 /// Members that answer.
-struct Running {
-    members: Members,
-    processes: Vec<Process>,
-    size: u16,
+pub struct Running {
+    pub members: Members,
+    pub processes: Vec<Process>,
+    pub size: u16,
 }
 
 impl Running {
-    fn start(name: &str, size: u16) -> Self {
+    pub fn start(name: &str, size: u16) -> Self {
+        Self::start_with(name, size, &["--bcrypt-cost=4"])
+    }
+
+    pub fn start_with(name: &str, size: u16, flags: &[&str]) -> Self {
         let members = Members::new(name, "http", size);
-        let processes = members.start_all(&["--bcrypt-cost=4"]);
+        let processes = members.start_all(flags);
         let running = Self { members, processes, size };
         running.wait();
         running
     }
 
     /// A single member that is made of a backup.
-    fn restored(name: &str, file: &Path) -> Self {
+    pub fn restored(name: &str, file: &Path) -> Self {
         let members = Members::new(name, "http", 1);
         succeed(wavetank(&members.restore(1, file, &[])), "");
         let processes = members.start_all(&[]);
@@ -38,7 +42,7 @@ impl Running {
         running
     }
 
-    fn wait(&self) {
+    pub fn wait(&self) {
         for number in 1..=self.size {
             let endpoint = self.members.client(number);
             eventually("each member answers", PATIENCE, || {
@@ -50,17 +54,17 @@ impl Running {
     }
 
     /// Of this member alone.
-    fn client(&self, number: u16) -> Client {
+    pub fn client(&self, number: u16) -> Client {
         let endpoint = self.members.client(number).parse().expect("an address");
         Client::new(vec![endpoint], &Knobs::default())
     }
 
-    fn clients(&self) -> Vec<Client> {
+    pub fn clients(&self) -> Vec<Client> {
         (1..=self.size).map(|number| self.client(number)).collect()
     }
 
     /// The number of the member that leads.
-    async fn leader(&self, clients: &[Client]) -> u16 {
+    pub async fn leader(&self, clients: &[Client]) -> u16 {
         let deadline = rt::now() + PATIENCE;
         while rt::now() < deadline {
             for (number, client) in (1..).zip(clients) {
@@ -77,36 +81,36 @@ impl Running {
 
 /// Fails, and says of which call, unless it was refused with this code and text.
 #[track_caller]
-fn refused<T: Debug>(call: &str, answer: Result<T, Status>, (code, text): (Code, &str)) {
+pub fn refused<T: Debug>(call: &str, answer: Result<T, Status>, (code, text): (Code, &str)) {
     let status = answer.expect_err(call);
     assert_eq!((status.code(), status.message()), (code, text), "{call}");
 }
 
-async fn id_and_leader(client: &Client) -> (u64, u64) {
+pub async fn id_and_leader(client: &Client) -> (u64, u64) {
     let status = client.status(pb::StatusRequest {}).await.expect("its state");
     (status.header.expect("a header").member_id, status.leader)
 }
 
 /// The id of the cluster and its members.
-async fn list(client: &Client) -> (u64, Vec<pb::Member>) {
+pub async fn list(client: &Client) -> (u64, Vec<pb::Member>) {
     let list = client.member_list(pb::MemberListRequest { linearizable: true }).await.expect("the members");
     (list.header.expect("a header").cluster_id, list.members)
 }
 
-fn ids(members: &[pb::Member]) -> BTreeSet<u64> {
+pub fn ids(members: &[pb::Member]) -> BTreeSet<u64> {
     members.iter().map(|member| member.id).collect()
 }
 
-fn add(url: &str, is_learner: bool) -> pb::MemberAddRequest {
+pub fn add(url: &str, is_learner: bool) -> pb::MemberAddRequest {
     pb::MemberAddRequest { peer_urls: vec![url.into()], is_learner }
 }
 
-fn remove(id: u64) -> pb::MemberRemoveRequest {
+pub fn remove(id: u64) -> pb::MemberRemoveRequest {
     pb::MemberRemoveRequest { id }
 }
 
 /// Root, and alice, who may read and write foo.
-async fn tell_users_apart(client: &Client) {
+pub async fn tell_users_apart(client: &Client) {
     for (name, password) in [("root", "secret"), ("alice", "pw")] {
         let (name, password) = (name.into(), password.into());
         client
@@ -341,7 +345,7 @@ fn all_members_have_the_same_hash_at_every_revision_after_a_compaction() {
 }
 
 /// Keys, values and versions of all of it, in the order in which they were put.
-async fn contents(client: &Client) -> Vec<(String, String, i64)> {
+pub async fn contents(client: &Client) -> Vec<(String, String, i64)> {
     let everything = pb::RangeRequest {
         sort_target: pb::range_request::SortTarget::Mod.into(),
         sort_order: pb::range_request::SortOrder::Ascend.into(),

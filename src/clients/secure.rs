@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-const HERE: Wanted = Wanted {
+pub const HERE: Wanted = Wanted {
     common_name: "member",
     address: Some("127.0.0.1"),
     machine: None,
@@ -21,18 +21,18 @@ const HERE: Wanted = Wanted {
 };
 /// The number of the certificate that is revoked.
 const REVOKED: u64 = 66;
-const PATIENCE: Duration = Duration::from_secs(30);
-const OPENSSL: &str = "openssl is needed: Debian's package openssl";
+pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const OPENSSL: &str = "openssl is needed: Debian's package openssl";
 
 /// Three members that want certificates of clients and of each other, and what signs those.
-struct Secured {
-    members: Members,
+pub struct Secured {
+    pub members: Members,
     authority: Authority,
-    running: Vec<Process>,
+    pub running: Vec<Process>,
     more: Vec<String>,
 }
 
-fn flag(name: &str, value: &Path) -> String {
+pub fn flag(name: &str, value: &Path) -> String {
     format!("--{name}={}", value.display())
 }
 
@@ -46,12 +46,12 @@ fn flags(prefix: &str, files: &Files, trusted: &Path) -> [String; 3] {
 }
 
 impl Secured {
-    fn start(name: &str, size: u16) -> Self {
+    pub fn start(name: &str, size: u16) -> Self {
         Self::start_with(name, size, &[])
     }
 
     /// With more flags; a file among them is one of the folder.
-    fn start_with(name: &str, size: u16, more: &[&str]) -> Self {
+    pub fn start_with(name: &str, size: u16, more: &[&str]) -> Self {
         let members = Members::new(name, "https", size);
         let authority = Authority::new("the authority");
         authority.write(&members.folder.0.join("ca.crt"));
@@ -64,15 +64,15 @@ impl Secured {
         secured
     }
 
-    fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         &self.members.folder.0
     }
 
-    fn sign(&self, name: &str, wanted: Wanted) -> Files {
+    pub fn sign(&self, name: &str, wanted: Wanted) -> Files {
         self.authority.sign(self.folder(), name, wanted)
     }
 
-    fn start_one(&self, number: u16, served: &Files, peers: &Files) -> Process {
+    pub fn start_one(&self, number: u16, served: &Files, peers: &Files) -> Process {
         let trusted = self.folder().join("ca.crt");
         let mut more: Vec<String> = flags("", served, &trusted).into();
         more.extend(flags("peer-", peers, &trusted));
@@ -82,12 +82,12 @@ impl Secured {
     }
 
     /// etcdctl with a certificate that bears this name.
-    fn as_user(&self, name: &'static str, args: &[&str]) -> Command {
+    pub fn as_user(&self, name: &'static str, args: &[&str]) -> Command {
         self.at(&self.members.clients(), name, args)
     }
 
     /// The same, at these members only.
-    fn at(&self, endpoints: &str, name: &'static str, args: &[&str]) -> Command {
+    pub fn at(&self, endpoints: &str, name: &'static str, args: &[&str]) -> Command {
         let files = Files::at(self.folder(), name);
         if !files.cert.exists() {
             self.sign(name, Wanted { common_name: name, ..Wanted::default() });
@@ -95,7 +95,7 @@ impl Secured {
         self.with(endpoints, &files, args)
     }
 
-    fn with(&self, endpoints: &str, files: &Files, args: &[&str]) -> Command {
+    pub fn with(&self, endpoints: &str, files: &Files, args: &[&str]) -> Command {
         let mut command = etcdctl(endpoints, args);
         command.arg("--cacert").arg(self.folder().join("ca.crt"));
         command.arg("--cert").arg(&files.cert).arg("--key").arg(&files.key);
@@ -103,7 +103,7 @@ impl Secured {
     }
 
     /// openssl as a client that shows this certificate, with more arguments.
-    fn openssl(&self, server: &str, files: &Files, args: &[&str]) -> Command {
+    pub fn openssl(&self, server: &str, files: &Files, args: &[&str]) -> Command {
         let mut command = Command::new("openssl");
         command.args(["s_client", "-connect", server]).args(args).stdin(Stdio::null());
         command.arg("-CAfile").arg(self.folder().join("ca.crt"));
@@ -132,20 +132,20 @@ impl Secured {
         openssl.0.stdout.take().expect("its output").read_exact(&mut greeting).is_ok()
     }
 
-    fn wait(&self) {
+    pub fn wait(&self) {
         eventually("they answer", PATIENCE, || {
             outcome(self.as_user("root", &["get", "none"]), &self.members)
         });
     }
 }
 
-fn outcome(mut command: Command, members: &Members) -> Result<(), String> {
+pub fn outcome(mut command: Command, members: &Members) -> Result<(), String> {
     let out = command.output().expect(ETCDCTL);
     let errors = String::from_utf8_lossy(&out.stderr).into_owned();
     if out.status.success() { Ok(()) } else { Err(errors + &members.log()) }
 }
 
-fn refused(mut command: Command) -> String {
+pub fn refused(mut command: Command) -> String {
     command.arg("--dial-timeout=1s").arg("--command-timeout=2s");
     let out = command.output().expect(ETCDCTL);
     assert!(!out.status.success(), "{command:?} was not refused");

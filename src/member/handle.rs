@@ -17,6 +17,7 @@ use crate::{
     members::{Change, ChangeError, Members, founded},
     meters::Meters,
     services::{hub::Hub, lease_clock::LeaseClock},
+    standing::Standing,
     tokens::{self, Tokens},
 };
 use base::{Index, Knobs, MemberId, Note, Revision, Term, bug, knobs::ms, reached};
@@ -56,6 +57,7 @@ struct Shared {
     /// What waits for clients of watches to read it.
     watch_queues: Gauge,
     meters: Mutex<Meters>,
+    standing: Standing,
 }
 
 /// A proposal under way, for whoever counts.
@@ -191,6 +193,7 @@ impl Handle {
             held,
             watch_queues: Gauge::new("watch queues"),
             meters: Mutex::default(),
+            standing: Standing::default(),
         };
         (Self(Arc::new(shared)), receiver)
     }
@@ -222,6 +225,7 @@ impl Handle {
             }
         }
         if !events.is_empty() {
+            self.meters().changed(&events);
             self.0.hub.publish(revision.0, &events);
         }
         if matches!(command, Command::Members(_) | Command::Found(_) | Command::Publish { .. }) {
@@ -567,6 +571,10 @@ impl Handle {
 
     pub(crate) fn meters(&self) -> MutexGuard<'_, Meters> {
         lock(&self.0.meters)
+    }
+
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.0.standing
     }
 
     pub(crate) fn watch_queues(&self) -> &Gauge {

@@ -15,6 +15,7 @@
 //! | `join` | a member that was added finds out who it is |
 //! | `recall` | a member that lost its disk asks all others before it takes part again |
 //! | `compare` | what members hold, compared |
+//! | `standing` | reads of what a member has wait until it stands where it stood |
 //! | `snapshots`, `restoring` | the store's snapshots, made while writes go on; a state taken from one |
 //! | `chunks` | parts of snapshots, read for followers |
 //! | `pending` | who waits for what; what surely was not done goes out again |
@@ -51,6 +52,7 @@ mod restoring;
 pub mod services;
 pub mod signed;
 mod snapshots;
+mod standing;
 pub mod tokens;
 mod url;
 
@@ -63,6 +65,9 @@ pub use join::Join;
 pub use url::Url;
 
 use std::convert::Infallible;
+
+/// To so many others leadership is offered when a member that leads stops.
+const HEIRS: usize = 2;
 
 /// Runs a member until it fails, or until it is asked to stop.
 pub async fn run(config: Config) -> Result<(), Error> {
@@ -107,22 +112,24 @@ async fn serve(recovered: recover::Recovered, peers: rt::net::Peers) -> Result<(
     let handle = recovered.handle.clone();
     let doors = services::Doors::open(&handle.config().listen).await?;
     let core = driver::Core::new(recovered, peers);
-    let leaving = handle.clone();
     rt::select! {
         outcome = core.run() => outcome.map(|never: Infallible| match never {}),
-        served = services::serve(handle, doors) => served,
-        () = stop(&leaving) => Ok(()),
+        served = services::serve(handle.clone(), doors) => served,
+        () = leave(&handle) => Ok(()),
     }
 }
 
-/// Waits until this member is asked to stop. One that leads hands that on first, so that the others do not have to miss
-/// it for as long as an election waits; one that nobody follows any more does not lead soon.
-async fn stop(handle: &Handle) {
+/// Waits until this member is asked to stop. One that leads hands that on first: others need not find out that it is
+/// gone before they elect another.
+async fn leave(handle: &Handle) {
     rt::shutdown().await;
-    let patience = 3 * handle.knobs().election_timeout() / 2;
-    for (to, member) in &handle.members().present {
-        if !member.learner && *to != handle.member() && handle.leads() {
-            let _ = rt::timeout(patience, handle.transfer(*to)).await; // if not to this one, to the next
+    let members = handle.members().present;
+    let others = members.iter().filter(|(id, member)| **id != handle.member() && !member.learner);
+    // one that does not take it within an election time-out is not there, and Raft gives up on it
+    let patience = handle.knobs().election_timeout() * 6 / 5;
+    for (to, _) in others.take(HEIRS) {
+        if !handle.leads() || matches!(rt::timeout(patience, handle.transfer(*to)).await, Ok(Ok(()))) {
+            return;
         }
     }
 }

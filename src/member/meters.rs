@@ -1,6 +1,7 @@
 //! What is counted for `/metrics`, since this member started.
 
 use std::{collections::BTreeMap, time::Duration};
+use store::{Event, EventKind};
 
 /// Upper ends of the buckets of a sync's time: 1 ms, and twice that, fourteen times. (etcd: wal_fsync_duration_seconds.)
 const BUCKETS: usize = 14;
@@ -12,6 +13,8 @@ pub struct Meters {
     pub proposals_pending: u64,
     pub proposals_failed: u64,
     pub syncs: Histogram,
+    /// Puts that were applied here, and keys that were deleted.
+    pub changes: (u64, u64),
     /// Calls that ended, by path and code.
     pub calls: BTreeMap<(String, i32), u64>,
     /// Calls that began, by the version of the protocol that the client says it speaks, and by kind.
@@ -35,6 +38,13 @@ impl Meters {
         if self.begun.len() < VERSIONS || self.begun.contains_key(&(version.clone(), kind)) {
             *self.begun.entry((version, kind)).or_insert(0) += 1;
         }
+    }
+
+    /// Keys were put and deleted.
+    pub fn changed(&mut self, events: &[Event]) {
+        let puts = events.iter().filter(|event| event.kind == EventKind::Put).count();
+        self.changes.0 += puts as u64;
+        self.changes.1 += (events.len() - puts) as u64;
     }
 
     /// A call ended with a code.

@@ -70,6 +70,7 @@ async fn stand_up(config: Config, wal: Wal, found: wal::Recovered) -> Result<Rec
         .filter_map(|index| node.log().entry(Index(index)))
         .for_each(|entry| addresses.read(entry));
     let (handle, requests) = Handle::new(config, store);
+    handle.stands_up(node.last());
     Ok(Recovered { node, handle, requests, disk, snapshots, addresses })
 }
 

@@ -70,8 +70,9 @@ impl pb::cluster_server::Cluster for Cluster {
     ) -> Result<Response<pb::MemberListResponse>, Status> {
         let (sender, request) = admit(&self.handle, request).await?;
         sender.require_user(&self.handle)?;
-        if request.linearizable {
-            self.handle.read_index().await.map_err(refuse::by_read)?;
+        match request.linearizable {
+            true => self.handle.read_index().await.map_err(refuse::by_read)?,
+            false => self.handle.stood_up().await,
         }
         let members = to_pb(&self.handle.members());
         Ok(Response::new(pb::MemberListResponse { header: self.head(), members }))

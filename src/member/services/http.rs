@@ -1,6 +1,6 @@
 //! What a person or a probe asks over plain HTTP.
 
-use super::{VERSION, maintenance::alarm_name, metrics};
+use super::{VERSION, cluster_version, maintenance::alarm_name, metrics};
 use crate::handle::Handle;
 use axum::{
     Json, Router,
@@ -25,8 +25,7 @@ pub fn router(handle: Handle) -> Router {
 }
 
 async fn version() -> Response {
-    let cluster = VERSION.rsplit_once('.').map_or(VERSION, |(minor, _)| minor);
-    let body = BTreeMap::from([("etcdserver", VERSION.into()), ("etcdcluster", format!("{cluster}.0"))]);
+    let body = BTreeMap::from([("etcdserver", VERSION.into()), ("etcdcluster", cluster_version())]);
     Json(body).into_response()
 }
 

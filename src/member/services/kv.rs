@@ -46,9 +46,7 @@ impl Kv {
         let (sender, request) = admit_at_learner(&self.handle, request).await?;
         let request = convert::range(request)?;
         request.check().map_err(refuse::by_store)?;
-        if !serializable {
-            self.linearizable().await?;
-        }
+        self.up_to_date(serializable).await?;
         let store = self.handle.store(); // a long range must not keep writes waiting
         reached!(
             "member: a serializable read is behind what is committed",
@@ -60,7 +58,12 @@ impl Kv {
         Ok((answer, store))
     }
 
-    async fn linearizable(&self) -> Result<(), Status> {
+    /// As far as a read wants it.
+    async fn up_to_date(&self, serializable: bool) -> Result<(), Status> {
+        if serializable {
+            self.handle.stood_up().await;
+            return Ok(());
+        }
         self.handle.read_index().await.map_err(refuse::by_read)
     }
 
@@ -73,9 +76,7 @@ impl Kv {
         let command = Command::Txn(txn);
         store::check(&command, self.handle.knobs().txn_ops as usize).map_err(refuse::by_store)?;
         let Command::Txn(txn) = command else { unreachable!("made above") };
-        if !serializable {
-            self.linearizable().await?;
-        }
+        self.up_to_date(serializable).await?;
         let (answer, revision) = self.handle.with_store(|store| {
             let permitted = store.permit_txn(sender.identity(store).as_ref(), &txn);
             (store.read_txn(&txn).map(|answer| permitted.and(answer)), store.revision())

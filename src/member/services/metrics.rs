@@ -64,6 +64,8 @@ fn server(handle: &Handle, text: &mut Text) {
     let applied = handle.applied();
     text.head("etcd_server_version", "gauge", "1, labelled with the version this member speaks.");
     let _ = writeln!(text.0, "etcd_server_version{{server_version=\"{}\"}} 1", super::VERSION);
+    text.head("etcd_cluster_version", "gauge", "1, labelled with the version the members speak together.");
+    let _ = writeln!(text.0, "etcd_cluster_version{{cluster_version=\"{}\"}} 1", super::cluster_version());
     text.gauge("etcd_server_has_leader", "1 while this member knows a leader.", view.leader.is_some().into());
     text.gauge("etcd_server_is_leader", "1 while this member leads.", handle.leads().into());
     text.gauge("etcd_server_is_learner", "1 while this member only learns.", handle.learns().into());
@@ -113,6 +115,13 @@ fn store(handle: &Handle, text: &mut Text) {
         (store.revision().0 as u64, compacted, store.len() as u64, store.kept() as u64, store.bytes(), leases)
     });
     let (streams, watchers) = handle.hub().count();
+    let (puts, deletions) = handle.meters().changes;
+    text.counter("etcd_mvcc_put_total", "Puts applied here since it started, those of txns included.", puts);
+    text.counter(
+        "etcd_mvcc_delete_total",
+        "Keys deleted here since it started, by whatever it was.",
+        deletions,
+    );
     text.gauge("etcd_mvcc_db_total_size_in_bytes", "Bytes that the state would take in a snapshot.", bytes);
     text.gauge(
         "etcd_mvcc_db_total_size_in_use_in_bytes",
@@ -142,7 +151,8 @@ fn calls(handle: &Handle, text: &mut Text) {
         let code = code_name(Code::from_i32(*code));
         let _ = writeln!(
             text.0,
-            "{name}{{grpc_code=\"{code}\",grpc_method=\"{method}\",grpc_service=\"{service}\"}} {count}"
+            "{name}{{grpc_code=\"{code}\",grpc_method=\"{method}\",grpc_service=\"{service}\",grpc_type=\"{}\"}} {count}",
+            kind_of(service, method)
         );
     }
     let name = "etcd_server_client_requests_total";
@@ -154,6 +164,15 @@ fn calls(handle: &Handle, text: &mut Text) {
     text.head(name, "histogram", "How long it took to answer a range, or to refuse it.");
     text.times(name, "success=\"true\"", &meters.ranges);
     text.times(name, "success=\"false\"", &meters.refused_ranges);
+}
+
+/// How often each side of a call speaks: dashboards set streams apart by it.
+fn kind_of(service: &str, method: &str) -> &'static str {
+    match (service, method) {
+        ("etcdserverpb.Watch", "Watch") | (_, "LeaseKeepAlive") => "bidi_stream",
+        (_, "Watch" | "Snapshot" | "RangeStream" | "Observe") => "server_stream",
+        _ => "unary",
+    }
 }
 
 /// As gRPC's own documents write it.

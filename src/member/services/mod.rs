@@ -58,6 +58,11 @@ use tonic::{Request, Status, service::Routes};
 /// progress requests.
 pub const VERSION: &str = "3.5.21";
 
+/// The version that all members speak: the first of its kind.
+fn cluster_version() -> String {
+    format!("{}.0", VERSION.rsplit_once('.').map_or(VERSION, |(minor, _)| minor))
+}
+
 /// What gRPC adds to the largest request at the most.
 const OVERHEAD: usize = 512 << 10;
 

@@ -1,11 +1,11 @@
 //! Reads on any member, and what becomes of a stream whose other end is gone.
 
-use super::{SECOND, cut_leader, knobs};
+use super::{SECOND, cut_leader, knobs, ms};
 use crate::group::{Group, client_of, name, put};
 use bytes::Bytes;
 use etcd::{Client, pb};
 use std::{collections::BTreeSet, net::SocketAddr, rc::Rc, time::Duration};
-use world::World;
+use world::{Death, World};
 
 fn key(serializable: bool) -> pb::RangeRequest {
     pb::RangeRequest { serializable, ..pb::RangeRequest::of_key("a") }
@@ -78,6 +78,39 @@ fn a_member_cut_off_answers_only_what_may_be_old() {
         futures::join!(reading, cut_leader(&group, 20 * SECOND));
         group.assert_no_faults();
     });
+}
+
+/// The first answer of the first member alone.
+async fn first_answer() -> String {
+    let client = clients().remove(0);
+    loop {
+        match client.range(key(true)).await {
+            Ok(answer) => return value(&answer),
+            Err(_) => rt::sleep(ms(1)).await,
+        }
+    }
+}
+
+/// It waits until it is where it was before it answers by itself; where the others are gone it waits only so long.
+#[test]
+fn a_member_that_was_killed_says_by_itself_what_it_had_acknowledged() {
+    for size in [1, 3] {
+        World::run(24, move |world| async move {
+            let group = Group::start(world, size, knobs());
+            for round in 1..=20u8 {
+                let put = put("a", round.to_string());
+                group.client(2 * round, |_| async move { clients()[0].put(put).await.expect("a put") }).await;
+                group.bounce(&name(1), Death::Process, ms(50)).await;
+                let said = group.client(2 * round + 1, |_| first_answer()).await;
+                assert_eq!(said, round.to_string(), "of {size}");
+            }
+            (2..=size).for_each(|id| drop(group.world.kill(&name(id), Death::Process)));
+            group.bounce(&name(1), Death::Process, ms(50)).await;
+            let alone = rt::timeout(5 * SECOND, group.client(99, |_| first_answer())).await;
+            alone.expect("something, in time");
+            group.assert_no_faults();
+        });
+    }
 }
 
 /// Watch streams that a member says it serves.

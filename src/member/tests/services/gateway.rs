@@ -5,7 +5,8 @@ use base::Knobs;
 use rt::http::{Client, ClientOptions};
 use serde_json::{Value, json};
 
-async fn open(member: &Core, path: &str, body: &str, token: &str) -> http::Response<rt::http::Body> {
+/// As curl sends it.
+pub async fn open(member: &Core, path: &str, body: &str, token: &str) -> http::Response<rt::http::Body> {
     let request = http::Request::post(path).header("host", "member");
     let request = if token.is_empty() { request } else { request.header("authorization", token) };
     Client::new(ClientOptions::default())
@@ -14,7 +15,8 @@ async fn open(member: &Core, path: &str, body: &str, token: &str) -> http::Respo
         .unwrap()
 }
 
-async fn ask_as(member: &Core, path: &str, body: &str, token: &str) -> (u16, Value) {
+/// The status and the answer, without its header.
+pub async fn ask_as(member: &Core, path: &str, body: &str, token: &str) -> (u16, Value) {
     let response = open(member, path, body, token).await;
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap();
@@ -24,7 +26,7 @@ async fn ask_as(member: &Core, path: &str, body: &str, token: &str) -> (u16, Val
     (status, value)
 }
 
-async fn ask(member: &Core, path: &str, body: &str) -> (u16, Value) {
+pub async fn ask(member: &Core, path: &str, body: &str) -> (u16, Value) {
     ask_as(member, path, body, "").await
 }
 

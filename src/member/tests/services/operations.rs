@@ -48,8 +48,9 @@ fn metrics_have_the_form_that_prometheus_reads() {
         assert_eq!(value("etcd_debugging_mvcc_keys_total"), Some("1"));
         assert_eq!(value("etcd_server_proposals_pending"), Some("0"));
         let calls = |code: &str, method: &str| {
-            let labels =
-                format!("{{grpc_code=\"{code}\",grpc_method=\"{method}\",grpc_service=\"etcdserverpb.KV\"}}");
+            let labels = format!(
+                "{{grpc_code=\"{code}\",grpc_method=\"{method}\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"}}"
+            );
             value(&format!("grpc_server_handled_total{labels}")).map(str::to_string)
         };
         assert_eq!(calls("OK", "Put").as_deref(), Some("2"));

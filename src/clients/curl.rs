@@ -1,0 +1,153 @@
+//! What etcd's end-to-end tests claim of what curl asks and no other test here holds (`claims-e2e.md`): members by JSON, and
+//! everything a member serves on one port, whatever is spoken.
+
+use crate::{
+    claims::{PATIENCE, Running},
+    harness::{ETCDCTL, Members, Process, etcdctl, eventually, succeed},
+    secure::OPENSSL,
+};
+use rt::http::{Client, ClientOptions};
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::SocketAddr,
+    process::{Command, Stdio},
+};
+
+/// The status and the body of an answer.
+async fn request(client: &Client, addr: SocketAddr, request: http::Request<String>) -> (u16, String) {
+    let response = client.request(addr, request.map(Into::into)).await.expect("an answer");
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.expect("a body");
+    (status, String::from_utf8(body.to_vec()).expect("text"))
+}
+
+fn post(path: &str, body: &Value) -> http::Request<String> {
+    http::Request::post(path).header("host", "member").body(body.to_string()).expect("a request")
+}
+
+fn get(path: &str) -> http::Request<String> {
+    http::Request::get(path).header("host", "member").body(String::new()).expect("a request")
+}
+
+/// As curl posts it.
+fn ask(running: &Running, path: &str, body: Value) -> (u16, Value) {
+    let addr = running.members.client(1).parse().expect("an address");
+    let client = Client::new(ClientOptions::default());
+    let (status, text) = rt::run(request(&client, addr, post(path, &body)));
+    (status, serde_json::from_str(&text).unwrap_or_else(|_| panic!("{path}: {text}")))
+}
+
+#[test]
+fn members_are_added_changed_and_removed_by_json() {
+    let running = Running::start("curl-members", 1);
+    let ask = |what: &str, body: Value| ask(&running, &format!("/v3/cluster/member/{what}"), body);
+    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    let (status, added) = ask("add", json!({ "peerURLs": [url(11111)], "isLearner": true }));
+    let new = &added["member"];
+    assert_eq!((status, &new["peerURLs"], &new["isLearner"]), (200, &json!([url(11111)]), &json!(true)));
+    let id = new["ID"].as_str().expect("an id, as text");
+    let listed = |url: String| {
+        let members = ask("list", json!({})).1["members"].take();
+        members.as_array().expect("the members").iter().any(|member| member["peerURLs"] == json!([url]))
+    };
+    assert!(listed(url(11111)));
+    let (status, said) = ask("update", json!({ "ID": id, "peerURLs": [url(22222)] }));
+    assert_eq!(status, 200, "{said}");
+    assert!(listed(url(22222)) && !listed(url(11111)));
+    let (status, said) = ask("promote", json!({ "ID": id }));
+    let early = "etcdserver: can only promote a learner member which is in sync with leader";
+    assert_eq!((status, said["message"].as_str()), (400, Some(early)));
+    let (status, left) = ask("remove", json!({ "ID": id }));
+    assert_eq!((status, left["members"].as_array().map(Vec::len)), (200, Some(1)));
+    assert!(!listed(url(22222)));
+}
+
+#[test]
+fn leadership_does_not_go_to_who_is_no_member_by_json() {
+    let running = Running::start("curl-move", 1);
+    let (status, said) = ask(&running, "/v3/maintenance/transfer-leadership", json!({ "targetID": "123" }));
+    assert_eq!((status, said["message"].as_str()), (400, Some("etcdserver: bad leader transferee")));
+}
+
+#[test]
+fn a_port_serves_everything_in_either_version_of_http() {
+    let running = Running::start("curl-plain", 1);
+    let endpoint = running.members.client(1);
+    let addr = endpoint.parse().expect("an address");
+    succeed(etcdctl(&endpoint, &["put", "foo", "bar"]), "");
+    for http2 in [false, true] {
+        let client = Client::new(ClientOptions { http2, ..ClientOptions::default() });
+        let ask = |of| rt::run(request(&client, addr, of));
+        assert_eq!(ask(get("/health")), (200, r#"{"health":"true","reason":""}"#.into()), "{http2}");
+        assert!(ask(get("/version")).1.contains("\"etcdserver\":\"3."), "{http2}");
+        assert!(ask(get("/metrics")).1.contains("\netcd_server_has_leader 1\n"), "{http2}");
+        let (status, said) = ask(post("/v3/kv/range", &json!({ "key": "Zm9v" })));
+        assert!(status == 200 && said.contains("\"value\":\"YmFy\""), "{http2}: {said}");
+    }
+}
+
+/// What a member answers to a request of HTTP/1.1 over TLS, up to where a text is in it.
+fn shaken(endpoint: &str, request: &str, wanted: &str) {
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-quiet", "-connect", endpoint]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut openssl = Process(command.spawn().expect(OPENSSL));
+    let mut input = openssl.0.stdin.take().expect("its input");
+    input.write_all(request.as_bytes()).expect("it reads");
+    let mut out = BufReader::new(openssl.0.stdout.take().expect("its output")).lines().map_while(Result::ok);
+    assert!(out.any(|line| line.contains(wanted)), "{wanted} to {request}");
+}
+
+#[test]
+fn a_port_with_tls_serves_everything_too() {
+    let members = Members::new("curl-tls", "https", 1);
+    let _member = members.start(1, &["--auto-tls", "--peer-auto-tls"]);
+    let endpoint = members.client(1);
+    let trusted = format!("--cacert={}", members.data(1).join("fixtures/client/cert.pem").display());
+    eventually("it answers", PATIENCE, || {
+        let put = etcdctl(&endpoint, &["put", "foo", "bar", &trusted]).output().expect(ETCDCTL);
+        if put.status.success() { Ok(()) } else { Err(members.log()) }
+    });
+    // with the scheme, and without
+    let named = format!("https://{endpoint}");
+    assert_eq!(succeed(etcdctl(&named, &["get", "foo", "--print-value-only", &trusted]), ""), "bar\n");
+    let end = "Host: member\r\nConnection: close\r\n";
+    for (path, wanted) in [
+        ("/health", r#"{"health":"true","reason":""}"#),
+        ("/version", "\"etcdserver\":\"3."),
+        ("/metrics", "etcd_server_has_leader 1"),
+    ] {
+        shaken(&endpoint, &format!("GET {path} HTTP/1.1\r\n{end}\r\n"), wanted);
+    }
+    let body = r#"{"key": "Zm9v"}"#;
+    let length = body.len();
+    let range = format!("POST /v3/kv/range HTTP/1.1\r\n{end}Content-Length: {length}\r\n\r\n{body}");
+    shaken(&endpoint, &range, "\"value\":\"YmFy\"");
+}
+
+/// Each has a port of its own.
+#[test]
+fn a_member_serves_plain_and_with_tls_at_a_time() {
+    let members = Members::new("curl-both", "http", 1);
+    let (plain, secured) = (members.client(1), members.client(2));
+    let mut args = members.args(1);
+    let at = args.iter().position(|arg| arg.starts_with("--listen-client-urls")).expect("the flag");
+    args[at] = format!("--listen-client-urls=http://{plain},https://{secured}");
+    args.push("--auto-tls".into());
+    let _member = Process::start(&args, &members.folder.0.join("log"));
+    eventually("it answers", PATIENCE, || {
+        let put = etcdctl(&plain, &["put", "foo", "bar"]).output().expect(ETCDCTL);
+        if put.status.success() { Ok(()) } else { Err(members.log()) }
+    });
+    let trusted = format!("--cacert={}", members.data(1).join("fixtures/client/cert.pem").display());
+    let got = succeed(etcdctl(&secured, &["get", "foo", "--print-value-only", &trusted]), "");
+    assert_eq!(got, "bar\n");
+    // neither speaks what the other does
+    for (endpoint, more) in
+        [(format!("https://{plain}"), trusted.as_str()), (format!("http://{secured}"), "--hex=false")]
+    {
+        let mut get = etcdctl(&endpoint, &["get", "foo", more, "--dial-timeout=1s", "--command-timeout=2s"]);
+        assert!(!get.output().expect(ETCDCTL).status.success(), "{endpoint}");
+    }
+}
