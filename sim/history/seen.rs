@@ -29,7 +29,7 @@ pub struct State {
     pub removed: BTreeSet<String>,
     /// How many leaders there have been.
     elections: u64,
-    /// How often the one of them has changed the members.
+    /// How often whoever led has changed the members.
     changes: u64,
     /// Of these, by a joint configuration.
     joints: u64,
