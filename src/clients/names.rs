@@ -54,6 +54,7 @@ fn who_has_no_password_is_known_by_its_certificate_alone() {
 }
 
 /// A certificate brings no revision of the users along that could be old.
+#[allow(clippy::disallowed_methods)] // real clients, real threads
 #[test]
 fn who_is_known_by_its_certificate_goes_on_while_users_change() {
     let secured = told_apart("names-change");
