@@ -162,7 +162,7 @@ fn an_observer_that_leaves_is_counted_as_one() {
         observed(&mut stream).await;
         drop(stream);
         let name = "grpc_server_handled_total{grpc_code=\"Canceled\",grpc_method=\"Observe\",\
-                    grpc_service=\"v3electionpb.Election\"}";
+                    grpc_service=\"v3electionpb.Election\",grpc_type=\"server_stream\"}";
         for _ in 0..50 {
             let (values, _) = metrics(&member).await;
             if let Some(count) = values.get(name) {

@@ -54,7 +54,7 @@ fn calls_are_counted_by_the_version_their_client_speaks() {
         assert_eq!(count("unknown", "stream").await, Some(1.0));
         drop(stream);
         let left = "grpc_server_handled_total{grpc_code=\"Canceled\",grpc_method=\"LeaseKeepAlive\",\
-                    grpc_service=\"etcdserverpb.Lease\"}";
+                    grpc_service=\"etcdserverpb.Lease\",grpc_type=\"bidi_stream\"}";
         becomes(&member, left, 1.0).await;
     });
 }
