@@ -104,7 +104,7 @@ fn a_member_that_was_killed_says_by_itself_what_it_had_acknowledged() {
                 let said = group.client(2 * round + 1, |_| first_answer()).await;
                 assert_eq!(said, round.to_string(), "of {size}");
             }
-            (2..=size).for_each(|id| drop(group.world.kill(&name(id), Death::Process)));
+            (2..=size).for_each(|id| assert!(group.world.kill(&name(id), Death::Process)));
             group.bounce(&name(1), Death::Process, ms(50)).await;
             let alone = rt::timeout(5 * SECOND, group.client(99, |_| first_answer())).await;
             alone.expect("something, in time");

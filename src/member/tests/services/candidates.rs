@@ -182,13 +182,14 @@ fn who_waits_waits_for_the_holder_though_one_between_them_is_gone() {
             grant(&member, lease).await;
         }
         lock(&member, 1).await.unwrap();
-        let waiting = async |lease| {
+        let waiting = |lease| {
             let member = member.clone();
-            let waiting = rt::spawn(async move { lock(&member, lease).await });
-            rt::sleep(ms(200)).await;
-            waiting
+            rt::spawn(async move { lock(&member, lease).await })
         };
-        let (second, third) = (waiting(2).await, waiting(3).await);
+        let second = waiting(2);
+        rt::sleep(ms(200)).await;
+        let third = waiting(3);
+        rt::sleep(ms(200)).await;
         member.client().lease_revoke(pb::LeaseRevokeRequest { id: 2 }).await.unwrap();
         rt::sleep(ms(500)).await;
         assert!(!third.is_finished(), "the holder still has the lock");
