@@ -1,5 +1,6 @@
 //! What clients asked and were told, with simulated times. A check reads this and nothing of the product.
 
+pub mod ambush;
 pub mod damage;
 pub mod seen;
 mod text;

@@ -2,7 +2,12 @@
 //! know who leads, and the runner. One thread; never locked across an await.
 
 use super::*;
-use super::{damage::Damage, trap::Trap, work::Work};
+use super::{
+    ambush::{Ambush, Moments},
+    damage::Damage,
+    trap::Trap,
+    work::Work,
+};
 use crate::{
     check::raft::Raft,
     scenario::{Moment, Role},
@@ -27,12 +32,8 @@ pub struct State {
     pub added: BTreeSet<u64>,
     /// Processes of members that ended because they were removed.
     pub removed: BTreeSet<String>,
-    /// How many leaders there have been.
-    elections: u64,
-    /// How often whoever led has changed the members.
-    changes: u64,
-    /// Of these, by a joint configuration.
-    joints: u64,
+    /// What harms lie in wait for.
+    pub moments: Moments,
     /// The process that holds each leader-election lock. (Its identity there is another on another machine.)
     holders: BTreeMap<String, String>,
     /// Values of keys now, as the observer's watch has them, with mod_revision.
@@ -102,9 +103,7 @@ impl Seen {
             names: BTreeMap::new(),
             added: BTreeSet::new(),
             removed: BTreeSet::new(),
-            elections: 0,
-            changes: 0,
-            joints: 0,
+            moments: Moments::default(),
             holders: BTreeMap::new(),
             live: BTreeMap::new(),
             changed: None,
@@ -152,19 +151,22 @@ impl Seen {
             // a note is told right after it went into the record
             all.push((world::record::events() - 1, note.clone()));
         }
+        let mut struck = vec![];
         match &note {
             Note::MemberStarted { member, .. } => {
                 state.names.insert(*member, process.to_string());
             }
             Note::Leader { member, term } if state.leader.is_none_or(|(known, _)| known <= *term) => {
                 state.leader = Some((*term, *member));
-                state.elections += 1;
+                struck.extend(state.moments.come(Moment::Election));
             }
             Note::Configured { member, outgoing, .. }
                 if state.leader.is_some_and(|(_, leader)| leader == *member) =>
             {
-                state.changes += 1;
-                state.joints += u64::from(!outgoing.is_empty());
+                struck.extend(state.moments.come(Moment::Change));
+                if !outgoing.is_empty() {
+                    struck.extend(state.moments.come(Moment::Joint));
+                }
             }
             Note::Elected { lock, held: true, .. } => {
                 state.holders.insert(lock.clone(), process.to_string());
@@ -195,6 +197,7 @@ impl Seen {
         }
         drop(state);
         sprung.into_iter().for_each(Trap::spring);
+        struck.into_iter().for_each(Ambush::strike);
     }
 
     /// Begins an operation: until it ends, its outcome is unknown.
@@ -267,16 +270,6 @@ impl Seen {
     pub fn leader(&self) -> Option<String> {
         let state = self.lock();
         state.leader.and_then(|(_, member)| state.names.get(&member).cloned())
-    }
-
-    /// How often there has been such a moment.
-    pub fn count(&self, moment: Moment) -> u64 {
-        let state = self.lock();
-        match moment {
-            Moment::Election => state.elections,
-            Moment::Change => state.changes,
-            Moment::Joint => state.joints,
-        }
     }
 
     pub fn active(&self, role: Role) -> Option<String> {

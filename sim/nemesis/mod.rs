@@ -15,6 +15,7 @@ use crate::scenario::{
 };
 use claims::{Claims, Link};
 use effect::Meter;
+use futures::channel::oneshot;
 use std::{sync::Arc, time::Duration};
 use world::{Death, Profile, clock, cpu, disk_harm, memory, net, process};
 
@@ -110,24 +111,48 @@ impl Nemesis {
     /// Strikes a while after the next such moment, for as long as it was planned to last; if there is none in that
     /// time, not at all.
     async fn ambush(&self, mut harm: PlannedHarm, moment: Moment, delay: u64) {
-        let before = self.seen.count(moment);
         let lasting = harm.until.saturating_sub(harm.at);
-        while self.seen.count(moment) == before {
-            if now() / 1_000 + lasting >= self.heal {
-                return;
-            }
-            rt::sleep(Duration::from_millis(1)).await;
-        }
+        let come = self.lie_in_wait(&harm, moment, delay);
+        let cut = rt::select! {
+            cut = come => cut.unwrap_or_default(),
+            () = until(self.heal.saturating_sub(lasting)) => return,
+        };
         rt::sleep(us(delay)).await;
         harm.at = now() / 1_000;
         harm.until = (harm.at + lasting).min(self.heal);
-        self.strike(&harm).await;
+        let over = async { self.claims.mend(&cut) };
+        futures::join!(self.strike(&harm), over);
     }
 
-    async fn strike(&self, harm: &PlannedHarm) {
+    /// Until the next such moment. Who is to be cut off at once is so while it lasts: what that step of his still says
+    /// never leaves him. Gives those links, which are cut until somebody mends them.
+    fn lie_in_wait(&self, harm: &PlannedHarm, moment: Moment, delay: u64) -> oneshot::Receiver<Vec<Link>> {
+        let (tell, told) = oneshot::channel();
+        let (nemesis, harm) = (self.clone(), harm.clone());
+        let strike = move || {
+            let links = match &harm.blow {
+                Blow::Partition { from, way, .. } if delay == 0 && !tell.is_canceled() => {
+                    nemesis.links(&nemesis.hit(&harm), from.as_deref(), *way)
+                }
+                _ => vec![],
+            };
+            nemesis.claims.cut(&links);
+            let _ = tell.send(links);
+        };
+        self.seen.lock().moments.wait(moment, strike);
+        told
+    }
+
+    /// Who is meant by it, now.
+    fn hit(&self, harm: &PlannedHarm) -> Vec<String> {
         let mut hit: Vec<String> = harm.of.iter().filter_map(|aim| self.resolve(aim)).collect();
         hit.sort();
         hit.dedup();
+        hit
+    }
+
+    async fn strike(&self, harm: &PlannedHarm) {
+        let hit = self.hit(harm);
         let meter = Meter::start(&hit);
         let at = now();
         let said = format!("{} {}", say(&harm.blow), hit.join(", "));

@@ -88,10 +88,17 @@ async fn attempt(ground: &Ground, client: &Client, deed: MemberDeed) -> Result<(
     Ok(())
 }
 
+/// The id that members go by: it never changes, so that any member's word will do, and who leads is asked only if that
+/// one does not know it.
 async fn id_of(client: &Client, number: u64) -> Result<u64, Status> {
-    let list = client.member_list(pb::MemberListRequest { linearizable: true }).await?;
-    let member = list.members.iter().find(|member| member.peer_urls.contains(&peer_url(number)));
-    member.map(|member| member.id).ok_or_else(error::member_not_found)
+    for linearizable in [false, true] {
+        let list = client.member_list(pb::MemberListRequest { linearizable }).await?;
+        let member = list.members.iter().find(|member| member.peer_urls.contains(&peer_url(number)));
+        if let Some(member) = member {
+            return Ok(member.id);
+        }
+    }
+    Err(error::member_not_found())
 }
 
 /// Only the leader can, so that each is asked in turn.

@@ -49,6 +49,8 @@ impl Core {
         if let Some(role) = effects.role {
             self.note_role(before, role);
         }
+        // what a step writes down is told before anybody else can hear of it
+        effects.persist.iter().for_each(|persist| self.note_persist(persist));
         for message in effects.send {
             self.send_message(message);
         }
@@ -57,7 +59,6 @@ impl Core {
             self.chunks.want(effects.chunks);
         }
         if let Some(persist) = effects.persist {
-            self.note_persist(&persist);
             persist.entries.iter().for_each(|entry| self.addresses.read(entry));
             self.disk.persist(persist);
         }

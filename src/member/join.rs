@@ -11,7 +11,11 @@ use crate::{
 };
 use base::{Knobs, MemberId, Note, bug, knobs::ms, reached};
 use rt::net::Peers;
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::PathBuf,
+};
 use wal::Identity;
 
 /// What a member is told that joins.
@@ -40,7 +44,7 @@ pub async fn stand_up(join: Join, peers: &Peers, doubt: bool) -> Result<Recovere
         return recover_as(&join, &told).await;
     };
     let mut recovered = recover::recover(config(&join, owner, None)).await?;
-    if recovered.addresses.len() > 1 && !doubt {
+    if names_whom_it_needs(&recovered) && !doubt {
         return Ok(recovered);
     }
     // it stopped before it was given a log that names the others, or by a log that may never have been agreed on
@@ -55,6 +59,14 @@ pub async fn stand_up(join: Join, peers: &Peers, doubt: bool) -> Result<Recovere
     drop(recovered);
     wal::forget(&join.data_dir).await?;
     recover_as(&join, &told).await
+}
+
+/// Whether its log says where the others are, or that there are no others.
+fn names_whom_it_needs(recovered: &Recovered) -> bool {
+    let alone = recovered.node.membership().all() == BTreeSet::from([recovered.node.id()]);
+    reached!("member: one that joined is all that is left, and stands up alone", alone);
+    // our own: B17 asks others, of whom there are none
+    recovered.addresses.len() > 1 || alone && !bug!("B17")
 }
 
 /// Whether it is to begin anew, with nothing: the change that gave it its id was taken back, and a later one gave it
