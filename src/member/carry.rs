@@ -19,7 +19,7 @@ use raft::{
     SnapshotMeta, Synced,
 };
 use std::collections::BTreeSet;
-use store::{Command, Store};
+use store::{Command, Store, TxnOp};
 
 /// How long a member that was removed still answers (etcd waits as long).
 const LAST_WORDS_MS: u64 = 1_000;
@@ -148,7 +148,10 @@ impl Core {
 
     fn obey(&mut self, entry: &Entry, data: &Data) -> Result<(), Error> {
         let refuse = |reason| Error::Entry { index: entry.index, reason };
-        let Proposal { id, by, command } = Proposal::decode(data).map_err(refuse)?;
+        let Proposal { id, by, mut command } = Proposal::decode(data).map_err(refuse)?;
+        if bug!("T01") && id.origin != self.node.id() {
+            unread(&mut command); // etcd-io/etcd#18667: nobody waits here for what it reads
+        }
         if bug!("S02") {
             self.snapshot_if_due(entry.index); // etcd-io/etcd#13766: the index goes before the data
         }
@@ -215,5 +218,13 @@ impl Core {
             let (voters, outgoing) = (list(&membership.voters), list(&membership.outgoing));
             rt::note(Note::Configured { member: self.node.id(), index, voters, outgoing });
         }
+    }
+}
+
+/// T01: a txn without what it reads, which may be refused.
+fn unread(command: &mut Command) {
+    let Command::Txn(txn) = command else { return };
+    for branch in [&mut txn.success, &mut txn.failure] {
+        branch.retain(|op| !matches!(op, TxnOp::Range(_)));
     }
 }

@@ -97,7 +97,9 @@ pub fn after(members: &Members, change: &Change, health: &Health) -> Result<Memb
             if others.flat_map(|(_, member)| &member.peer_urls).any(|url| peer_urls.contains(url)) {
                 return Err(ChangeError::PeerUrlExists);
             }
-            next.present.get_mut(id).ok_or(ChangeError::NotFound)?.peer_urls = peer_urls.clone();
+            let member = next.present.get_mut(id).ok_or(ChangeError::NotFound)?;
+            member.peer_urls = peer_urls.clone();
+            member.learner &= !bug!("B02"); // etcd-io/etcd#21736: whoever moves gets a vote by that
         }
     }
     Ok(next)
@@ -160,7 +162,12 @@ fn may_promote(members: &Members, id: MemberId, health: &Health) -> Result<(), C
     }
     let (voters, started) = voters_but(members, None);
     // it has started, or it would not have caught up
-    if started + 1 < quorum_of(voters + 1) { Err(ChangeError::NotEnoughStarted) } else { Ok(()) }
+    // etcd-io/etcd#11633: B03 does not count the learner itself
+    if started + usize::from(!bug!("B03")) < quorum_of(voters + 1) {
+        Err(ChangeError::NotEnoughStarted)
+    } else {
+        Ok(())
+    }
 }
 
 fn may_remove(members: &Members, id: MemberId, health: &Health) -> Result<(), ChangeError> {
@@ -243,6 +250,10 @@ mod tests {
         use ChangeError::*;
         let promote = |id| Change::Promote { id: MemberId(id) };
         assert_eq!(outcome("vvl", &promote(3)), Ok(3));
+        assert_eq!(outcome("vl", &promote(2)), Ok(2), "it counts itself");
+        base::marks::plant(Some("B03"));
+        assert_eq!(outcome("vl", &promote(2)).is_ok(), !base::marks::COUNTED, "planted, it is seen");
+        base::marks::plant(None);
         assert_eq!(outcome("vvl", &promote(2)), Err(NotLearner));
         assert_eq!(outcome("vvl", &promote(9)), Err(NotFound));
         let behind = members("vvl");
@@ -282,6 +293,10 @@ mod tests {
         assert_eq!(outcome("vv", &update(1, 7)), Ok(2));
         assert_eq!(outcome("vv", &update(9, 7)), Err(ChangeError::NotFound));
         let learner = members("vvl");
+        base::marks::plant(Some("B02"));
+        let moved = after(&learner, &update(3, 7), &all_well(&learner)).expect("allowed");
+        assert_eq!(moved.present[&MemberId(3)].learner, !base::marks::COUNTED, "planted, it is seen");
+        base::marks::plant(None);
         let moved = after(&learner, &update(3, 7), &all_well(&learner)).expect("allowed");
         let three = &moved.present[&MemberId(3)];
         assert!(three.learner && three.peer_urls == [url(7)], "who moves gets no vote by that");

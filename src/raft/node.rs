@@ -291,7 +291,8 @@ impl Node {
             "raft: one whose state is being replaced does not stand for election",
             self.installing.is_some()
         );
-        self.installing.is_none()
+        // etcd-io/etcd#12163: R28 stands for election all the same
+        (self.installing.is_none() || bug!("R28"))
             && (self.configs.any_since(self.commit, |membership| membership.is_voter(self.id)) || bug!("R22"))
             && self.has_a_say()
     }
@@ -496,7 +497,8 @@ impl Node {
             "raft: committed entries wait for a snapshot to be installed",
             self.installing.is_some() && upto > self.handed
         );
-        if self.installing.is_none() && upto > self.handed {
+        // openraft eed681d5: R26 goes on with the old state
+        if (self.installing.is_none() || bug!("R26")) && upto > self.handed {
             // etcd-io/etcd#10063: R13 counts as applied what is behind the page that was handed out.
             let page = if bug!("R13") { 512 } else { u64::MAX };
             self.out.committed = self.log.slice(self.handed.next(), upto, page);

@@ -5,7 +5,8 @@ use crate::group::{Group, client_of, name, put_for};
 use crate::knobs;
 use base::{Knobs, knobs::ms};
 use etcd::{Client, Error, pb};
-use std::time::Duration;
+use pb::request_op::Request;
+use std::{collections::BTreeSet, time::Duration};
 use world::{Death, World, process};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -24,6 +25,40 @@ where
 {
     World::run(1, move |world| async move {
         act(std::rc::Rc::new(Group::start(world, 3, more))).await;
+    });
+}
+
+/// What each member holds after a txn that would read what is compacted.
+async fn held_after_a_txn_that_is_refused(group: &Group) -> BTreeSet<u32> {
+    let client = everyone(group);
+    for value in ["1", "2", "3"] {
+        client.put(pb::PutRequest::of("a", value)).await.expect("put");
+    }
+    let op = |request| pb::RequestOp { request: Some(request) };
+    let read = pb::RangeRequest { revision: 2, ..pb::RangeRequest::of_key("a") };
+    let success =
+        vec![op(Request::RequestPut(pb::PutRequest::of("b", "1"))), op(Request::RequestRange(read))];
+    client.compact(pb::CompactionRequest { revision: 4, physical: true }).await.expect("compacted");
+    let refused = client.txn(pb::TxnRequest { success, ..Default::default() }).await.expect_err("refused");
+    assert_eq!(etcd::kind(&refused), Some(Error::Compacted));
+    rt::sleep(SECOND).await;
+    let mut held = BTreeSet::new();
+    for id in 1..=3 {
+        let client = Client::new(vec![client_of(id)], &group.knobs);
+        held.insert(client.hash_kv(pb::HashKvRequest { revision: 0 }).await.expect("a hash").hash);
+    }
+    held
+}
+
+/// etcd-io/etcd#18667, the bug museum's T01: whoever serves the client must refuse no more than the others.
+#[test]
+fn what_a_txn_reads_is_asked_for_by_every_member() {
+    run(knobs(), |group| async move {
+        assert_eq!(held_after_a_txn_that_is_refused(&group).await.len(), 1);
+    });
+    run(knobs(), |group| async move {
+        base::marks::plant(Some("T01"));
+        assert_eq!(held_after_a_txn_that_is_refused(&group).await.len(), 2, "planted, it is seen");
     });
 }
 

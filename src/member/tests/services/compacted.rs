@@ -5,6 +5,7 @@ use super::{core::Core, error, with_member};
 use base::Knobs;
 use etcd::{Client, Error, pb};
 use pb::request_op::Request;
+use std::time::Duration;
 
 fn put(key: &'static str, value: String) -> pb::PutRequest {
     pb::PutRequest::of(key, value)
@@ -63,6 +64,37 @@ fn a_watch_that_begins_anew_at_each_compaction_misses_nothing() {
         let revision = made[99].0;
         client.compact(pb::CompactionRequest { revision, physical: true }).await.unwrap();
         assert_eq!(watch(&client, revision, newest).await, made[99..]);
+    });
+}
+
+/// How often a watch that begins at what is compacted is told so, within a while.
+async fn told(client: &Client) -> usize {
+    let mut stream = client.watch().await.unwrap();
+    stream
+        .send(pb::WatchCreateRequest { key: "a".into(), start_revision: 5, ..Default::default() })
+        .await
+        .unwrap();
+    let mut told = 0;
+    while let Ok(answer) = rt::timeout(Duration::from_millis(200), stream.recv()).await {
+        told += usize::from(answer.unwrap().compact_revision > 0);
+        if told > 10 {
+            break;
+        }
+    }
+    told
+}
+
+/// etcd-io/etcd#21174, the bug museum's W06.
+#[test]
+fn a_watch_of_what_is_compacted_is_told_so_once() {
+    with_member(Knobs::default(), async |member: Core| {
+        let client = member.client();
+        change(&client).await;
+        client.compact(pb::CompactionRequest { revision: 50, physical: true }).await.unwrap();
+        assert_eq!(told(&client).await, 1);
+        base::marks::plant(Some("W06"));
+        assert_eq!(told(&client).await > 1, base::marks::COUNTED, "planted, it is seen");
+        base::marks::plant(None);
     });
 }
 

@@ -5,4 +5,5 @@ mod cluster;
 mod configuration;
 mod script;
 mod snapshots;
+mod transfer;
 mod walk;

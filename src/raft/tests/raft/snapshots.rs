@@ -2,7 +2,7 @@
 //! install.
 
 use crate::cluster::{Cluster, Outcome};
-use base::{Index, Knobs, MemberId};
+use base::{Index, Knobs, MemberId, marks};
 use raft::{Body, Input, Membership, Role};
 
 const LEADER: MemberId = MemberId(1);
@@ -113,6 +113,9 @@ fn one_whose_state_is_being_replaced_does_not_stand_for_election() {
         std::mem::take(&mut cluster.wire).iter().any(|message| matches!(message.body, Body::PreVote { .. }))
     };
     assert!(!stands(&mut cluster), "it could tell nobody how things stand");
+    marks::plant(Some("R28"));
+    assert_eq!(stands(&mut cluster), marks::COUNTED, "planted, it is seen");
+    marks::plant(None);
     assert_eq!(cluster.node(LAGS).expect("up").applied(), Index(1));
     cluster.install(LAGS).expect("no promise broken");
     assert!(stands(&mut cluster));

@@ -103,9 +103,13 @@ fn those_that_are_being_sent_stay() {
         }
         let reader = snapshots.open(Index(10)).await.unwrap();
         assert_eq!(reader.read(90, 20).await.unwrap(), [b'm'; 10]);
-        snapshots.keep([].into());
+        base::marks::plant(Some("S09"));
         take(&wal, &snapshot(27, 1)).await.unwrap();
+        assert_eq!(there().await, !base::marks::COUNTED, "planted, it is seen");
+        base::marks::plant(None);
+        snapshots.keep([].into());
+        take(&wal, &snapshot(28, 1)).await.unwrap();
         assert!(!there().await, "nobody needs it any more");
     };
-    assert_eq!(found(write, nothing).unwrap().snapshot, Some(snapshot(27, 1)));
+    assert_eq!(found(write, nothing).unwrap().snapshot, Some(snapshot(28, 1)));
 }
