@@ -1,4 +1,5 @@
 //! What a harm may wait for, so that it strikes where it does most: `upon-election: 0ms..50ms`, `upon-change: 0ms..50ms`.
+//! With no delay a partition strikes in the very step: what that step still says never leaves.
 
 use super::{Draw, units::time, yaml::Mistake, yaml::Table};
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub enum Moment {
     /// A member was elected.
     Election,
-    /// The leader has written down other members than before, which nobody else has heard of.
+    /// The leader writes down other members than before, and is about to tell the others.
     Change,
     /// The same, where two quorums are needed from then on, one of the old members and one of the new.
     Joint,
