@@ -175,7 +175,7 @@ pub const PIECES: &[Piece] = &[
     piece("B14", "a member keeps the id that a lost change gave it", CHANGES, LIVE),
     piece("B15", "an id that a lost change gave is given again", CHANGES, RAFT),
     piece("B01", "behind a snapshot nobody was ever removed", MEMBERS, RAFT),
-    piece("R26", "entries are applied to a state that is being replaced", KV, RAFT),
+    piece("R26", "entries are applied to a state that is being replaced", MEMBERS, RAFT),
     piece("B10", "whoever joins takes a snapshot before it knows who votes", MEMBERS, DIES),
 ];
 
