@@ -61,6 +61,25 @@ fn spoil(history: &mut History, seed: u64) {
     }
 }
 
+/// What nobody saw being made is undecided, unless it may be gone by now.
+#[test]
+fn history_that_was_compacted_unseen_is_no_failure() {
+    let mut unseen = history(3, 300);
+    unseen.watches.clear();
+    for operation in unseen.operations.iter_mut().filter(|op| op.made().is_some()) {
+        (operation.ret, operation.outcome) = (u64::MAX, Outcome::Unknown("no answer".into()));
+    }
+    let verdict = judge(&unseen).verdict;
+    assert!(matches!(&verdict, Verdict::Undecided(_)), "{verdict:?}");
+    let last = unseen.operations.iter().filter_map(|op| Some(op.done()?.revision)).max().unwrap();
+    for (at, gone) in [(last - 1, false), (last, true)] {
+        let compact = Operation { request: Request::Compact { at }, ..unseen.operations[0].clone() };
+        let mut compacted = unseen.clone();
+        compacted.operations.push(compact);
+        assert_eq!(held(&judge(&compacted).verdict), gone, "compacted at {at} of {last}");
+    }
+}
+
 #[test]
 fn a_lost_write_is_flagged() {
     let mut history = history(1, 60);

@@ -173,15 +173,7 @@ pub fn bookmark(history: &History) -> Verdict {
 }
 
 pub fn previous(history: &History, log: &Log) -> Verdict {
-    let compacted = history.operations.iter().filter_map(|op| match op.request {
-        Request::Compact { at } => Some(at),
-        _ => None,
-    });
-    let by_itself = history.notes.iter().filter_map(|(_, _, note)| match note {
-        Note::Compacted { revision, .. } => Some(revision.0),
-        _ => None,
-    });
-    let compacted = compacted.chain(by_itself).max().unwrap_or(0);
+    let compacted = history.compacted();
     let mut state: BTreeMap<&str, Option<&Kv>> = BTreeMap::new();
     let mut before: BTreeMap<(i64, &str), Option<&Kv>> = BTreeMap::new();
     let mut expected = log.keys().next().copied().unwrap_or(2);

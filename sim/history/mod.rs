@@ -343,6 +343,20 @@ pub struct History {
 }
 
 impl History {
+    /// Up to here history may be gone: the newest revision that anybody asked to be compacted, or that members did by
+    /// themselves.
+    pub fn compacted(&self) -> i64 {
+        let asked = self.operations.iter().filter_map(|op| match op.request {
+            Request::Compact { at } => Some(at),
+            _ => None,
+        });
+        let by_itself = self.notes.iter().filter_map(|(_, _, note)| match note {
+            base::Note::Compacted { revision, .. } => Some(revision.0),
+            _ => None,
+        });
+        asked.chain(by_itself).max().unwrap_or(0)
+    }
+
     /// Every change of the store, and when the observer saw it.
     pub fn observed(&self) -> impl Iterator<Item = (Nanos, &Event)> {
         let frames =
