@@ -79,6 +79,7 @@ async fn serve(listener: rt::net::TcpListener, server: Arc<server::Server>) -> I
     let options = rt::http::ServeOptions {
         keepalive: ms(knobs.keepalive_ms),
         keepalive_timeout: ms(knobs.keepalive_timeout_ms),
+        least_between_pings: ms(0), // as upstream: only gRPC's servers count them
         tls: None,
     };
     let router = axum::Router::new().fallback(pipeline::handle).with_state(server);

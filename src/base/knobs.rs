@@ -103,10 +103,13 @@ knobs! {
     watch_queue: 1_024,
     /// Idle time after which a watch with progress_notify gets a progress response.
     watch_progress_ms: 600_000,
-    /// HTTP/2 keepalive: time of silence before a ping.
+    /// HTTP/2 keepalive: time of silence before a ping; 0: no pings. etcd: grpc-keepalive-interval, 2 h.
     keepalive_ms: 5_000,
-    /// HTTP/2 keepalive: time until an unanswered ping ends the connection.
+    /// HTTP/2 keepalive: time until an unanswered ping ends the connection. etcd: grpc-keepalive-timeout, 20 s.
     keepalive_timeout_ms: 5_000,
+    /// HTTP/2 keepalive: least time between two pings of a client of the store, which has to have something to ask, too;
+    /// 0: any pace will do. Our own clients keep to it. etcd: grpc-keepalive-min-time.
+    keepalive_min_ms: 5_000,
     /// A connection attempt gives up after this.
     connect_timeout_ms: 3_000,
     /// History of store revisions kept by the API server's compactor; 0 never compacts. Upstream: 5 min.

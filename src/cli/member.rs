@@ -126,6 +126,15 @@ struct Limits {
     /// Idle time after which a watcher that wants to hear of progress does.
     #[arg(long, value_parser = duration, value_name = "TIME")]
     watch_progress_notify_interval: Option<Duration>,
+    /// Least time between two pings of a client, which needs an open stream for them, too; 0s: any pace will do. [default: 5s]
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    grpc_keepalive_min_time: Option<Duration>,
+    /// Silence after which a client is pinged; 0s: it is not. [default: 5s]
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    grpc_keepalive_interval: Option<Duration>,
+    /// Time after which a client that does not answer a ping is given up; 0s: the default. [default: 5s]
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    grpc_keepalive_timeout: Option<Duration>,
     /// Milliseconds between two heartbeats of a leader.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "MS")]
     heartbeat_interval: Option<u64>,
@@ -175,10 +184,13 @@ impl Limits {
         knobs.snapshot_every = told(self.snapshot_count, knobs.snapshot_every);
         knobs.request_bytes = told(self.max_request_bytes, knobs.request_bytes);
         knobs.txn_ops = told(self.max_txn_ops, knobs.txn_ops);
-        let progress = self.watch_progress_notify_interval.map(|time| time.as_millis() as u64);
-        knobs.watch_progress_ms = told(progress, knobs.watch_progress_ms);
-        let check = self.corrupt_check_time.map(|time| time.as_millis() as u64);
-        knobs.corrupt_check_ms = told(check, knobs.corrupt_check_ms);
+        let long = |flag: Option<Duration>, before: u64| flag.map_or(before, |time| time.as_millis() as u64);
+        knobs.watch_progress_ms = long(self.watch_progress_notify_interval, knobs.watch_progress_ms);
+        knobs.corrupt_check_ms = long(self.corrupt_check_time, knobs.corrupt_check_ms);
+        knobs.keepalive_min_ms = long(self.grpc_keepalive_min_time, knobs.keepalive_min_ms);
+        knobs.keepalive_ms = long(self.grpc_keepalive_interval, knobs.keepalive_ms);
+        let patience = self.grpc_keepalive_timeout.filter(|time| !time.is_zero());
+        knobs.keepalive_timeout_ms = long(patience, knobs.keepalive_timeout_ms);
         knobs.lease_checkpoint_ms = if self.enable_lease_checkpoint { LEASE_CHECKPOINT_MS } else { 0 };
         knobs.corrupt_check_at_start = u64::from(self.initial_corrupt_check);
         match self.auto_compaction_mode {
@@ -349,6 +361,19 @@ mod tests {
         assert_eq!(kept("--auto-compaction-retention=10m"), Ok((600_000, 0)));
         let revisions = "--auto-compaction-mode=revision --auto-compaction-retention=1000";
         assert_eq!(kept(revisions), Ok((0, 1_000)));
+    }
+
+    #[test]
+    fn pings_are_those_of_the_defaults_unless_told_otherwise() {
+        let pings = |line: &str| {
+            let knobs = boot(line).expect("a member").knobs;
+            (knobs.keepalive_min_ms, knobs.keepalive_ms, knobs.keepalive_timeout_ms)
+        };
+        assert_eq!(pings(""), (5_000, 5_000, 5_000));
+        let all = "--grpc-keepalive-min-time 30s --grpc-keepalive-interval 2h --grpc-keepalive-timeout 20s";
+        assert_eq!(pings(all), (30_000, 7_200_000, 20_000));
+        let none = "--grpc-keepalive-min-time 0s --grpc-keepalive-interval 0s --grpc-keepalive-timeout 0s";
+        assert_eq!(pings(none), (0, 0, 5_000));
     }
 
     #[test]

@@ -486,13 +486,7 @@ impl Client {
     }
 
     fn options(&self) -> rt::grpc::ChannelOptions {
-        let knobs = &self.shared.knobs;
-        rt::grpc::ChannelOptions {
-            keepalive: ms(knobs.keepalive_ms),
-            keepalive_timeout: ms(knobs.keepalive_timeout_ms),
-            connect_timeout: ms(knobs.connect_timeout_ms),
-            tls: self.shared.tls.clone(),
-        }
+        rt::grpc::ChannelOptions::of(&self.shared.knobs, self.shared.tls.clone())
     }
 }
 

@@ -2,10 +2,11 @@
 //! into a router, to `http::serve`.
 
 use crate::{
-    http::{Exec, Timer},
+    http::{Exec, Timer, keepalive},
     net::Stream,
     tls,
 };
+use base::{Knobs, knobs::ms};
 use futures::future::BoxFuture;
 use http::{Request, Response, Uri, uri};
 use hyper::{body::Incoming, client::conn::http2};
@@ -22,8 +23,10 @@ pub use tonic::body::Body;
 
 #[derive(Clone, Debug)]
 pub struct ChannelOptions {
-    /// Silence after which a ping is sent, also while nothing is asked.
+    /// Silence after which a ping is sent; 0: none is.
     pub keepalive: Duration,
+    /// Also while nothing is asked. etcd and grpc-go leave a client that does so.
+    pub while_idle: bool,
     /// A ping unanswered for this long ends the connection, and with it every stream.
     pub keepalive_timeout: Duration,
     pub connect_timeout: Duration,
@@ -33,8 +36,22 @@ pub struct ChannelOptions {
 
 impl Default for ChannelOptions {
     fn default() -> Self {
-        let seconds = Duration::from_secs;
-        Self { keepalive: seconds(5), keepalive_timeout: seconds(5), connect_timeout: seconds(3), tls: None }
+        Self::of(&Knobs::default(), None)
+    }
+}
+
+impl ChannelOptions {
+    /// Those of a client to which a member with the same knobs, or an etcd as it comes, has no objection: where somebody
+    /// counts, it pings only while something is asked, and a tenth slower than it may, as no two clocks are the same.
+    pub fn of(knobs: &Knobs, tls: Option<tls::Client>) -> Self {
+        let least = knobs.keepalive_min_ms;
+        Self {
+            keepalive: ms(knobs.keepalive_ms.max(least.saturating_add(least / 10))),
+            while_idle: least == 0,
+            keepalive_timeout: ms(knobs.keepalive_timeout_ms),
+            connect_timeout: ms(knobs.connect_timeout_ms),
+            tls,
+        }
     }
 }
 
@@ -54,8 +71,9 @@ impl Channel {
         let stream = crate::timeout(options.connect_timeout, connecting).await;
         let stream = stream.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
         let mut builder = http2::Builder::new(Exec);
-        builder.timer(Timer).max_concurrent_reset_streams(1_024).keep_alive_while_idle(true);
-        builder.keep_alive_interval(options.keepalive).keep_alive_timeout(options.keepalive_timeout);
+        builder.timer(Timer).max_concurrent_reset_streams(1_024).keep_alive_while_idle(options.while_idle);
+        let (silence, patience) = keepalive(options.keepalive, options.keepalive_timeout);
+        builder.keep_alive_interval(silence).keep_alive_timeout(patience);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         crate::spawn(async move {
             let _ = connection.await; // ends with its last sender and stream

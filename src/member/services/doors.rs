@@ -1,5 +1,5 @@
 //! The ports on which clients are served, each plain or secured; and those on which there is health and metrics only, for
-//! probes that have no certificate to show.
+//! probes that have no certificate to show. A client that pings too often is not served on.
 
 use super::http;
 use crate::{Error, Listen, Url, handle::Handle};
@@ -35,10 +35,12 @@ impl Doors {
 
     /// Never returns; ends when dropped.
     pub async fn serve(self, handle: Handle, router: &Router) {
+        let knobs = handle.knobs();
         let serve = |door: Door, router| {
             let options = rt::http::ServeOptions {
-                keepalive: ms(handle.knobs().keepalive_ms),
-                keepalive_timeout: ms(handle.knobs().keepalive_timeout_ms),
+                keepalive: ms(knobs.keepalive_ms),
+                keepalive_timeout: ms(knobs.keepalive_timeout_ms),
+                least_between_pings: ms(knobs.keepalive_min_ms),
                 tls: door.tls,
             };
             rt::http::serve(door.listener, router, options)

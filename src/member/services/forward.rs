@@ -3,7 +3,7 @@
 
 use super::sender::{self, Shown};
 use crate::{Url, handle::Handle};
-use base::{knobs::ms, reached};
+use base::reached;
 use etcd::{TOKEN, error, pb};
 use pb::{cluster_client::ClusterClient, lease_client::LeaseClient};
 use rt::grpc::{Channel, ChannelOptions};
@@ -129,13 +129,8 @@ impl Forward {
         if let Some((_, channel)) = known.filter(|(known, channel)| *known == url && !channel.closed()) {
             return Ok(channel);
         }
-        let knobs = handle.knobs();
-        let options = ChannelOptions {
-            keepalive: ms(knobs.keepalive_ms),
-            keepalive_timeout: ms(knobs.keepalive_timeout_ms),
-            connect_timeout: ms(knobs.connect_timeout_ms),
-            tls: handle.config().listen.tls.leader.clone().filter(|_| url.secured),
-        };
+        let tls = handle.config().listen.tls.leader.clone().filter(|_| url.secured);
+        let options = ChannelOptions::of(handle.knobs(), tls);
         let connected = Channel::connect(url.addr, options).await;
         reached!("member: a follower cannot connect to its leader", connected.is_err());
         let channel = connected.map_err(|_| error::no_leader())?;

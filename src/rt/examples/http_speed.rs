@@ -41,7 +41,12 @@ mod sim {
         match serve(
             listener,
             router,
-            ServeOptions { keepalive: second, keepalive_timeout: second, tls: None },
+            ServeOptions {
+                keepalive: second,
+                keepalive_timeout: second,
+                least_between_pings: second,
+                tls: None,
+            },
         )
         .await {}
     }

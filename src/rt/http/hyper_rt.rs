@@ -38,6 +38,15 @@ impl Future for Wait {
 
 impl hyper::rt::Sleep for Wait {}
 
+/// hyper adds times up, and panics where there is no such time; a century is for ever.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
+
+/// Silence and patience of keepalive, as hyper takes them; no silence at all: no pings.
+pub(crate) fn keepalive(silence: Duration, patience: Duration) -> (Option<Duration>, Duration) {
+    let silence = Some(silence).filter(|silence| !silence.is_zero());
+    (silence.map(|silence| silence.min(FOREVER)), patience.min(FOREVER))
+}
+
 /// hyper speaks in `Instant`s. They carry a reading of our clock: so long after a fixed origin.
 fn origin() -> Instant {
     static ORIGIN: OnceLock<Instant> = OnceLock::new();

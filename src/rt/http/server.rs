@@ -1,6 +1,6 @@
 //! The HTTP server: HTTP/1.1 and HTTP/2 with prior knowledge on one port, told apart by HTTP/2's preface.
 
-use super::{Exec, Router, Timer, weigh::Weighed};
+use super::{Exec, Router, Timer, calm::Calm, keepalive, pings::Pings, weigh::Weighed};
 use crate::{
     net::{Stream, TcpListener, TcpStream},
     tls,
@@ -19,10 +19,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
-    /// HTTP/2: silence after which a ping is sent.
+    /// HTTP/2: silence after which a ping is sent; 0: none is.
     pub keepalive: Duration,
     /// HTTP/2: a ping unanswered for this long ends the connection.
     pub keepalive_timeout: Duration,
+    /// HTTP/2: least time between two pings of a client, which is left if it pings more often, or without a stream;
+    /// 0: any pace will do.
+    pub least_between_pings: Duration,
     /// Connections are secured by this; plain if there is nothing.
     pub tls: Option<tls::Server>,
 }
@@ -75,17 +78,21 @@ async fn connection(stream: TcpStream, from: SocketAddr, service: Weighed, optio
     let Some(mut stream) = Stream::accepted(stream, from, options.tls.as_ref()).await else { return };
     let service = service.of(stream.common_name());
     let Ok(Ok((http2, start))) = crate::timeout(IDLE, sniff(&mut stream)).await else { return };
-    let io = TokioIo::new(Rewound { start, stream });
+    let stream = Rewound { start, stream };
     if http2 {
+        let least = Some(options.least_between_pings).filter(|least| !least.is_zero());
+        let pings = least.map(|least| Pings::new(least, PREFACE.len()));
+        let io = TokioIo::new(Calm::new(stream, pings));
         let mut builder = http2::Builder::new(Exec);
         builder.timer(Timer).auto_date_header(false).max_concurrent_streams(None);
         builder.max_pending_accept_reset_streams(1_024).max_local_error_reset_streams(1_024);
-        builder.keep_alive_interval(options.keepalive).keep_alive_timeout(options.keepalive_timeout);
+        let (silence, patience) = keepalive(options.keepalive, options.keepalive_timeout);
+        builder.keep_alive_interval(silence).keep_alive_timeout(patience);
         let _ = builder.serve_connection(io, service).await;
     } else {
         let mut builder = http1::Builder::new();
         builder.timer(Timer).header_read_timeout(IDLE).auto_date_header(false);
-        let _ = builder.serve_connection(io, service).with_upgrades().await;
+        let _ = builder.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
     }
 }
 

@@ -20,7 +20,12 @@ use std::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fn options() -> ServeOptions {
-    ServeOptions { keepalive: SECOND, keepalive_timeout: SECOND, tls: None }
+    ServeOptions {
+        keepalive: SECOND,
+        keepalive_timeout: SECOND,
+        least_between_pings: Duration::ZERO,
+        tls: None,
+    }
 }
 
 fn client(http2: bool) -> Client {

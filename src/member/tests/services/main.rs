@@ -15,6 +15,7 @@ mod lease;
 mod limits;
 mod operations;
 mod peers;
+mod pings;
 mod probes;
 mod space;
 mod streams;
