@@ -1,9 +1,8 @@
 //! The promises of a watch (etcd API guarantees, "Watch APIs"), each judged against the order of commits.
 
 use super::Verdict;
-use crate::history::{Event, FrameKind, History, Kv, Request, Watch, seconds};
+use crate::history::{Event, FrameKind, History, Kv, Watch, seconds};
 use crate::model::log::say;
-use base::Note;
 use std::collections::{BTreeMap, BTreeSet};
 
 type Log = BTreeMap<i64, Vec<Event>>;
