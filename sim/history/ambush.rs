@@ -52,7 +52,9 @@ mod tests {
         let mut moments = Moments::default();
         moments.come(Moment::Change);
         let count = struck.clone();
-        moments.wait(Moment::Change, move || drop(count.fetch_add(1, Relaxed)));
+        moments.wait(Moment::Change, move || {
+            count.fetch_add(1, Relaxed);
+        });
         moments.come(Moment::Joint).into_iter().for_each(Ambush::strike);
         assert_eq!(struck.load(Relaxed), 0, "for that nobody waited");
         for _ in 0..2 {
