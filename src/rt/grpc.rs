@@ -45,8 +45,12 @@ impl ChannelOptions {
     /// counts, it pings only while something is asked, and a tenth slower than it may, as no two clocks are the same.
     pub fn of(knobs: &Knobs, tls: Option<tls::Client>) -> Self {
         let least = knobs.keepalive_min_ms;
+        let pace = match knobs.keepalive_ms {
+            0 => 0,
+            wanted => wanted.max(least.saturating_add(least / 10)),
+        };
         Self {
-            keepalive: ms(knobs.keepalive_ms.max(least.saturating_add(least / 10))),
+            keepalive: ms(pace),
             while_idle: least == 0,
             keepalive_timeout: ms(knobs.keepalive_timeout_ms),
             connect_timeout: ms(knobs.connect_timeout_ms),
@@ -104,5 +108,23 @@ impl tower::Service<Request<Body>> for Channel {
         parts.path_and_query.get_or_insert_with(|| uri::PathAndQuery::from_static("/"));
         *request.uri_mut() = Uri::from_parts(parts).expect("all three parts are there");
         Box::pin(self.sender.send_request(request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_pings_no_faster_than_it_may_and_not_at_all_if_it_is_not_to() {
+        let of = |wanted, least| {
+            let knobs = Knobs { keepalive_ms: wanted, keepalive_min_ms: least, ..Knobs::default() };
+            let options = ChannelOptions::of(&knobs, None);
+            (options.keepalive.as_millis(), options.while_idle)
+        };
+        assert_eq!(of(20, 5_000), (5_500, false));
+        assert_eq!(of(9_000, 5_000), (9_000, false));
+        assert_eq!(of(20, 0), (20, true));
+        assert_eq!((of(0, 5_000), of(0, 0)), ((0, false), (0, true)), "none are wanted");
     }
 }
