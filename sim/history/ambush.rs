@@ -1,15 +1,11 @@
-//! What harms lie in wait for, and those that strike in the very step in which it comes: whatever that step says
-//! after it is said under the harm already.
+//! Harms that lie in wait for a moment, and strike in the very step in which it comes: whatever that step says after
+//! it is said under the harm already.
 
 use crate::scenario::Moment;
-use std::collections::BTreeMap;
 
-/// How often there was each moment so far, and who waits for the next one.
+/// Who waits for the next moment of which kind.
 #[derive(Default)]
-pub struct Moments {
-    counts: BTreeMap<Moment, u64>,
-    ambushes: Vec<(Moment, Ambush)>,
-}
+pub struct Moments(Vec<(Moment, Ambush)>);
 
 /// Harm that waits.
 pub struct Ambush(Box<dyn FnOnce() + Send>);
@@ -22,19 +18,14 @@ impl Ambush {
 }
 
 impl Moments {
-    pub fn count(&self, moment: Moment) -> u64 {
-        self.counts.get(&moment).copied().unwrap_or(0)
-    }
-
     /// The next such moment is met with this.
     pub fn wait(&mut self, moment: Moment, harm: impl FnOnce() + Send + 'static) {
-        self.ambushes.push((moment, Ambush(Box::new(harm))));
+        self.0.push((moment, Ambush(Box::new(harm))));
     }
 
     /// It is there; gives those that waited for it.
     pub fn come(&mut self, moment: Moment) -> Vec<Ambush> {
-        *self.counts.entry(moment).or_insert(0) += 1;
-        self.ambushes.extract_if(.., |(waited, _)| *waited == moment).map(|(_, ambush)| ambush).collect()
+        self.0.extract_if(.., |(waited, _)| *waited == moment).map(|(_, ambush)| ambush).collect()
     }
 }
 
@@ -50,7 +41,7 @@ mod tests {
     fn the_next_such_moment_is_met_and_no_other() {
         let struck = Arc::new(AtomicU64::new(0));
         let mut moments = Moments::default();
-        moments.come(Moment::Change);
+        assert!(moments.come(Moment::Change).is_empty());
         let count = struck.clone();
         moments.wait(Moment::Change, move || {
             count.fetch_add(1, Relaxed);
@@ -61,6 +52,5 @@ mod tests {
             moments.come(Moment::Change).into_iter().for_each(Ambush::strike);
             assert_eq!(struck.load(Relaxed), 1);
         }
-        assert_eq!((moments.count(Moment::Change), moments.count(Moment::Election)), (3, 0));
     }
 }

@@ -32,7 +32,7 @@ pub struct State {
     pub added: BTreeSet<u64>,
     /// Processes of members that ended because they were removed.
     pub removed: BTreeSet<String>,
-    /// What harms lie in wait for.
+    /// Harms that lie in wait.
     pub moments: Moments,
     /// The process that holds each leader-election lock. (Its identity there is another on another machine.)
     holders: BTreeMap<String, String>,

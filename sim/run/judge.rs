@@ -248,7 +248,7 @@ pub fn vacuous(plan: &Plan, state: &State, findings: &[Finding]) -> Vec<String> 
         state.harms.iter().filter(|e| !e.did.is_empty()).map(|effect| effect.line).collect();
     let mut vacuous = owing(plan, &did);
     let history = &state.history;
-    // where users were served behind the API, the store was at work, though none of its own clients met it up
+    // where users were served behind the API the store was at work, though its own clients met it only when it was down
     let users_served = history.kube.iter().any(|op| op.outcome.is_ok());
     let may_fail = history.operations.len() <= FEW || users_served;
     if !plan.kv.is_empty()

@@ -5,7 +5,7 @@ use super::{Draw, units::time, yaml::Mistake, yaml::Table};
 use serde::{Deserialize, Serialize};
 
 /// Something the store does that a harm lies in wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Moment {
     /// A member was elected.
     Election,
