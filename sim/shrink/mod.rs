@@ -8,11 +8,13 @@
 //! | `samples` | handfuls of what is left, with other chance each |
 //! | `steps` | every way to make a plan smaller or plainer |
 //! | `windows` | a few harms alone, in a short run |
+//! | `worlds` | any few harms, close together, in thousands of short runs |
 
 mod operations;
 mod samples;
 mod steps;
 mod windows;
+mod worlds;
 
 use crate::plan::Plan;
 use std::collections::BTreeMap;
@@ -93,9 +95,8 @@ pub fn shrink(plan: Plan, trial: &mut dyn Trial) -> Plan {
     let mut work = Work { plan, trial, variations: 1 };
     let (loose, look) = (work.plan.clone(), work.trial.look(&work.plan));
     steps::tie(&mut work, &look);
-    if windows::few(&mut work, &loose, &look) {
-        let look = work.trial.look(&work.plan);
-        steps::tie(&mut work, &look);
+    if windows::few(&mut work, &loose, &look) || worlds::few(&mut work, &loose, &look) {
+        tie_again(&mut work);
     }
     if !steps::drastic(&mut work) {
         work.variations = DRASTIC_VARIATIONS;
@@ -106,7 +107,12 @@ pub fn shrink(plan: Plan, trial: &mut dyn Trial) -> Plan {
         let before = work.plan.clone();
         steps::all(&mut work);
         let helped = Size::of(&work.plan) != Size::of(&before) || work.plan.heal != before.heal;
-        if !helped && !samples::harms(&mut work) && !samples::operations(&mut work) {
+        if helped {
+            continue;
+        }
+        if worlds::again(&mut work, &loose, &look) {
+            tie_again(&mut work);
+        } else if !samples::harms(&mut work) && !samples::operations(&mut work) {
             work.variations *= 2;
         }
         if work.variations > VARIATIONS {
@@ -116,6 +122,11 @@ pub fn shrink(plan: Plan, trial: &mut dyn Trial) -> Plan {
     work.variations = 2;
     steps::finish(&mut work);
     work.plan
+}
+
+fn tie_again(work: &mut Work<'_>) {
+    let look = work.trial.look(&work.plan);
+    steps::tie(work, &look);
 }
 
 struct Work<'a> {

@@ -139,6 +139,40 @@ fn what_hangs_on_chance_is_found_again_among_any_few_of_the_harms() {
     assert!(rule.asked < 3_000, "{} plans were tried", rule.asked);
 }
 
+/// A short harm while a long one lasts, both of which are far apart in the plan, and one seed in five.
+#[test]
+fn what_needs_two_harms_at_a_time_is_found_in_a_small_world() {
+    let mut whole = drawn();
+    let last = whole.harms.len() - 1;
+    whole.harms[0].until = whole.harms[0].at + 500_000;
+    let (blow, weather) = (whole.harms[0].clone(), whole.harms[last].clone());
+    assert!(blow.until < weather.at);
+    whole.harms[last].until = weather.at + 3_000_000;
+    let needs = |plan: &Plan| {
+        let find = |of: &crate::plan::PlannedHarm| {
+            plan.harms.iter().find(|harm| harm.line == of.line && harm.blow == of.blow && harm.of == of.of)
+        };
+        let (Some(blow), Some(weather)) = (find(&blow), find(&weather)) else { return false };
+        weather.at <= blow.at && blow.at <= weather.until && plan.seed.is_multiple_of(5)
+    };
+    let mut rule = Rule { breaks: needs, asked: 0, most: 100_000 };
+    let mut work = Work { plan: whole.clone(), trial: &mut rule, variations: 1 };
+    assert!(worlds::few(&mut work, &whole, &Look::default()));
+    let small = work.plan.clone();
+    assert!(needs(&small) && small.harms.len() <= 3);
+    assert!(small.heal < 12_000_000, "it lasts {} us", small.heal);
+    assert!(worlds::again(
+        &mut Work { plan: whole.clone(), trial: &mut rule, variations: 1 },
+        &whole,
+        &Look::default()
+    ));
+    assert!(!worlds::again(
+        &mut Work { plan: small, trial: &mut rule, variations: 1 },
+        &whole,
+        &Look::default()
+    ));
+}
+
 /// What broke at a moment needs what was asked for right before it, and little else: not the harms after it, nor what
 /// came long before but for its outcome.
 #[test]

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 /// How many harms are kept: the fewest first.
 const KEPT: [usize; 5] = [0, 1, 2, 3, 6];
 /// No more of the time than this may go by: what follows makes any plan smaller.
-const SHARE: f64 = 0.4;
+const SHARE: f64 = 0.15;
 /// What a harm breaks may break after it, in microseconds.
 const BEHIND: u64 = 1_500_000;
 /// When there is something to break, counted from the first operation.
@@ -54,7 +54,7 @@ const AMONG_CLIENTS: [To; 6] = [
 /// How often such a run is tried with other chance, and how many of these must break for it to be taken at once.
 /// Otherwise others are looked for: what hangs on chance more than it must cannot be made smaller.
 const TRIES: u64 = 8;
-const ENOUGH: usize = 2;
+pub const ENOUGH: usize = 2;
 
 /// Takes the first such run that breaks the promise often, or else the one that did so most often. True when there was
 /// one at all. In `loose` nothing is tied to a time.
@@ -86,14 +86,14 @@ pub fn few(work: &mut Work<'_>, loose: &Plan, look: &Look) -> bool {
     take(work, best)
 }
 
-fn how_often(work: &mut Work<'_>, plan: &Plan) -> usize {
+pub fn how_often(work: &mut Work<'_>, plan: &Plan) -> usize {
     let others = (1..=TRIES).map(|more| Plan { seed: plan.seed + more, ..plan.clone() });
     let others: Vec<Plan> = others.collect();
     let chunks = others.chunks(work.trial.at_once().max(1));
     chunks.map(|plans| work.trial.breaks(plans).into_iter().filter(|breaks| *breaks).count()).sum()
 }
 
-fn take(work: &mut Work<'_>, best: Option<(usize, Plan)>) -> bool {
+pub fn take(work: &mut Work<'_>, best: Option<(usize, Plan)>) -> bool {
     let found = best.is_some();
     if let Some((_, plan)) = best {
         work.plan = plan;
@@ -134,7 +134,7 @@ fn window(whole: &Plan, (n, kept): (usize, usize), to: To, broke: Option<u64>) -
 }
 
 /// When there is something to break.
-fn under_way(plan: &Plan) -> u64 {
+pub fn under_way(plan: &Plan) -> u64 {
     let users = plan.kube.iter().map(|client| client.from + PODS_ARE_UP).min();
     let store = plan.kv.iter().map(|client| client.from + UNDER_WAY).min();
     users.or(store).unwrap_or(UNDER_WAY)
