@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_url_is_read_and_written() {
-        let read = |text: &str| Url::from_str(text).map(|url| url.to_string());
+        let read = |text: &str| text.parse::<Url>().map(|url| url.to_string());
         assert_eq!(read("http://10.0.0.1:2380"), Ok("http://10.0.0.1:2380".into()));
         assert_eq!(read("https://[::1]:2380/"), Ok("https://[::1]:2380".into()));
         assert_eq!(read("http://localhost:2379"), Ok("http://127.0.0.1:2379".into()));
