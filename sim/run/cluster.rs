@@ -73,7 +73,7 @@ fn ready(world: &World, plan: &Plan, process: Process, nemesis: &Nemesis, seen: 
             data_dir: "/member".into(),
             listen: member::Listen::plain(SocketAddr::new(own, PEER), SocketAddr::new(own, CLIENT)),
             peer: member::Url::plain(SocketAddr::new(own, PEER)),
-            ask: ask.iter().copied().filter(|peer| peer.ip() != own).collect(),
+            ask: ask.iter().filter(|peer| peer.ip() != own).map(|peer| (*peer).into()).collect(),
         };
         async move {
             while !seen.lock().added.contains(&process.number) {
@@ -103,7 +103,13 @@ pub fn boot(world: &World, plan: &Plan, nemesis: &Nemesis, seen: &Seen) {
         world.create(&process.to_string(), ip, move || {
             let (name, listen) = (process.to_string(), SocketAddr::new(ip, API));
             let knobs = nemesis.knobs(&name);
-            let config = api::Config { name, listen, etcd: etcd.clone(), etcd_tls: None, knobs };
+            let config = api::Config {
+                name,
+                listen,
+                etcd: etcd.iter().copied().map(Into::into).collect(),
+                etcd_tls: None,
+                knobs,
+            };
             async move { api::run(config).await.map_err(|error| error.to_string()) }
         });
     }
@@ -157,14 +163,14 @@ fn member(plan: &Plan, process: Process) -> member::Config {
         (MemberId(p.number), member::MemberAddr { clients, ..found })
     });
     let members: BTreeMap<_, _> = addresses.collect();
-    let own = &members[&MemberId(process.number)];
+    let own = ip(process.role, process.number);
     member::Config {
         id: MemberId(process.number),
         name: process.to_string(),
         cluster_id: CLUSTER_ID,
         start: member::Start::Founding,
         data_dir: "/member".into(),
-        listen: member::Listen::plain(own.peer.addr, SocketAddr::new(own.peer.addr.ip(), CLIENT)),
+        listen: member::Listen::plain(SocketAddr::new(own, PEER), SocketAddr::new(own, CLIENT)),
         members: members.clone(),
         knobs: Knobs::default(),
     }

@@ -36,6 +36,7 @@ mod subresources;
 mod verbs;
 
 use base::{Knobs, knobs::ms};
+use rt::net::Endpoint;
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
 
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ pub struct Config {
     /// Names this server in records.
     pub name: String,
     pub listen: SocketAddr,
-    pub etcd: Vec<SocketAddr>,
+    pub etcd: Vec<Endpoint>,
     /// Secures the connections to the store; plain if there is nothing.
     pub etcd_tls: Option<rt::tls::Client>,
     pub knobs: Knobs,

@@ -1,10 +1,14 @@
 //! `wavetank member`: one member of the store, by etcd's own flags, so that what starts etcd starts it.
 
-use super::{Error, auth_token, security::Security};
-use ::member::{Boot, Listen, Url};
-use base::Knobs;
-use clap::{Args, ValueEnum};
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use super::{Error, auth_token, config_file, security::Security};
+use ::member::{Boot, Listen, ListenUrl, Url};
+use base::{Knobs, Note};
+use clap::{Args, FromArgMatches, ValueEnum};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// etcd: checkpointInterval.
 const LEASE_CHECKPOINT_MS: u64 = 300_000;
@@ -12,25 +16,28 @@ const LEASE_CHECKPOINT_MS: u64 = 300_000;
 /// Names and meanings are etcd's.
 #[derive(Args)]
 pub struct Flags {
+    /// Says it all in etcd's YAML file instead: other flags and variables are ignored then.
+    #[arg(long, value_name = "FILE")]
+    config_file: Option<PathBuf>,
     /// How people call it.
     #[arg(long, default_value = "default")]
     name: String,
     /// Where its data is kept; made if it is not there. [default: NAME.etcd]
     #[arg(long)]
     data_dir: Option<PathBuf>,
-    /// Where it listens for other members.
-    #[arg(long, default_value = "http://localhost:2380", value_name = "URL")]
-    listen_peer_urls: Url,
-    /// Where it listens for clients.
+    /// Where it listens for other members: addresses, or localhost.
+    #[arg(long, default_value = "http://localhost:2380", value_delimiter = ',', value_name = "URL,...")]
+    listen_peer_urls: Vec<ListenUrl>,
+    /// Where it listens for clients: addresses, or localhost.
     #[arg(long, default_value = "http://localhost:2379", value_delimiter = ',', value_name = "URL,...")]
-    listen_client_urls: Vec<Url>,
+    listen_client_urls: Vec<ListenUrl>,
     /// Where it serves health and metrics only.
     #[arg(long, value_delimiter = ',', value_name = "URL,...")]
-    listen_metrics_urls: Vec<Url>,
-    /// Where the other members reach it. [default: as it listens]
+    listen_metrics_urls: Vec<ListenUrl>,
+    /// Where the other members reach it: an address, or a name, which they look up whenever they connect. [default: as it listens first]
     #[arg(long, value_name = "URL")]
     initial_advertise_peer_urls: Option<Url>,
-    /// Where clients reach it. [default: as it listens]
+    /// Where clients reach it: addresses or names. [default: as it listens]
     #[arg(long, value_delimiter = ',', value_name = "URL,...")]
     advertise_client_urls: Vec<Url>,
     /// Every member there is to be, this one included. [default: this one]
@@ -108,6 +115,9 @@ struct Limits {
     /// Entries between two snapshots of the state.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     snapshot_count: Option<u64>,
+    /// Entries kept behind a snapshot, for followers that lag a little.
+    #[arg(long, alias = "experimental-snapshot-catchup-entries", value_name = "N")]
+    snapshot_catchup_entries: Option<u64>,
     /// What is kept by a member that compacts by itself: a length of time, or a number of revisions.
     #[arg(long, value_enum, default_value_t = Kept::Periodic)]
     auto_compaction_mode: Kept,
@@ -182,6 +192,7 @@ impl Limits {
         knobs.raft_tick_ms = told(self.heartbeat_interval, knobs.raft_tick_ms);
         knobs.raft_election_ticks = told(self.election_timeout, election).div_ceil(knobs.raft_tick_ms);
         knobs.snapshot_every = told(self.snapshot_count, knobs.snapshot_every);
+        knobs.snapshot_keep = told(self.snapshot_catchup_entries, knobs.snapshot_keep);
         knobs.request_bytes = told(self.max_request_bytes, knobs.request_bytes);
         knobs.txn_ops = told(self.max_txn_ops, knobs.txn_ops);
         let long = |flag: Option<Duration>, before: u64| flag.map_or(before, |time| time.as_millis() as u64);
@@ -219,20 +230,57 @@ impl Limits {
 
 /// Runs a member until it fails or is told to stop.
 pub async fn run(flags: Flags) -> Result<(), Error> {
+    let flags = match &flags.config_file {
+        Some(path) => Flags::from_file(path).await?,
+        None => flags,
+    };
     flags.limits.check()?;
     let boot = flags.boot().await?;
     Ok(::member::boot(boot).await?)
 }
 
 impl Flags {
+    async fn from_file(path: &Path) -> Result<Self, Error> {
+        let shown = path.display();
+        let bytes = rt::fs::read(path).await.map_err(|error| format!("--config-file {shown}: {error}"))?;
+        let text = String::from_utf8(bytes).map_err(|_| format!("{shown}: expected text in UTF-8"))?;
+        let (flags, without_effect) = Self::from_text(&text).map_err(|why| format!("{shown}: {why}"))?;
+        let say = |text: String| rt::note(Note::Said { text });
+        say(format!("configured by {shown}; other flags, and variables, are ignored"));
+        if !without_effect.is_empty() {
+            say(format!("{shown}: these do nothing here: {}", without_effect.join(", ")));
+        }
+        Ok(flags)
+    }
+
+    /// With the keys that do nothing here.
+    fn from_text(text: &str) -> Result<(Self, Vec<String>), String> {
+        let line = Self::augment_args(clap::Command::new("member").no_binary_name(true));
+        let names = line.get_arguments().flat_map(|flag| {
+            flag.get_long().into_iter().chain(flag.get_all_aliases().unwrap_or_default()).map(str::to_string)
+        });
+        let known: Vec<String> = names.filter(|name| name != "config-file").collect();
+        let said = config_file::read(text, &known)?;
+        // clap goes on about the usage of a command line, which this is not
+        let wrong = |error: clap::Error| {
+            let text = error.to_string();
+            text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string()
+        };
+        let matches = line.try_get_matches_from(said.flags).map_err(wrong)?;
+        Ok((Self::from_arg_matches(&matches).map_err(wrong)?, said.without_effect))
+    }
+
     async fn boot(self) -> Result<Boot, Error> {
         let data_dir = self.data_dir.clone().unwrap_or_else(|| format!("{}.etcd", self.name).into());
-        let peer = self.initial_advertise_peer_urls.unwrap_or(self.listen_peer_urls);
+        let (first, more) =
+            self.listen_peer_urls.split_first().ok_or("--listen-peer-urls: expected a URL")?;
+        let peer = self.initial_advertise_peer_urls.clone().unwrap_or((*first).into());
         let advertised = match self.advertise_client_urls.is_empty() {
-            true => self.listen_client_urls.clone(),
+            true => self.listen_client_urls.iter().copied().map(Url::from).collect(),
             false => self.advertise_client_urls.clone(),
         };
-        let everywhere = advertised.iter().chain([&peer]).find(|url| url.addr.ip().is_unspecified());
+        let unspecified = |url: &&Url| url.addr.address().is_some_and(|addr| addr.ip().is_unspecified());
+        let everywhere = advertised.iter().chain([&peer]).find(unspecified);
         if let Some(url) = everywhere {
             let why = format!(
                 "{url} is no address at which others reach this member: expected --initial-advertise-peer-urls and \
@@ -241,17 +289,18 @@ impl Flags {
             return Err(why.into());
         }
         let knobs = self.limits.knobs()?;
-        let initial = initial(&self.name, peer, &self.initial_cluster)?;
-        if peer.secured != self.listen_peer_urls.secured {
+        let initial = initial(&self.name, &peer, &self.initial_cluster)?;
+        if self.listen_peer_urls.iter().any(|url| url.secured != peer.secured) {
             return Err(format!("--listen-peer-urls: expected https if and only if {peer} is").into());
         }
-        let served: Vec<Url> =
+        let served: Vec<ListenUrl> =
             self.listen_client_urls.iter().chain(&self.listen_metrics_urls).copied().collect();
         let signer = auth_token::signer(&self.auth_token).await?;
-        let tls = self.security.load(&data_dir, self.listen_peer_urls, &served, &advertised).await?;
+        let tls = self.security.load(&data_dir, &self.listen_peer_urls, &served, &advertised).await?;
         Ok(Boot {
             listen: Listen {
-                peers: self.listen_peer_urls.addr,
+                peers: first.addr,
+                more_peers: more.iter().map(|url| url.addr).collect(),
                 clients: self.listen_client_urls,
                 metrics: self.listen_metrics_urls,
                 advertised,
@@ -272,16 +321,17 @@ impl Flags {
     }
 }
 
-/// The members by name; this one is among them, with the address at which it is reached.
-pub fn initial(name: &str, peer: Url, cluster: &[Named]) -> Result<BTreeMap<String, Url>, Error> {
+/// The members by name; this one is among them, with the URL at which it is reached. URLs are compared as they are written,
+/// but for small letters and `localhost`, and names are not looked up for it.
+pub fn initial(name: &str, peer: &Url, cluster: &[Named]) -> Result<BTreeMap<String, Url>, Error> {
     let mut initial = BTreeMap::new();
     for Named(name, url) in cluster {
-        if initial.insert(name.clone(), *url).is_some() {
+        if initial.insert(name.clone(), url.clone()).is_some() {
             return Err(format!("--initial-cluster: {name} is there twice; expected a URL for each").into());
         }
     }
     if initial.is_empty() {
-        initial.insert(name.into(), peer);
+        initial.insert(name.into(), peer.clone());
     }
     match initial.get(name) {
         None => {
@@ -289,7 +339,7 @@ pub fn initial(name: &str, peer: Url, cluster: &[Named]) -> Result<BTreeMap<Stri
             let expected = names.join(", ");
             Err(format!("--name {name}: expected one of those in --initial-cluster: {expected}").into())
         }
-        Some(url) if *url != peer => Err(format!(
+        Some(url) if url != peer => Err(format!(
             "--initial-cluster has {url} for {name}, expected {peer} as in --initial-advertise-peer-urls"
         )
         .into()),
@@ -348,6 +398,103 @@ mod tests {
         assert_ne!(boot.cluster_id, cluster_id("etcd-cluster"));
     }
 
+    /// All the keys of etcd's sample, with what it says of them.
+    const SAMPLE: &str = "name: 'default'
+data-dir:
+wal-dir:
+snapshot-count: 10000
+heartbeat-interval: 100
+election-timeout: 1000
+quota-backend-bytes: 0
+listen-peer-urls: http://localhost:2380
+listen-client-urls: http://localhost:2379,http://127.0.0.2:2379
+max-snapshots: 5
+max-wals: 5
+cors:
+initial-advertise-peer-urls: http://localhost:2380
+advertise-client-urls: http://localhost:2379
+discovery:
+discovery-fallback: 'proxy'
+discovery-proxy:
+discovery-srv:
+initial-cluster:
+initial-cluster-token: 'etcd-cluster'
+initial-cluster-state: 'new'
+strict-reconfig-check: false
+enable-pprof: true
+proxy: 'off'
+proxy-failure-wait: 5000
+proxy-refresh-interval: 30000
+proxy-dial-timeout: 1000
+proxy-write-timeout: 5000
+proxy-read-timeout: 0
+client-transport-security:
+  cert-file:
+  key-file:
+  client-cert-auth: false
+  trusted-ca-file:
+  auto-tls: false
+peer-transport-security:
+  cert-file:
+  key-file:
+  client-cert-auth: false
+  trusted-ca-file:
+  auto-tls: false
+self-signed-cert-validity: 1
+log-level: debug
+logger: zap
+log-outputs: [stderr]
+force-new-cluster: false
+auto-compaction-mode: periodic
+auto-compaction-retention: \"1\"
+cipher-suites: [
+  TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+  TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
+]
+tls-min-version: 'TLS1.2'
+tls-max-version: 'TLS1.3'
+";
+
+    fn boot_from(text: &str) -> Result<Boot, String> {
+        let (flags, _) = Flags::from_text(text)?;
+        futures::executor::block_on(flags.boot()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_sample_of_a_configuration_file_is_understood() {
+        let boot = boot_from(SAMPLE).expect("a member");
+        assert_eq!((boot.name.as_str(), boot.listen.clients.len()), ("default", 2));
+        assert_eq!((boot.knobs.snapshot_every, boot.knobs.auto_compact_ms), (10_000, 3_600_000));
+        let (_, without_effect) = Flags::from_text(SAMPLE).expect("flags");
+        assert!(without_effect.contains(&"max-wals".into()) && !without_effect.contains(&"wal-dir".into()));
+        let one = boot_from(
+            "initial-cluster: a=http://10.0.0.1:1,b=http://b.test:1\nname: a\n\
+            initial-advertise-peer-urls: http://10.0.0.1:1\ninitial-cluster-state: existing",
+        );
+        assert_eq!(one.expect("a member").initial["b"].to_string(), "http://b.test:1");
+        let wrong = |text: &str| boot_from(text).err().expect("wrong");
+        let said = wrong("snapshot-count: many");
+        assert!(said.contains("'many' for '--snapshot-count"), "{said}");
+        assert!(wrong("config-file: other.yml").contains("there is no such key"));
+        assert!(wrong("listen-peer-urls: http://a.test:1").contains("expected IP in URL for binding"));
+        assert!(
+            wrong("client-transport-security:\n  cert-file: a").contains("--cert-file: expected --key-file")
+        );
+    }
+
+    #[test]
+    fn a_member_of_a_stateful_set_is_reached_by_name() {
+        let line = "--name etcd-0 --listen-peer-urls http://0.0.0.0:2380 --listen-client-urls http://0.0.0.0:2379 \
+             --initial-advertise-peer-urls http://etcd-0.etcd:2380 --advertise-client-urls http://etcd-0.etcd:2379 \
+             --initial-cluster etcd-0=http://ETCD-0.etcd:2380,etcd-1=http://etcd-1.etcd:2380";
+        let boot = boot(line).expect("a member");
+        assert_eq!(boot.peer.to_string(), "http://etcd-0.etcd:2380");
+        assert_eq!(boot.listen.advertised[0].to_string(), "http://etcd-0.etcd:2379");
+        assert_eq!(boot.initial["etcd-1"].to_string(), "http://etcd-1.etcd:2380");
+        assert_eq!(boot.listen.peers.to_string(), "0.0.0.0:2380");
+        assert!(boot.listen.more_peers.is_empty());
+    }
+
     #[test]
     fn lengths_of_time_are_read_as_etcd_writes_them() {
         let millis = |text: &str| duration(text).map(|time| time.as_millis());
@@ -361,6 +508,14 @@ mod tests {
         assert_eq!(kept("--auto-compaction-retention=10m"), Ok((600_000, 0)));
         let revisions = "--auto-compaction-mode=revision --auto-compaction-retention=1000";
         assert_eq!(kept(revisions), Ok((0, 1_000)));
+    }
+
+    #[test]
+    fn how_much_is_kept_behind_a_snapshot_is_a_flag() {
+        let kept = |line: &str| boot(line).expect("a member").knobs.snapshot_keep;
+        assert_eq!(kept(""), Knobs::default().snapshot_keep);
+        assert_eq!(kept("--snapshot-catchup-entries 1"), 1);
+        assert_eq!(kept("--experimental-snapshot-catchup-entries=7"), 7);
     }
 
     #[test]
@@ -387,6 +542,13 @@ mod tests {
         );
         assert!(wrong("--initial-cluster default").contains("expected NAME=URL"));
         assert!(wrong("--listen-peer-urls 127.0.0.1:2380").contains("no scheme"));
+        for flag in ["--listen-peer-urls", "--listen-client-urls", "--listen-metrics-urls"] {
+            let said = wrong(&format!("{flag} http://etcd-0.etcd:1"));
+            assert!(said.contains("expected IP in URL for binding (http://etcd-0.etcd:1)"), "{said}");
+        }
+        let elsewhere =
+            "--initial-advertise-peer-urls http://a.test:2380 --initial-cluster default=http://b.test:2380";
+        assert!(wrong(elsewhere).contains("expected http://a.test:2380 as in --initial-advertise-peer-urls"));
         assert!(wrong("--listen-client-urls http://0.0.0.0:2379").contains("--advertise-client-urls"));
         assert!(wrong("--listen-client-urls https://127.0.0.1:2379").contains("--cert-file"));
         assert!(wrong("--heartbeat-interval 500").contains("at least 5 times"));
@@ -405,6 +567,8 @@ mod tests {
         assert!(wrong(newer).contains("expected one of TLS1.2 as well"));
         let unknown = wrong("--cipher-suites TLS_RSA_WITH_RC4_128_SHA");
         assert!(unknown.contains("expected some of TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, "), "{unknown}");
+        let sides = "--listen-peer-urls http://127.0.0.1:1,https://127.0.0.1:2";
+        assert!(wrong(sides).contains("expected https if and only if http://127.0.0.1:1 is"));
         let mixed = "--initial-cluster default=http://127.0.0.1:2380,b=https://127.0.0.1:1";
         assert!(wrong(mixed).contains("all https"));
     }

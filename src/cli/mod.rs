@@ -2,6 +2,7 @@
 
 mod auth_token;
 mod bench;
+mod config_file;
 mod member;
 mod security;
 mod serve;
@@ -143,7 +144,7 @@ pub async fn run(command: Command) -> Result<(), Error> {
 
 async fn apiserver_config(flags: ApiserverFlags) -> Result<api::Config, Error> {
     let etcd_tls = flags.etcd_tls().await?;
-    let etcd = flags.etcd_servers.iter().map(|url| url.addr).collect();
+    let etcd = flags.etcd_servers.iter().map(|url| url.addr.clone()).collect();
     let name = format!("apiserver-{}", flags.listen.port());
     Ok(api::Config { name, listen: flags.listen, etcd, etcd_tls, knobs: Knobs::default() })
 }

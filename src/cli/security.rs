@@ -2,10 +2,11 @@
 
 use super::Error;
 use clap::Args;
-use member::{Tls, Url};
+use member::{ListenUrl, Tls, Url};
+use rt::net::Endpoint;
 use rt::tls::{self, Calling, Identity, Offer, Protocol, Serving, Suite, Trust, Version, signed_by_itself};
 use std::{
-    net::IpAddr,
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -75,6 +76,22 @@ pub struct Security {
     tls_max_version: Version,
 }
 
+/// What a certificate for these URLs is for: their addresses and names, and this machine.
+fn hosts(urls: &[Url]) -> Vec<String> {
+    let mut hosts = BTreeSet::from(["127.0.0.1".to_string()]);
+    hosts.extend(urls.iter().filter_map(|url| {
+        match &url.addr {
+            Endpoint::Named(name, _) => Some(name.without_root().to_string()),
+            endpoint => endpoint
+                .address()
+                .map(|addr| addr.ip())
+                .filter(|ip| !ip.is_unspecified())
+                .map(|ip| ip.to_string()),
+        }
+    }));
+    hosts.into_iter().collect()
+}
+
 /// Flags of one kind: those about clients, or those about peers.
 struct Files<'a> {
     prefix: &'static str,
@@ -111,7 +128,7 @@ impl Files<'_> {
         &self,
         secured: bool,
         folder: &Path,
-        hosts: &[IpAddr],
+        hosts: &[String],
         valid: Duration,
     ) -> Result<Option<Identity>, Error> {
         match self.identity()? {
@@ -177,26 +194,19 @@ impl Security {
     pub async fn load(
         &self,
         data_dir: &Path,
-        peer: Url,
-        served: &[Url],
+        peers: &[ListenUrl],
+        served: &[ListenUrl],
         advertised: &[Url],
     ) -> Result<Tls, Error> {
         let offer = self.offer()?;
         let valid = Duration::from_secs(u64::from(self.self_signed_cert_validity) * 365 * 86_400);
-        let hosts = |urls: &[Url]| -> Vec<IpAddr> {
-            let mut hosts: Vec<IpAddr> = urls.iter().map(|url| url.addr.ip()).collect();
-            hosts.extend([IpAddr::from([127, 0, 0, 1])]);
-            hosts.retain(|host| !host.is_unspecified());
-            hosts.sort_unstable();
-            hosts.dedup();
-            hosts
-        };
-        let urls: Vec<Url> = served.iter().chain(advertised).copied().collect();
+        let reached = |urls: &[ListenUrl]| urls.iter().copied().map(Url::from).collect::<Vec<_>>();
+        let urls = [&reached(served), advertised].concat();
         let secured = served.iter().any(|url| url.secured);
         let folder = data_dir.join("fixtures/client");
         let clients = self.clients().shown(secured, &folder, &hosts(&urls), valid).await?;
-        let folder = data_dir.join("fixtures/peer");
-        let peers = self.peers().shown(peer.secured, &folder, &hosts(&[peer]), valid).await?;
+        let (folder, between) = (data_dir.join("fixtures/peer"), peers.iter().any(|url| url.secured));
+        let peers = self.peers().shown(between, &folder, &hosts(&reached(peers)), valid).await?;
         let leader = match &clients {
             Some(identity) => Some(tls::Client::load(self.to_leader(identity, offer.clone())).await?),
             None => None,

@@ -119,7 +119,7 @@ fn apiserver(flags: &Flags) -> Role {
     let config = api::Config {
         name: "apiserver-1".into(),
         listen: flags.apiserver(),
-        etcd: (1..=flags.members).map(|member| flags.client_of(member)).collect(),
+        etcd: (1..=flags.members).map(|member| flags.client_of(member).into()).collect(),
         etcd_tls: None,
         knobs: Knobs::default(),
     };

@@ -9,7 +9,10 @@ use ::member::{Boot, Listen, Url, backup, boot::State};
 use base::Knobs;
 use clap::{Args, Subcommand, ValueEnum};
 use rt::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -136,7 +139,7 @@ async fn client(flags: &Save) -> Result<etcd::Client, Error> {
         ),
         false => None,
     };
-    let client = etcd::Client::secured(vec![flags.endpoints.addr], tls, &Knobs::default());
+    let client = etcd::Client::secured(vec![flags.endpoints.addr.clone()], tls, &Knobs::default());
     match flags.user.as_deref().map(|user| user.split_once(':')) {
         None => Ok(client),
         Some(Some((name, password))) => Ok(client.for_user(name, password)),
@@ -158,12 +161,12 @@ async fn status(flags: Status) -> Result<(), Error> {
 }
 
 async fn restore(flags: Restore) -> Result<(), Error> {
-    let peer = flags.initial_advertise_peer_urls;
+    let (peer, nowhere) = (flags.initial_advertise_peer_urls, SocketAddr::from(([0, 0, 0, 0], 0)));
     let boot = Boot {
         data_dir: flags.data_dir.unwrap_or_else(|| format!("{}.etcd", flags.name).into()),
-        listen: Listen::plain(peer.addr, peer.addr),
+        listen: Listen::plain(nowhere, nowhere),
+        initial: initial(&flags.name, &peer, &flags.initial_cluster)?,
         peer,
-        initial: initial(&flags.name, peer, &flags.initial_cluster)?,
         state: State::New,
         cluster_id: cluster_id(&flags.initial_cluster_token),
         knobs: Knobs::default(),

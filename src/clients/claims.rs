@@ -5,7 +5,7 @@ use crate::harness::{ETCDCTL, Members, Process, etcdctl, eventually, succeed, wa
 use base::Knobs;
 use etcd::{Client, pb};
 use pb::authpb::{Permission, permission::Type};
-use std::{collections::BTreeSet, fmt::Debug, path::Path, process::Stdio, time::Duration};
+use std::{collections::BTreeSet, fmt::Debug, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 use tonic::{Code, Status};
 
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -55,7 +55,7 @@ impl Running {
 
     /// Of this member alone.
     pub fn client(&self, number: u16) -> Client {
-        let endpoint = self.members.client(number).parse().expect("an address");
+        let endpoint: SocketAddr = self.members.client(number).parse().expect("an address");
         Client::new(vec![endpoint], &Knobs::default())
     }
 

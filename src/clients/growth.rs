@@ -7,7 +7,10 @@ use crate::{
 };
 use base::Knobs;
 use etcd::{Client, pb};
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 /// Adds a member that learns, starts it, and gives it a vote once it holds what the others do. Only then may the next come:
 /// no cluster is one failure away from its end meanwhile.
@@ -240,7 +243,8 @@ fn a_cluster_is_recovered_where_it_is_one_member_after_the_other() {
 fn members_that_take_a_snapshot_at_each_entry_stay_well() {
     let flags = ["--snapshot-count=1"];
     let mut running = Running::start_with("growth-snapshots", 3, &flags);
-    let endpoints: Vec<_> = (1..=3).map(|n| running.members.client(n).parse().expect("an address")).collect();
+    let endpoints: Vec<_> =
+        (1..=3).map(|n| running.members.client(n).parse::<SocketAddr>().expect("an address")).collect();
     rt::run(async {
         let writers = (0..10).map(|writer| {
             let client = Client::new(endpoints.clone(), &Knobs::default());

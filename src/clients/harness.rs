@@ -205,6 +205,9 @@ pub fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -> Resul
     }
 }
 
+/// The address of every member here.
+const HERE: &str = "127.0.0.1";
+
 /// Members on loopback, each a process of its own, started with etcd's flags.
 pub struct Members {
     pub folder: Folder,
@@ -212,12 +215,37 @@ pub struct Members {
     scheme: &'static str,
     first: u16,
     size: u16,
+    /// The name by which members are reached; without one they are by address.
+    machine: Option<&'static str>,
 }
 
 impl Members {
     /// A cluster of so many to be; ports are kept for two more.
     pub fn new(name: &str, scheme: &'static str, size: u16) -> Self {
-        Self { folder: Folder::new(name), scheme, first: free_ports(2 * (size + 2)), size }
+        Self { folder: Folder::new(name), scheme, first: free_ports(2 * (size + 2)), size, machine: None }
+    }
+
+    pub fn size(&self) -> u16 {
+        self.size
+    }
+
+    /// Members that listen everywhere, and are reached by this name.
+    pub fn by_name(self, machine: &'static str) -> Self {
+        Self { machine: Some(machine), ..self }
+    }
+
+    /// Where others reach one.
+    pub fn peer_url(&self, number: u16) -> String {
+        self.url(&self.peer(number))
+    }
+
+    pub fn client_url(&self, number: u16) -> String {
+        self.url(&self.client(number))
+    }
+
+    fn url(&self, listens: &str) -> String {
+        let url = format!("{}://{listens}", self.scheme);
+        self.machine.map_or(url.clone(), |machine| url.replace(HERE, machine))
     }
 
     pub fn client(&self, number: u16) -> String {
@@ -243,19 +271,24 @@ impl Members {
 
     /// `--initial-cluster` of the first so many.
     fn cluster(&self, size: u16) -> String {
-        let named = |number| format!("m{number}={}://{}", self.scheme, self.peer(number));
+        let named = |number| format!("m{number}={}", self.peer_url(number));
         (1..=size).map(named).collect::<Vec<_>>().join(",")
     }
 
     /// etcd's flags of one.
     pub fn args(&self, number: u16) -> Vec<String> {
-        let (scheme, client, peer) = (self.scheme, self.client(number), self.peer(number));
+        let listens = |at: String| match self.machine {
+            Some(_) => format!("{}://{}", self.scheme, at.replace(HERE, "0.0.0.0")),
+            None => format!("{}://{at}", self.scheme),
+        };
         vec![
             "member".into(),
             format!("--name=m{number}"),
             format!("--data-dir={}", self.data(number).display()),
-            format!("--listen-client-urls={scheme}://{client}"),
-            format!("--listen-peer-urls={scheme}://{peer}"),
+            format!("--listen-client-urls={}", listens(self.client(number))),
+            format!("--listen-peer-urls={}", listens(self.peer(number))),
+            format!("--advertise-client-urls={}", self.client_url(number)),
+            format!("--initial-advertise-peer-urls={}", self.peer_url(number)),
             format!("--initial-cluster={}", self.cluster(self.size.max(number))),
         ]
     }
@@ -273,7 +306,7 @@ impl Members {
             file.display().to_string(),
             format!("--name=m{number}"),
             format!("--data-dir={}", self.data(number).display()),
-            format!("--initial-advertise-peer-urls={}://{}", self.scheme, self.peer(number)),
+            format!("--initial-advertise-peer-urls={}", self.peer_url(number)),
             format!("--initial-cluster={}", self.cluster(self.size)),
         ]);
         args.extend(more.iter().map(|flag| flag.to_string()));

@@ -5,7 +5,7 @@ use crate::harness::{Members, Process, eventually, succeed, wait_for, wavetank};
 use base::Knobs;
 use etcd::{Client, pb};
 use rand::RngCore;
-use std::{fs, path::Path, time::Duration};
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 const WRITERS: u64 = 64;
 const PATIENCE: Duration = Duration::from_secs(1_800);
@@ -39,7 +39,7 @@ fn snapshots(folder: &Path) -> Vec<String> {
 
 /// Each writer puts its share of the keys, one after the other; no two values are alike.
 fn fill(members: &Members, keys: u64, value: u64) {
-    let endpoint = vec![members.client(1).parse().expect("an address")];
+    let endpoint = vec![members.client(1).parse::<SocketAddr>().expect("an address")];
     rt::run(async move {
         let clients: Vec<Client> = (0..8).map(|_| Client::new(endpoint.clone(), &Knobs::default())).collect();
         let write = async |writer: u64| {
@@ -57,7 +57,7 @@ fn fill(members: &Members, keys: u64, value: u64) {
 }
 
 fn keys_at(endpoint: &str) -> i64 {
-    let client = Client::new(vec![endpoint.parse().expect("an address")], &Knobs::default());
+    let client = Client::new(vec![endpoint.parse::<SocketAddr>().expect("an address")], &Knobs::default());
     let (key, range_end) = ("key/".into(), "key0".into());
     let range = pb::RangeRequest { key, range_end, count_only: true, ..Default::default() };
     rt::run(async move { client.range(range).await.expect("a count").count })

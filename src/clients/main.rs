@@ -5,6 +5,7 @@
 mod backup;
 mod certificates;
 mod claims;
+mod configured;
 mod ctl;
 mod curl;
 mod differential;
@@ -15,6 +16,7 @@ mod growth;
 mod harness;
 mod kubectl;
 mod large;
+mod machines;
 mod names;
 mod roles;
 mod secure;

@@ -52,14 +52,19 @@ impl Secured {
 
     /// With more flags; a file among them is one of the folder.
     pub fn start_with(name: &str, size: u16, more: &[&str]) -> Self {
-        let members = Members::new(name, "https", size);
+        Self::start_as(Members::new(name, "https", size), HERE, HERE, more)
+    }
+
+    /// Members that show these certificates to clients and to each other.
+    pub fn start_as(members: Members, served: Wanted, peers: Wanted, more: &[&str]) -> Self {
+        let size = members.size();
         let authority = Authority::new("the authority");
         authority.write(&members.folder.0.join("ca.crt"));
         authority.revoke(&members.folder.0.join("revoked.crl"), REVOKED);
         let mut secured = Self { members, authority, running: vec![], more: vec![] };
         let folder = secured.folder().display().to_string();
         secured.more = more.iter().map(|flag| flag.replace("FOLDER", &folder)).collect();
-        let (served, peers) = (secured.sign("served", HERE), secured.sign("peers", HERE));
+        let (served, peers) = (secured.sign("served", served), secured.sign("peers", peers));
         secured.running = (1..=size).map(|number| secured.start_one(number, &served, &peers)).collect();
         secured
     }
@@ -387,14 +392,17 @@ fn a_member_s_certificate_is_for_where_it_comes_from() {
         assert!(secured.is_let_in(&files), "{:?}\n{}", files.cert, secured.members.log());
     }
     let elsewhere = of("elsewhere", elsewhere);
-    let named = of("named", Wanted { machine: Some("one.example"), ..nowhere });
-    let every = of("every", Wanted { machine: Some("*.example"), ..nowhere });
+    let named = of("named", Wanted { machine: Some("one.invalid"), ..nowhere });
+    let every = of("every", Wanted { machine: Some("*.invalid"), ..nowhere });
     for files in [&elsewhere, &named, &every] {
         assert!(!secured.is_let_in(files), "{:?}", files.cert);
     }
     let log = secured.members.log();
-    for hosts in ["10.0.0.9\n", "one.example; names are not looked up", "*.example; names are not looked up"]
-    {
+    for hosts in [
+        "10.0.0.9\n",
+        "one.invalid (not found); expected the address in it or a name that is found there",
+        "*.invalid (no name that is looked up); expected the address in it or a name",
+    ] {
         let said = format!(
             "refused a connection from 127.0.0.1: its certificate is not for 127.0.0.1, but for {hosts}"
         );
@@ -410,7 +418,7 @@ fn a_member_s_certificate_is_for_where_it_comes_from() {
         let secured = Secured::start_with("from-anywhere", 1, &[flag]);
         secured.wait();
         assert!(
-            secured.is_let_in(&secured.sign("named", Wanted { machine: Some("one.example"), ..nowhere }))
+            secured.is_let_in(&secured.sign("named", Wanted { machine: Some("one.invalid"), ..nowhere }))
         );
     }
 }

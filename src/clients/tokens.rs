@@ -4,7 +4,7 @@ use crate::harness::{ETCDCTL, Members, etcdctl, eventually, succeed};
 use base::Knobs;
 use etcd::{Client, pb};
 use rcgen::KeyPair;
-use std::{fs, time::Duration};
+use std::{fs, net::SocketAddr, time::Duration};
 
 #[test]
 fn a_signed_token_is_taken_by_every_member_and_exchanged_when_it_is_old() {
@@ -36,7 +36,7 @@ fn a_signed_token_is_taken_by_every_member_and_exchanged_when_it_is_old() {
     let as_root =
         |args: &[&str]| succeed(etcdctl(&members.client(2), &[&["--user=root:secret"], args].concat()), "");
     rt::run(async {
-        let address = members.client(1).parse().expect("an address");
+        let address: SocketAddr = members.client(1).parse().expect("an address");
         let alice = Client::new(vec![address], &Knobs::default()).for_user("alice", "pw");
         let put = || pb::PutRequest { key: "a".into(), value: "1".into(), ..Default::default() };
         alice.put(put()).await.expect("her key");

@@ -15,9 +15,9 @@ use crate::{
     transport::Transport,
 };
 use base::{Knobs, knobs::ms, reached};
+use rt::net::Endpoint;
 use std::{
     future::Future,
-    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -38,7 +38,7 @@ pub struct Client {
 }
 
 struct Shared {
-    endpoints: Vec<SocketAddr>,
+    endpoints: Vec<Endpoint>,
     knobs: Knobs,
     tls: Option<rt::tls::Client>,
     picked: Mutex<Picks>,
@@ -59,7 +59,7 @@ struct Picks {
 #[derive(Clone)]
 pub(crate) struct Pick {
     number: u64,
-    endpoint: SocketAddr,
+    endpoint: Endpoint,
     transport: Transport,
 }
 
@@ -199,14 +199,14 @@ fn alarm_kind(request: &pb::AlarmRequest) -> Call {
 
 impl Client {
     /// A client of the store at these endpoints. Connects when first used, to one of them at random.
-    pub fn new(endpoints: Vec<SocketAddr>, knobs: &Knobs) -> Self {
+    pub fn new(endpoints: Vec<impl Into<Endpoint>>, knobs: &Knobs) -> Self {
         Self::secured(endpoints, None, knobs)
     }
 
     /// The same, over channels that are secured by `tls`; plain if there is nothing.
-    pub fn secured(endpoints: Vec<SocketAddr>, tls: Option<rt::tls::Client>, knobs: &Knobs) -> Self {
+    pub fn secured(endpoints: Vec<impl Into<Endpoint>>, tls: Option<rt::tls::Client>, knobs: &Knobs) -> Self {
         let shared = Shared {
-            endpoints,
+            endpoints: endpoints.into_iter().map(Into::into).collect(),
             knobs: knobs.clone(),
             tls,
             picked: Mutex::default(),
@@ -229,8 +229,8 @@ impl Client {
     }
 
     /// The endpoint of the present channel.
-    pub fn endpoint(&self) -> Option<SocketAddr> {
-        self.picks().current.as_ref().map(|pick| pick.endpoint)
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        self.picks().current.as_ref().map(|pick| pick.endpoint.clone())
     }
 
     /// A watch stream. It ends with an error when the member loses its leader or the connection is lost;
@@ -444,7 +444,7 @@ impl Client {
         let mut last = "no endpoints were given".to_string();
         for _ in 0..self.shared.endpoints.len() {
             let endpoint = self.next_endpoint();
-            match rt::grpc::Channel::connect(endpoint, self.options()).await {
+            match rt::grpc::Channel::connect(endpoint.clone(), self.options()).await {
                 Ok(channel) => return Ok(self.picked(endpoint, Transport::new(channel))),
                 Err(error) => {
                     reached!("etcd: an endpoint takes no connection");
@@ -459,15 +459,15 @@ impl Client {
         self.picks().current.clone().filter(|pick| !pick.transport.closed())
     }
 
-    fn next_endpoint(&self) -> SocketAddr {
+    fn next_endpoint(&self) -> Endpoint {
         let endpoints = &self.shared.endpoints;
         let mut picks = self.picks();
         let at = picks.next.unwrap_or_else(|| rt::random_range(0..endpoints.len() as u64) as usize);
         picks.next = Some((at + 1) % endpoints.len());
-        endpoints[at]
+        endpoints[at].clone()
     }
 
-    fn picked(&self, endpoint: SocketAddr, transport: Transport) -> Pick {
+    fn picked(&self, endpoint: Endpoint, transport: Transport) -> Pick {
         let mut picks = self.picks();
         picks.made += 1;
         let pick = Pick { number: picks.made, endpoint, transport };

@@ -14,6 +14,8 @@ use member::{
     proposal::ProposalId,
 };
 use raft::{Body, Data, Entry, Membership, Message, Payload, SnapshotMeta};
+use rt::net::Endpoint;
+use std::net::SocketAddr;
 
 /// The whole input is one frame; else it is blocks, each the body of one.
 const RAW: u8 = 0x80;
@@ -121,12 +123,12 @@ pub fn seeds() -> Vec<Seed> {
     let (from, nonce, term) = (MemberId(2), 5, Term(3));
     let id = ProposalId { origin: from, run: 5, count: 1 };
     let data = command(store::Command::Compact { revision: 1 });
-    let (members, peer) = (a_list(), ([10, 0, 0, 2], 2380).into());
+    let (members, peer) = (a_list(), Endpoint::from(SocketAddr::from(([10, 0, 0, 2], 2380))));
     let others = [
         ("propose", Frame::Propose { term, proposals: vec![Forwarded { id, data }] }),
         ("recall", Frame::Recall { from, nonce }),
         ("recalled", Frame::Recalled { from, nonce, term, changed: true }),
-        ("who-am-i", Frame::WhoAmI { nonce, peer, id: Some(ME) }),
+        ("who-am-i", Frame::WhoAmI { nonce, peer: peer.clone(), id: Some(ME) }),
         ("you-are", Frame::YouAre { nonce, cluster: 9, id: ME, members, started: true, instead: false }),
         ("removed", Frame::Removed),
     ];
@@ -134,7 +136,7 @@ pub fn seeds() -> Vec<Seed> {
         [(3, false), (4, true)].map(|(term, leads)| {
             let message = Message { from, to: ME, term: Term(term), body: body.clone() };
             let name = format!("{name}{}", if leads { "-to-a-leader" } else { "" });
-            (name, if leads { 3 } else { 1 }, Frame::Raft { message, sender: peer })
+            (name, if leads { 3 } else { 1 }, Frame::Raft { message, sender: peer.clone() })
         })
     });
     let others = others.into_iter().map(|(name, frame)| (name.to_string(), 3, frame));

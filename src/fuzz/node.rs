@@ -10,7 +10,10 @@ use raft::{
     Body, Config, Data, Effects, Entry, HardState, Input, Membership, Message, Node, Outbox, Payload, Piece,
     Recovered, Role, Snapshot, SnapshotMeta,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+};
 use store::Store;
 
 pub const ME: MemberId = MemberId(1);
@@ -163,7 +166,8 @@ impl Hearer {
 
 /// What is said can be heard.
 fn can_be_said(message: &Message) {
-    let said = Frame::Raft { message: message.clone(), sender: ([10, 0, 0, 1], 2380).into() };
+    let said =
+        Frame::Raft { message: message.clone(), sender: SocketAddr::from(([10, 0, 0, 1], 2380)).into() };
     assert_eq!(frame::open(CLUSTER, &frame::seal(CLUSTER, &said)), Ok(said));
 }
 

@@ -5,17 +5,15 @@
 use crate::{Config, members, proposal::Proposal};
 use base::{MemberId, reached};
 use raft::{Entry, Payload};
-use std::{
-    collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
-};
+use rt::net::Endpoint;
+use std::collections::{BTreeMap, VecDeque};
 use store::{Command, Members};
 
 /// Members that no list has named, remembered at a time: more than a cluster has that one member has slept through.
 const HEARD: usize = 32;
 
 pub struct Addresses {
-    known: BTreeMap<MemberId, SocketAddr>,
+    known: BTreeMap<MemberId, Endpoint>,
     /// Those of them that no list named so far, the latest last.
     heard: VecDeque<MemberId>,
     /// The last list that came, in the log or applied.
@@ -24,7 +22,7 @@ pub struct Addresses {
 
 impl Addresses {
     pub fn of(config: &Config) -> Self {
-        let known = config.members.iter().map(|(id, member)| (*id, member.peer.addr)).collect();
+        let known = config.members.iter().map(|(id, member)| (*id, member.peer.addr.clone())).collect();
         Self { known, heard: VecDeque::new(), newest: members::founded(config) }
     }
 
@@ -32,8 +30,8 @@ impl Addresses {
         self.known.len()
     }
 
-    pub fn get(&self, id: MemberId) -> Option<SocketAddr> {
-        self.known.get(&id).copied()
+    pub fn get(&self, id: MemberId) -> Option<Endpoint> {
+        self.known.get(&id).cloned()
     }
 
     /// All that are known but this one.
@@ -47,7 +45,7 @@ impl Addresses {
     }
 
     /// Who is not on any list that came so far may be on one that is still to come.
-    pub fn hear(&mut self, id: MemberId, sender: SocketAddr) {
+    pub fn hear(&mut self, id: MemberId, sender: Endpoint) {
         if self.known.contains_key(&id) {
             return;
         }
@@ -87,10 +85,11 @@ impl Addresses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
     use store::Member;
 
-    fn at(id: u64) -> SocketAddr {
-        ([10, 0, (id >> 8) as u8, id as u8], 2380).into()
+    fn at(id: u64) -> Endpoint {
+        SocketAddr::from(([10, 0, (id >> 8) as u8, id as u8], 2380)).into()
     }
 
     fn list(ids: impl IntoIterator<Item = u64>) -> Members {

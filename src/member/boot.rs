@@ -103,7 +103,7 @@ async fn found(boot: &Boot, peers: &Peers) -> Result<Recovered, Error> {
         if let Ok(told) = rt::timeout(ms(FOUNDED_MS), asking).await {
             let told = told?;
             if told.me.cluster != boot.cluster_id {
-                return Err(Error::OtherCluster { peer: boot.peer.addr });
+                return Err(Error::OtherCluster { peer: boot.peer.addr.clone() });
             }
             if told.members.present.get(&told.me.member).is_some_and(|me| !me.client_urls.is_empty()) {
                 return again(boot, told.me, told.members, peers).await;
@@ -130,7 +130,7 @@ impl Boot {
     /// Ids in the order of names, so that all who found a cluster mean the same.
     pub(crate) fn founding_members(&self) -> BTreeMap<MemberId, MemberAddr> {
         let member = |(id, (name, peer)): (u64, (&String, &Url))| {
-            (MemberId(id), MemberAddr { name: name.clone(), peer: *peer, clients: vec![] })
+            (MemberId(id), MemberAddr { name: name.clone(), peer: peer.clone(), clients: vec![] })
         };
         (1..).zip(&self.initial).map(member).collect()
     }
@@ -167,8 +167,8 @@ impl Boot {
             name: self.name.clone(),
             data_dir: self.data_dir.clone(),
             listen: self.listen.clone(),
-            peer: self.peer,
-            ask: others.map(|peer| peer.addr).collect(),
+            peer: self.peer.clone(),
+            ask: others.map(|peer| peer.addr.clone()).collect(),
             knobs: self.knobs.clone(),
         }
     }

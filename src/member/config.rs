@@ -1,8 +1,8 @@
 //! What a member is told when it starts.
 
-use crate::{Url, signed::Signer};
+use crate::{ListenUrl, Url, signed::Signer};
 use base::{Knobs, MemberId};
-use rt::tls;
+use rt::{net::Endpoint, tls};
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 /// A member's configuration. `members` names all those that the cluster was founded with, this one too; for one that
@@ -21,8 +21,8 @@ pub struct Config {
 
 impl Config {
     /// Where the others reach it.
-    pub fn peer(&self) -> SocketAddr {
-        self.members.get(&self.id).map_or(self.listen.peers, |me| me.peer.addr)
+    pub fn peer(&self) -> Endpoint {
+        self.members.get(&self.id).map_or_else(|| self.listen.peers.into(), |me| me.peer.addr.clone())
     }
 }
 
@@ -30,10 +30,12 @@ impl Config {
 #[derive(Clone, Debug)]
 pub struct Listen {
     pub peers: SocketAddr,
+    /// Where it listens for other members besides; for real only.
+    pub more_peers: Vec<SocketAddr>,
     /// Where it serves clients.
-    pub clients: Vec<Url>,
+    pub clients: Vec<ListenUrl>,
     /// Where it serves health and metrics only.
-    pub metrics: Vec<Url>,
+    pub metrics: Vec<ListenUrl>,
     /// How it tells clients that it is reached; may be others than it listens at.
     pub advertised: Vec<Url>,
     pub tls: Tls,
@@ -44,11 +46,11 @@ pub struct Listen {
 impl Listen {
     /// One address for the other members, one for clients, nothing secured.
     pub fn plain(peers: SocketAddr, clients: SocketAddr) -> Self {
-        let clients = vec![Url::plain(clients)];
         Self {
             peers,
-            advertised: clients.clone(),
-            clients,
+            more_peers: vec![],
+            advertised: vec![Url::plain(clients)],
+            clients: vec![ListenUrl { secured: false, addr: clients }],
             metrics: vec![],
             tls: Tls::default(),
             signer: None,

@@ -394,7 +394,7 @@ impl Core {
     /// Tells one that asks who it is, in an envelope like that of the question.
     fn answer_who_am_i(&self, envelope: u64, asker: &Asker) {
         if let Some(answer) = self.who_is(asker) {
-            self.peers.send(asker.peer, frame::seal(envelope, &answer));
+            self.peers.send(asker.peer.clone(), frame::seal(envelope, &answer));
         }
     }
 

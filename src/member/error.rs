@@ -2,6 +2,7 @@
 
 use crate::codec::DecodeError;
 use base::Index;
+use rt::net::Endpoint;
 use std::{io, net::SocketAddr, path::PathBuf};
 use store::Members;
 use wal::Identity;
@@ -10,7 +11,7 @@ use wal::Identity;
 #[derive(Debug)]
 pub struct StartedBefore {
     pub dir: PathBuf,
-    pub peer: SocketAddr,
+    pub peer: Endpoint,
     pub me: Identity,
     pub members: Members,
 }
@@ -49,7 +50,7 @@ pub enum Error {
     #[error(
         "the members at the addresses in --initial-cluster belong to another cluster, and know of one at {peer}"
     )]
-    OtherCluster { peer: SocketAddr },
+    OtherCluster { peer: Endpoint },
     #[error("an empty folder, and nobody to ask: expected the members that are there in --initial-cluster")]
     NobodyToAsk,
     #[error("this member is another one than it was told when it joined: it begins again")]

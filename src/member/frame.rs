@@ -9,8 +9,8 @@ use crate::{
 };
 use base::{LAST, MemberId, Term};
 use bytes::Bytes;
+use rt::net::Endpoint;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
 
 const MAGIC: &[u8; 4] = b"WTPF";
 const VERSION: u16 = 5;
@@ -21,7 +21,7 @@ const HEADER: usize = 4 + 2 + 8 + 4;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Frame {
     /// With the sender's address: a receiver whose log lags may never have heard of it, and must answer.
-    Raft { message: raft::Message, sender: SocketAddr },
+    Raft { message: raft::Message, sender: Endpoint },
     /// Proposals for whoever leads in this term, and in no other: a second copy of the frame is recognised
     /// within the term.
     Propose { term: Term, proposals: Vec<Forwarded> },
@@ -35,7 +35,7 @@ pub enum Frame {
         changed: bool,
     },
     /// A member that joins asks which one it is: it is reached at this address. It may know its id, but not the others.
-    WhoAmI { nonce: u64, peer: SocketAddr, id: Option<MemberId> },
+    WhoAmI { nonce: u64, peer: Endpoint, id: Option<MemberId> },
     YouAre {
         nonce: u64,
         cluster: u64,
@@ -145,6 +145,7 @@ pub fn describe(bytes: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     const ID: ProposalId = ProposalId { origin: MemberId(1), run: 2, count: 3 };
 
@@ -170,8 +171,37 @@ mod tests {
     fn what_no_member_could_say_is_dropped() {
         let body = raft::Body::Appended { index: base::Index(u64::MAX) };
         let message = raft::Message { from: MemberId(2), to: MemberId(1), term: Term(1), body };
-        let frame = Frame::Raft { message, sender: ([10, 0, 0, 2], 2380).into() };
+        let frame = Frame::Raft { message, sender: SocketAddr::from(([10, 0, 0, 2], 2380)).into() };
         assert_eq!(open(7, &seal(7, &frame)), Err(Dropped::Unsound));
+    }
+
+    /// Members of this release and of the one before understand each other.
+    #[test]
+    fn an_address_in_a_frame_has_the_bytes_it_had_before_there_were_names() {
+        let shown = |body: &[u8]| body.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        for (text, bytes) in
+            [("10.0.0.2:2380", "000a000002fb4c09"), ("[fd00::1]:80", "01fd00000000000000000000000000000150")]
+        {
+            let address: SocketAddr = text.parse().expect("an address");
+            assert_eq!(shown(&codec::encode(&address)), bytes);
+            assert_eq!(shown(&codec::encode(&Endpoint::from(address))), bytes);
+            assert_eq!(codec::decode(&codec::encode(&address)), Ok(Endpoint::from(address)));
+        }
+        let frame =
+            Frame::WhoAmI { nonce: 5, peer: SocketAddr::from(([10, 0, 0, 2], 2380)).into(), id: None };
+        assert_eq!(shown(&codec::encode(&frame)), "0405000a000002fb4c0900");
+    }
+
+    #[test]
+    fn a_name_in_a_frame_is_one_that_a_machine_can_have() {
+        let asks = |name: &str| codec::encode(&(4_u32, 5_u64, (2_u32, name, 2380_u16), None::<MemberId>));
+        let peer = "etcd-0.etcd:2380".parse().expect("a name");
+        let frame = Frame::WhoAmI { nonce: 5, peer, id: None };
+        assert_eq!(codec::encode(&frame), asks("etcd-0.etcd"));
+        assert_eq!(open(7, &seal(7, &frame)), Ok(frame));
+        for name in ["", "a b", "10.0.0.1", &"a.".repeat(200)] {
+            assert_eq!(open(7, &envelope(7, &asks(name))), Err(Dropped::Damaged), "{name:?}");
+        }
     }
 
     #[test]

@@ -456,7 +456,7 @@ impl Handle {
         let members = self.with_store(|store| store.members().clone());
         match members.present.get(&id) {
             Some(member) => member.client_urls.iter().find_map(|url| url.parse().ok()),
-            None => self.config().members.get(&id).and_then(|member| member.clients.first().copied()),
+            None => self.config().members.get(&id).and_then(|member| member.clients.first().cloned()),
         }
     }
 

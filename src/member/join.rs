@@ -10,10 +10,9 @@ use crate::{
     recover::{self, Recovered},
 };
 use base::{Knobs, MemberId, Note, bug, knobs::ms, reached};
-use rt::net::Peers;
+use rt::net::{Endpoint, Peers};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
     path::PathBuf,
 };
 use wal::Identity;
@@ -26,8 +25,8 @@ pub struct Join {
     pub listen: Listen,
     /// Where the others reach it: with that it was added.
     pub peer: Url,
-    /// Peer addresses of members that are there.
-    pub ask: Vec<SocketAddr>,
+    /// Where members that are there are reached.
+    pub ask: Vec<Endpoint>,
     pub knobs: Knobs,
 }
 
@@ -103,7 +102,7 @@ pub fn found(members: &Members) -> BTreeMap<MemberId, MemberAddr> {
 fn config(join: &Join, me: Identity, said: Option<&Members>) -> Config {
     let mut members = said.map(found).unwrap_or_default();
     let (name, clients) = (join.name.clone(), join.listen.advertised.clone());
-    members.insert(me.member, MemberAddr { name, peer: join.peer, clients });
+    members.insert(me.member, MemberAddr { name, peer: join.peer.clone(), clients });
     Config {
         id: me.member,
         name: join.name.clone(),
@@ -137,7 +136,7 @@ impl Told {
     /// An empty folder, although they know this one to have started.
     fn lost(self, join: &Join) -> StartedBefore {
         let Told { me, members, .. } = self;
-        StartedBefore { dir: join.data_dir.clone(), peer: join.peer.addr, me, members }
+        StartedBefore { dir: join.data_dir.clone(), peer: join.peer.addr.clone(), me, members }
     }
 }
 
@@ -145,11 +144,11 @@ impl Told {
 pub async fn who_am_i(join: &Join, me: Option<Identity>, peers: &Peers) -> Result<Told, Error> {
     let (nonce, id) = (rt::random_u64(), me.map(|me| me.member));
     let cluster = me.map_or(frame::ANY, |me| me.cluster);
-    let question = frame::seal(cluster, &Frame::WhoAmI { nonce, peer: join.peer.addr, id });
+    let question = frame::seal(cluster, &Frame::WhoAmI { nonce, peer: join.peer.addr.clone(), id });
     let mut again = rt::interval(ms(AGAIN_MS));
     loop {
         rt::select! {
-            _ = again.tick() => join.ask.iter().for_each(|to| peers.send(*to, question.clone())),
+            _ = again.tick() => join.ask.iter().for_each(|to| peers.send(to.clone(), question.clone())),
             heard = peers.recv() => match frame::open(cluster, &heard.map_err(Error::Peers)?) {
                 Ok(Frame::YouAre { nonce: of, cluster, id: now, members, started, instead }) if of == nonce => {
                     let before = started && id != Some(now);
@@ -165,14 +164,16 @@ pub async fn who_am_i(join: &Join, me: Option<Identity>, peers: &Peers) -> Resul
 /// Who asks a member which one it is: with what number, from where, and as whom.
 pub struct Asker {
     pub nonce: u64,
-    pub peer: SocketAddr,
+    pub peer: Endpoint,
     pub id: Option<MemberId>,
 }
 
 /// Which member of a list it is that asks; none if it is not on it (yet). The one at an address may be another than it
 /// was told when a change was under way that was taken back.
 pub fn find(members: &Members, asker: &Asker) -> Option<MemberId> {
-    let at = |member: &Member| member.peer_urls.iter().any(|url| members::address(url) == Some(asker.peer));
+    let at = |member: &Member| {
+        member.peer_urls.iter().any(|url| members::address(url).as_ref() == Some(&asker.peer))
+    };
     if bug!("B14") && asker.id.is_some() {
         return asker.id.filter(|id| members.present.contains_key(id)); // our own: by its id alone
     }

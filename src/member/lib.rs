@@ -62,7 +62,7 @@ pub use error::Error;
 pub use frame::describe;
 pub use handle::{Applied, Handle, ProposeError, ReadError, Request, Requests, View};
 pub use join::Join;
-pub use url::Url;
+pub use url::{ListenUrl, Url};
 
 use std::convert::Infallible;
 
@@ -103,9 +103,13 @@ pub async fn join(join: Join) -> Result<(), Error> {
 }
 
 async fn bind(listen: &Listen) -> Result<rt::net::Peers, Error> {
-    let address = listen.peers;
-    let bound = rt::net::Peers::bind(address, listen.tls.peers.clone()).await;
-    bound.map_err(|source| Error::Listen { address, source })
+    let failed = |address| move |source| Error::Listen { address, source };
+    let bound = rt::net::Peers::bind(listen.peers, listen.tls.peers.clone()).await;
+    let mut bound = bound.map_err(failed(listen.peers))?;
+    for address in &listen.more_peers {
+        bound.listen_too(*address).await.map_err(failed(*address))?;
+    }
+    Ok(bound)
 }
 
 async fn serve(recovered: recover::Recovered, peers: rt::net::Peers) -> Result<(), Error> {

@@ -3,7 +3,8 @@
 
 use crate::{Config, Url};
 use base::{MemberId, Term, bug};
-use std::{collections::BTreeSet, net::SocketAddr};
+use rt::net::Endpoint;
+use std::collections::BTreeSet;
 pub use store::{Member, Members};
 
 /// Learners at a time (etcd's `--max-learners`).
@@ -69,8 +70,8 @@ pub fn founded(config: &Config) -> Members {
     Members { present, removed: BTreeSet::new() }
 }
 
-/// The address in a URL of a member.
-pub fn address(url: &str) -> Option<SocketAddr> {
+/// The address or name in a URL of a member.
+pub fn address(url: &str) -> Option<Endpoint> {
     url.parse::<Url>().ok().map(|url| url.addr)
 }
 

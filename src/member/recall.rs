@@ -50,6 +50,6 @@ pub async fn recall(config: &Config, peers: &Peers) -> Result<Term, Error> {
 fn ask(config: &Config, peers: &Peers, recall: &Recall, nonce: u64) {
     let question = frame::seal(config.cluster_id, &Frame::Recall { from: config.id, nonce });
     for id in recall.waiting() {
-        peers.send(config.members[id].peer.addr, question.clone());
+        peers.send(config.members[id].peer.addr.clone(), question.clone());
     }
 }

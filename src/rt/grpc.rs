@@ -3,7 +3,7 @@
 
 use crate::{
     http::{Exec, Timer, keepalive},
-    net::Stream,
+    net::{Endpoint, Stream},
     tls,
 };
 use base::{Knobs, knobs::ms};
@@ -13,7 +13,6 @@ use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::TokioIo;
 use std::{
     io,
-    net::SocketAddr,
     task::{Context, Poll},
     time::Duration,
 };
@@ -68,10 +67,11 @@ pub struct Channel {
 }
 
 impl Channel {
-    pub async fn connect(addr: SocketAddr, options: ChannelOptions) -> io::Result<Self> {
-        let authority = addr.to_string().parse().map_err(io::Error::other)?;
+    pub async fn connect(to: impl Into<Endpoint>, options: ChannelOptions) -> io::Result<Self> {
+        let to = to.into();
+        let authority = to.to_string().parse().map_err(io::Error::other)?;
         let scheme = if options.tls.is_some() { uri::Scheme::HTTPS } else { uri::Scheme::HTTP };
-        let connecting = Stream::connect(addr, options.tls.as_ref());
+        let connecting = Stream::connect(&to, options.tls.as_ref());
         let stream = crate::timeout(options.connect_timeout, connecting).await;
         let stream = stream.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
         let mut builder = http2::Builder::new(Exec);

@@ -2,7 +2,7 @@
 //! probes that have no certificate to show. A client that pings too often is not served on.
 
 use super::http;
-use crate::{Error, Listen, Url, handle::Handle};
+use crate::{Error, Listen, ListenUrl, handle::Handle};
 use base::knobs::ms;
 use futures::future::join_all;
 use rt::{http::Router, net::TcpListener, tls};
@@ -51,9 +51,9 @@ impl Doors {
     }
 }
 
-async fn open(urls: &[Url], listen: &Listen) -> Result<Vec<Door>, Error> {
+async fn open(urls: &[ListenUrl], listen: &Listen) -> Result<Vec<Door>, Error> {
     let mut doors = Vec::with_capacity(urls.len());
-    for Url { secured, addr } in urls {
+    for ListenUrl { secured, addr } in urls {
         let (address, tls) = (*addr, listen.tls.clients.clone().filter(|_| *secured));
         if *secured && tls.is_none() {
             let source =

@@ -131,7 +131,7 @@ impl Forward {
         }
         let tls = handle.config().listen.tls.leader.clone().filter(|_| url.secured);
         let options = ChannelOptions::of(handle.knobs(), tls);
-        let connected = Channel::connect(url.addr, options).await;
+        let connected = Channel::connect(url.addr.clone(), options).await;
         reached!("member: a follower cannot connect to its leader", connected.is_err());
         let channel = connected.map_err(|_| error::no_leader())?;
         *self.channel.lock().expect("no holder of the channel panics") = Some((url, channel.clone()));

@@ -2,8 +2,11 @@
 //! Promise: `send` never waits. A frame is lost when its queue is full or its connection breaks, as on any
 //! datagram network; what gets through arrives whole.
 
-use super::{MAX_FRAME, Stream, TcpListener, TcpStream};
-use crate::{AbortHandle, Mono, now, sleep, spawn, timeout, tls};
+use super::{Endpoint, MAX_FRAME, Stream, TcpListener, TcpStream, lookup::LOOKUP};
+use crate::{
+    AbortHandle, Mono, now, sleep, spawn, timeout,
+    tls::{self, Complaints},
+};
 use bytes::Bytes;
 use std::{
     collections::BTreeMap,
@@ -26,7 +29,7 @@ const AT_ONCE: usize = 128 << 10;
 const QUEUE_BYTES: usize = 64 << 20;
 /// Addresses that have a queue: who is told many makes room for no more than these.
 const ADDRESSES: usize = 64;
-/// A connection attempt, and the silence after one that failed.
+/// A connection attempt once an address is known, and the silence after one that failed.
 const CONNECT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(100);
 /// A peer that takes none of our bytes for this long has lost the connection.
@@ -35,9 +38,10 @@ const STALLED: Duration = Duration::from_secs(10);
 /// A socket for frames between members; a frame may be lost, come twice, or overtake another.
 pub struct Peers {
     arrived: AsyncMutex<mpsc::Receiver<Bytes>>,
-    outgoing: Mutex<BTreeMap<SocketAddr, Outgoing>>,
-    listening: AbortHandle,
-    tls: Option<tls::Client>,
+    outgoing: Mutex<BTreeMap<Endpoint, Outgoing>>,
+    deliver: mpsc::Sender<Bytes>,
+    listening: Vec<AbortHandle>,
+    tls: (Option<tls::Server>, Option<tls::Client>),
 }
 
 struct Outgoing {
@@ -50,23 +54,31 @@ struct Outgoing {
 impl Peers {
     /// Connections of both directions are secured by `tls`; plain if there is nothing.
     pub async fn bind(addr: SocketAddr, tls: Option<(tls::Server, tls::Client)>) -> io::Result<Self> {
-        let listener = TcpListener::bind(addr).await?;
         let (deliver, arrived) = mpsc::channel(ARRIVED);
-        let (server, client) = tls.unzip();
-        let listening = spawn(listen(listener, server, deliver)).abort_handle();
-        let outgoing = Mutex::new(BTreeMap::new());
-        Ok(Self { arrived: AsyncMutex::new(arrived), outgoing, listening, tls: client })
+        let (arrived, outgoing) = (AsyncMutex::new(arrived), Mutex::new(BTreeMap::new()));
+        let mut peers = Self { arrived, outgoing, deliver, listening: vec![], tls: tls.unzip() };
+        peers.listen_too(addr).await?;
+        Ok(peers)
+    }
+
+    /// Listens at one more address.
+    pub async fn listen_too(&mut self, addr: SocketAddr) -> io::Result<()> {
+        let listener = TcpListener::bind(addr).await?;
+        let listening = listen(listener, self.tls.0.clone(), self.deliver.clone());
+        self.listening.push(spawn(listening).abort_handle());
+        Ok(())
     }
 
     /// Sends a frame, or loses it; never waits.
-    pub fn send(&self, to: SocketAddr, frame: Bytes) {
+    pub fn send(&self, to: impl Into<Endpoint>, frame: Bytes) {
+        let to = to.into();
         assert!(frame.len() <= MAX_FRAME, "a frame of {} bytes; the limit is {MAX_FRAME}", frame.len());
         let mut outgoing = lock(&self.outgoing);
-        make_room(&mut outgoing, to);
-        let peer = outgoing.entry(to).or_insert_with(|| {
+        make_room(&mut outgoing, &to);
+        let peer = outgoing.entry(to.clone()).or_insert_with(|| {
             let (frames, queue) = mpsc::channel(QUEUE);
             let waiting = Arc::new(Mutex::new(0));
-            let task = spawn(deliver(to, self.tls.clone(), queue, waiting.clone())).abort_handle();
+            let task = spawn(deliver(to, self.tls.1.clone(), queue, waiting.clone())).abort_handle();
             Outgoing { frames, waiting, task, last: now() }
         });
         peer.last = now();
@@ -86,7 +98,7 @@ impl Peers {
 
 impl Drop for Peers {
     fn drop(&mut self) {
-        self.listening.abort();
+        self.listening.iter().for_each(AbortHandle::abort);
         for peer in lock(&self.outgoing).values() {
             peer.task.abort();
         }
@@ -94,12 +106,12 @@ impl Drop for Peers {
 }
 
 /// Forgets the address that was sent nothing for the longest time, if there is no room for this one.
-fn make_room(outgoing: &mut BTreeMap<SocketAddr, Outgoing>, to: SocketAddr) {
-    if outgoing.len() < ADDRESSES || outgoing.contains_key(&to) {
+fn make_room(outgoing: &mut BTreeMap<Endpoint, Outgoing>, to: &Endpoint) {
+    if outgoing.len() < ADDRESSES || outgoing.contains_key(to) {
         return;
     }
-    let oldest = outgoing.iter().min_by_key(|(_, peer)| peer.last).map(|(addr, _)| *addr);
-    if let Some(peer) = oldest.and_then(|addr| outgoing.remove(&addr)) {
+    let oldest = outgoing.iter().min_by_key(|(_, peer)| peer.last).map(|(endpoint, _)| endpoint.clone());
+    if let Some(peer) = oldest.and_then(|endpoint| outgoing.remove(&endpoint)) {
         peer.task.abort();
     }
 }
@@ -150,20 +162,30 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Bytes> {
 /// Writes the frames for one peer, over one connection after another. What waited for a connection that
 /// could not be made is old by then, and dropped.
 async fn deliver(
-    to: SocketAddr,
+    to: Endpoint,
     tls: Option<tls::Client>,
     mut queue: mpsc::Receiver<Bytes>,
     waiting: Arc<Mutex<usize>>,
 ) {
     let mut taken = |frame: &Bytes| *lock(&waiting) -= frame.len();
+    let patience = if to.address().is_some() { CONNECT } else { LOOKUP + CONNECT };
+    let complaints = Complaints::default();
     while let Some(first) = queue.recv().await {
         taken(&first);
-        let Ok(Ok(stream)) = timeout(CONNECT, Stream::connect(to, tls.as_ref())).await else {
-            while let Ok(frame) = queue.try_recv() {
-                taken(&frame);
+        let stream = match timeout(patience, Stream::connect(&to, tls.as_ref())).await {
+            Ok(Ok(stream)) => stream,
+            failed => {
+                if let Ok(Err(error)) = failed
+                    && error.kind() == io::ErrorKind::NotFound
+                {
+                    complaints.say(format!("no connection to the member at {to}: {error}"));
+                }
+                while let Ok(frame) = queue.try_recv() {
+                    taken(&frame);
+                }
+                sleep(PAUSE).await;
+                continue;
             }
-            sleep(PAUSE).await;
-            continue;
         };
         let mut stream = BufWriter::with_capacity(64 << 10, stream);
         let mut next = Some(first);
@@ -186,6 +208,7 @@ async fn write(stream: &mut BufWriter<Stream>, frame: &Bytes, flush: bool) -> io
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::book;
 
     #[test]
     fn addresses_without_end_have_queues_for_the_last_of_them() {
@@ -196,9 +219,40 @@ mod tests {
                 peers.send(here(1), Bytes::new());
                 peers.send(here(port), Bytes::new());
             }
-            let there = lock(&peers.outgoing).keys().map(SocketAddr::port).collect::<Vec<_>>();
+            let there = lock(&peers.outgoing)
+                .keys()
+                .filter_map(Endpoint::address)
+                .map(|at| at.port())
+                .collect::<Vec<_>>();
             let last = 1_000 - (ADDRESSES as u16 - 2)..=1_000;
             assert_eq!(there, std::iter::once(1).chain(last).collect::<Vec<_>>(), "the one in use stays");
+        });
+    }
+
+    #[test]
+    fn one_whose_name_comes_late_or_whose_address_changes_is_found() {
+        crate::run(async {
+            let taken = TcpListener::bind(([127, 0, 0, 4], 0).into()).await.expect("a port");
+            let port = taken.local_addr().expect("bound").port();
+            drop(taken);
+            let sender = Peers::bind(([127, 0, 0, 1], 0).into(), None).await.expect("a port");
+            let to: Endpoint = format!("moves.test:{port}").parse().expect("a name");
+            book::enter("moves.test", &[]);
+            sender.send(to.clone(), Bytes::from("lost"));
+            sleep(PAUSE).await;
+            for last in [4, 5] {
+                let receiver = Peers::bind(([127, 0, 0, last], port).into(), None).await.expect("the port");
+                book::enter("moves.test", &[&format!("127.0.0.{last}")]);
+                let mut heard = None;
+                for _ in 0..50 {
+                    sender.send(to.clone(), Bytes::from("again"));
+                    heard = timeout(PAUSE, receiver.recv()).await.ok().and_then(Result::ok);
+                    if heard.is_some() {
+                        break;
+                    }
+                }
+                assert_eq!(heard.as_deref(), Some(&b"again"[..]), "at 127.0.0.{last}");
+            }
         });
     }
 

@@ -1,6 +1,6 @@
 //! Datagrams of the tank.
 
-use super::MAX_FRAME;
+use super::{Endpoint, MAX_FRAME};
 use crate::tls;
 use bytes::Bytes;
 use std::{io, net::SocketAddr};
@@ -18,10 +18,17 @@ impl Peers {
         DatagramSocket::bind(addr).await.map(Self)
     }
 
-    /// Sends a frame, or loses it; never waits.
-    pub fn send(&self, to: SocketAddr, frame: Bytes) {
+    /// Refused: who is in the tank listens at one address.
+    pub async fn listen_too(&mut self, _: SocketAddr) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "in the tank a member listens at one address"))
+    }
+
+    /// Sends a frame, or loses it, as to any name; never waits.
+    pub fn send(&self, to: impl Into<Endpoint>, frame: Bytes) {
         assert!(frame.len() <= MAX_FRAME, "a frame of {} bytes; the limit is {MAX_FRAME}", frame.len());
-        self.0.send(to, frame);
+        if let Some(to) = to.into().address() {
+            self.0.send(to, frame);
+        }
     }
 
     /// The next frame that arrived.

@@ -1,6 +1,6 @@
 //! A TCP connection, plain or secured.
 
-use super::TcpStream;
+use super::{Endpoint, TcpStream};
 use crate::tls::{self, CommonName};
 use std::{
     io,
@@ -16,12 +16,12 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Connects; secured if there is something to secure it with.
-    pub(crate) async fn connect(addr: SocketAddr, tls: Option<&tls::Client>) -> io::Result<Self> {
-        let stream = TcpStream::connect(addr).await?;
+    /// Connects; secured if there is something to secure it with. `NotFound` if a name has no address.
+    pub(crate) async fn connect(to: &Endpoint, tls: Option<&tls::Client>) -> io::Result<Self> {
+        let stream = connect(to).await?;
         match tls {
             None => Ok(Stream::Plain(stream)),
-            Some(tls) => Ok(Stream::Secured(Box::new(tls.connect(stream, addr).await?))),
+            Some(tls) => Ok(Stream::Secured(Box::new(tls.connect(stream, to).await?))),
         }
     }
 
@@ -44,6 +44,16 @@ impl Stream {
             Stream::Secured(stream) => stream.common_name(),
         }
     }
+}
+
+#[cfg(not(madsim))]
+use super::lookup::connect;
+
+/// In the tank nobody knows names.
+#[cfg(madsim)]
+async fn connect(to: &Endpoint) -> io::Result<TcpStream> {
+    let nobody = || io::Error::new(io::ErrorKind::NotFound, format!("{to}: there are no names in the tank"));
+    TcpStream::connect(to.address().ok_or_else(nobody)?).await
 }
 
 impl AsyncRead for Stream {

@@ -182,7 +182,7 @@ fn peers_exchange_frames_of_any_size() {
             b.send(one, frame.clone());
             assert_eq!(a.recv().await.unwrap(), frame);
         }
-        a.send(([127, 0, 0, 1], 7_413).into(), Bytes::from("nobody there")); // lost
+        a.send(SocketAddr::from(([127, 0, 0, 1], 7_413)), Bytes::from("nobody there")); // lost
         drop(b);
         rt::sleep(MS(50)).await;
         let b = Peers::bind(two, None).await.unwrap();

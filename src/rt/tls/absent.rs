@@ -1,10 +1,10 @@
 //! TLS in the tank: nothing of it can be made, and what follows from that is known to the compiler.
 
 use super::{Calling, CommonName, Identity, Serving};
-use crate::net::TcpStream;
+use crate::net::{Endpoint, TcpStream};
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::Path,
     pin::Pin,
     task::{Context, Poll},
@@ -39,12 +39,12 @@ impl Client {
         none()
     }
 
-    pub(crate) async fn connect(&self, _: TcpStream, _: SocketAddr) -> io::Result<Stream> {
+    pub(crate) async fn connect(&self, _: TcpStream, _: &Endpoint) -> io::Result<Stream> {
         match *self {}
     }
 }
 
-pub async fn signed_by_itself(_: &Path, _: &[IpAddr], _: Duration) -> io::Result<Identity> {
+pub async fn signed_by_itself(_: &Path, _: &[String], _: Duration) -> io::Result<Identity> {
     none()
 }
 

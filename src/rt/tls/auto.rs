@@ -5,20 +5,19 @@ use super::{Identity, pem};
 use base::Note;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SanType,
+    KeyUsagePurpose,
 };
 use rustls::pki_types::CertificateDer;
 use std::{
     fs,
     io::{self, Write},
-    net::IpAddr,
     os::unix::fs::OpenOptionsExt,
     path::Path,
     time::Duration,
 };
 
-/// The certificate in a folder, for these addresses; a new one, valid for so long, if there is none or it has expired.
-pub async fn signed_by_itself(folder: &Path, hosts: &[IpAddr], valid: Duration) -> io::Result<Identity> {
+/// The certificate in a folder, for these addresses and names; a new one, valid for so long, if there is none or it has expired.
+pub async fn signed_by_itself(folder: &Path, hosts: &[String], valid: Duration) -> io::Result<Identity> {
     let identity = Identity { cert: folder.join("cert.pem"), key: folder.join("key.pem") };
     if crate::fs::exists(&identity.cert).await? && crate::fs::exists(&identity.key).await? {
         let pem = crate::fs::read(&identity.cert).await?;
@@ -50,9 +49,9 @@ fn still_valid(certificate: &CertificateDer<'_>) -> bool {
 }
 
 /// The certificate and its key, in PEM form.
-fn make(hosts: &[IpAddr], valid: Duration) -> Result<(String, String), rcgen::Error> {
-    let mut params = CertificateParams::new(vec!["localhost".to_string()])?;
-    params.subject_alt_names.extend(hosts.iter().copied().map(SanType::IpAddress));
+fn make(hosts: &[String], valid: Duration) -> Result<(String, String), rcgen::Error> {
+    // addresses among them are told from names
+    let mut params = CertificateParams::new([&["localhost".to_string()], hosts].concat())?;
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, "wavetank");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

@@ -6,7 +6,7 @@ use super::{
     watched::Watched,
     wrong::{self, Complaints, too_late},
 };
-use crate::net::TcpStream;
+use crate::net::{Endpoint, TcpStream};
 use rustls::{
     ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::{
@@ -18,7 +18,7 @@ use rustls::{
 };
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -52,25 +52,36 @@ impl Client {
         Ok(Self { calling, config: Arc::new(config), complaints: Arc::default() })
     }
 
-    /// Secures a connection to the server at this address: its certificate must be for the address.
-    pub(crate) async fn connect(&self, stream: TcpStream, addr: SocketAddr) -> io::Result<Stream> {
-        let secured = crate::timeout(HANDSHAKE, self.handshake(stream, addr)).await;
+    /// Secures a connection to the server at this address or of this name: its certificate must be for that.
+    pub(crate) async fn connect(&self, stream: TcpStream, to: &Endpoint) -> io::Result<Stream> {
+        let secured = crate::timeout(HANDSHAKE, self.handshake(stream, to)).await;
         let secured = secured.unwrap_or_else(|_| Err(too_late())).map_err(wrong::in_words);
         if let (Protocol::Peers, Err(error)) = (self.calling.protocol, &secured) {
-            self.complaints.say(format!("no connection to the member at {addr}: {error}"));
+            self.complaints.say(format!("no connection to the member at {to}: {error}"));
         }
         secured
     }
 
-    async fn handshake(&self, stream: TcpStream, addr: SocketAddr) -> io::Result<Stream> {
+    async fn handshake(&self, stream: TcpStream, to: &Endpoint) -> io::Result<Stream> {
         let config = self.config.current().await;
-        let name = ServerName::IpAddress(addr.ip().into());
-        let stream = TlsConnector::from(config).connect(name, stream).await?;
+        let stream = TlsConnector::from(config).connect(server_name(to)?, stream).await?;
         let mut stream = Stream { inner: TlsStream::Client(stream), common_name: None };
         if self.calling.protocol == Protocol::Peers {
             stream.read_u8().await.map_err(not_let_in)?;
         }
         Ok(stream)
+    }
+}
+
+fn server_name(to: &Endpoint) -> io::Result<ServerName<'static>> {
+    match to {
+        Endpoint::V4(address) => Ok(ServerName::IpAddress(IpAddr::from(*address.ip()).into())),
+        Endpoint::V6(address) => Ok(ServerName::IpAddress(IpAddr::from(*address.ip()).into())),
+        Endpoint::Named(name, _) => {
+            let none =
+                |_| io::Error::new(io::ErrorKind::InvalidInput, format!("no certificate is for {name}"));
+            ServerName::try_from(name.without_root().to_string()).map_err(none)
+        }
     }
 }
 

@@ -39,6 +39,8 @@ pub use absent::{Client, Server, signed_by_itself};
 #[cfg(not(madsim))]
 pub(crate) use secured::Stream;
 #[cfg(not(madsim))]
+pub(crate) use wrong::Complaints;
+#[cfg(not(madsim))]
 pub use {auto::signed_by_itself, client::Client, server::Server};
 
 pub use offer::{Offer, Suite, Version};
@@ -64,7 +66,7 @@ pub struct Serving {
     pub common_names: Vec<String>,
     /// If there are any, it must be valid for one of these hosts.
     pub hostnames: Vec<String>,
-    /// It must be for the address that it comes from.
+    /// It must be for the address that it comes from, or for a name that is found there.
     pub from_its_address: bool,
     pub protocol: Protocol,
     pub offer: Offer,
@@ -82,7 +84,7 @@ pub struct Calling {
 /// Which servers a client believes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// Those whose certificate is valid for the address asked for, and leads to a root in one of these PEM files.
+    /// Those whose certificate is valid for the address or the name asked for, and leads to a root in one of these PEM files.
     Roots(Vec<PathBuf>),
     /// Every one: what is said cannot be overheard, but nobody knows by whom it is heard.
     Anyone,

@@ -1,7 +1,9 @@
 //! Whether a certificate is for where it comes from, as etcd asks of members: for the other end's address, or for a name
-//! of its machine. One that is for no address and no name may come from anywhere. Names are not looked up, so that
-//! `localhost` is the only one that helps.
+//! at one of whose addresses that is. One that is for no address and no name may come from anywhere. The names of an
+//! address are not looked up, as etcd does besides, so that a pattern (`*.example`) is for no address.
+//! Source: etcd, client/pkg/transport/listener_tls.go (checkCertSAN, isHostInDNS).
 
+use crate::net::{Name, lookup};
 use rustls::pki_types::CertificateDer;
 use std::net::{IpAddr, Ipv6Addr};
 use x509_parser::extensions::GeneralName;
@@ -31,11 +33,19 @@ impl Hosts {
         Ok(hosts)
     }
 
-    fn may_come_from(&self, from: IpAddr) -> bool {
-        let local = |name: &String| name.eq_ignore_ascii_case("localhost") && from.is_loopback();
-        self.addresses.contains(&from)
-            || self.names.iter().any(local)
-            || self.addresses.is_empty() && self.names.is_empty()
+    /// Says what stands against it.
+    async fn may_come_from(&self, from: IpAddr) -> Result<(), String> {
+        if self.addresses.contains(&from) || self.addresses.is_empty() && self.names.is_empty() {
+            return Ok(());
+        }
+        let mut why: Vec<String> = self.addresses.iter().map(IpAddr::to_string).collect();
+        for name in &self.names {
+            match is_found_at(name, from).await {
+                Ok(()) => return Ok(()),
+                Err(but) => why.push(format!("{name} ({but})")),
+            }
+        }
+        Err(why.join(", "))
     }
 }
 
@@ -45,17 +55,28 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     of_four.or_else(|_| of_sixteen()).ok()
 }
 
-/// Says why it may not come from this address.
-pub(super) fn check(shown: &CertificateDer<'_>, from: IpAddr) -> Result<(), String> {
-    let (hosts, from) = (Hosts::of(shown)?, from.to_canonical());
-    if hosts.may_come_from(from) {
+/// Says why not.
+async fn is_found_at(name: &str, from: IpAddr) -> Result<(), String> {
+    if name.eq_ignore_ascii_case("localhost") && from.is_loopback() {
         return Ok(());
     }
-    let listed: Vec<String> =
-        hosts.addresses.iter().map(IpAddr::to_string).chain(hosts.names.clone()).collect();
-    let mut why = format!("its certificate is not for {from}, but for {}", listed.join(", "));
+    let name: Name = name.parse().map_err(|_| "no name that is looked up")?;
+    let found = lookup(&name).await.map_err(|_| "not found")?;
+    let found: Vec<IpAddr> = found.iter().map(IpAddr::to_canonical).collect();
+    if found.contains(&from) {
+        return Ok(());
+    }
+    let shown: Vec<String> = found.iter().map(IpAddr::to_string).collect();
+    Err(format!("found at {}", shown.join(", ")))
+}
+
+/// Says why it may not come from this address.
+pub(super) async fn check(shown: &CertificateDer<'_>, from: IpAddr) -> Result<(), String> {
+    let (hosts, from) = (Hosts::of(shown)?, from.to_canonical());
+    let Err(listed) = hosts.may_come_from(from).await else { return Ok(()) };
+    let mut why = format!("its certificate is not for {from}, but for {listed}");
     if !hosts.names.is_empty() {
-        why += "; names are not looked up: expected the address in it, or --peer-skip-client-san-verification here";
+        why += "; expected the address in it or a name that is found there, or --peer-skip-client-san-verification here";
     }
     Err(why)
 }
@@ -63,6 +84,7 @@ pub(super) fn check(shown: &CertificateDer<'_>, from: IpAddr) -> Result<(), Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::book;
     use rcgen::{CertificateParams, KeyPair, SanType};
 
     /// For these addresses and names.
@@ -79,31 +101,40 @@ mod tests {
 
     #[test]
     fn a_certificate_comes_from_where_it_is_for() {
-        let from = |hosts: &[&str], from: &str| check(&certificate(hosts), from.parse().expect("an address"));
-        for (hosts, there) in [
-            (&["10.0.0.1", "10.0.0.2"][..], "10.0.0.2"),
-            (&["10.0.0.1"], "::ffff:10.0.0.1"),
-            (&["::ffff:10.0.0.1"], "10.0.0.1"),
-            (&["fd00::1"], "fd00::1"),
-            (&["one.example", "10.0.0.1"], "10.0.0.1"),
-            (&["localhost"], "127.0.0.1"),
-            (&["LocalHost", "10.0.0.1"], "::1"),
-            (&[], "10.0.0.1"),
-        ] {
-            assert_eq!(from(hosts, there), Ok(()), "{hosts:?} from {there}");
-        }
-        for (hosts, there) in [
-            (&["10.0.0.1"][..], "10.0.0.2"),
-            (&["10.0.0.1"], "fd00::1"),
-            (&["localhost"], "10.0.0.1"),
-            (&["localhost.example"], "127.0.0.1"),
-            (&["*.example"], "10.0.0.1"),
-        ] {
-            let said = from(hosts, there).expect_err("from elsewhere");
-            let expected = format!("its certificate is not for {there}, but for {}", hosts[0]);
-            assert!(said.starts_with(&expected), "{said}");
-            assert_eq!(said.contains("names are not looked up"), hosts[0] != "10.0.0.1", "{said}");
-        }
-        assert!(check(&CertificateDer::from(vec![1, 2]), [10, 0, 0, 1].into()).is_err());
+        book::enter("one.test", &["10.0.0.7", "10.0.0.1", "::ffff:10.0.0.3", "fd00::1"]);
+        let from = async |hosts: &[&str], from: &str| {
+            check(&certificate(hosts), from.parse().expect("an address")).await
+        };
+        crate::run(async {
+            for (hosts, there) in [
+                (&["10.0.0.1", "10.0.0.2"][..], "10.0.0.2"),
+                (&["10.0.0.1"], "::ffff:10.0.0.1"),
+                (&["::ffff:10.0.0.1"], "10.0.0.1"),
+                (&["fd00::1"], "fd00::1"),
+                (&["one.invalid", "10.0.0.1"], "10.0.0.1"),
+                (&["localhost"], "127.0.0.1"),
+                (&["LocalHost", "10.0.0.1"], "::1"),
+                (&[], "10.0.0.1"),
+                (&["one.test"], "10.0.0.1"),
+                (&["10.0.0.9", "two.invalid", "One.Test"], "10.0.0.3"),
+                (&["one.test"], "fd00::1"),
+                (&["one.test"], "::ffff:10.0.0.7"),
+            ] {
+                assert_eq!(from(hosts, there).await, Ok(()), "{hosts:?} from {there}");
+            }
+            for (hosts, there, but) in [
+                (&["10.0.0.1"][..], "10.0.0.2", ""),
+                (&["10.0.0.1"], "fd00::1", ""),
+                (&["localhost"], "10.0.0.1", " (found at "),
+                (&["localhost.invalid"], "127.0.0.1", " (not found); expected the address in it or a name"),
+                (&["*.test"], "10.0.0.1", " (no name that is looked up); expected the address"),
+                (&["one.test"], "10.0.0.2", " (found at 10.0.0.7, 10.0.0.1, 10.0.0.3, fd00::1); expected"),
+            ] {
+                let said = from(hosts, there).await.expect_err("from elsewhere");
+                let expected = format!("its certificate is not for {there}, but for {}{but}", hosts[0]);
+                assert!(said.starts_with(&expected), "{said}");
+            }
+            assert!(check(&CertificateDer::from(vec![1, 2]), [10, 0, 0, 1].into()).await.is_err());
+        });
     }
 }

@@ -67,7 +67,7 @@ impl Server {
         let config = self.0.config.current().await;
         let stream = TlsAcceptor::from(config).accept(stream).await?;
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        self.let_in(shown, from)?;
+        self.let_in(shown, from).await?;
         let common_name = shown.and_then(common_name).map(CommonName);
         let mut stream = Stream { inner: TlsStream::Server(stream), common_name };
         if self.0.serving.protocol == Protocol::Peers {
@@ -78,7 +78,7 @@ impl Server {
     }
 
     /// Refuses whoever bears another name than those that are let in, or comes from elsewhere.
-    fn let_in(&self, shown: Option<&CertificateDer<'_>>, from: SocketAddr) -> io::Result<()> {
+    async fn let_in(&self, shown: Option<&CertificateDer<'_>>, from: SocketAddr) -> io::Result<()> {
         let serving = &self.0.serving;
         let refuse = |why: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
         let name = shown.and_then(common_name).unwrap_or_default();
@@ -91,7 +91,7 @@ impl Server {
             return refuse(format!("its certificate is not for {}", serving.hostnames.join(" or ")));
         }
         match shown {
-            Some(shown) if serving.from_its_address => origin::check(shown, from.ip()).or_else(refuse),
+            Some(shown) if serving.from_its_address => origin::check(shown, from.ip()).await.or_else(refuse),
             _ => Ok(()),
         }
     }

@@ -115,7 +115,7 @@ fn refused(alert: AlertDescription) -> String {
 
 /// Says each thing once in a while, however often it happens.
 #[derive(Default)]
-pub(super) struct Complaints {
+pub(crate) struct Complaints {
     said: Mutex<BTreeMap<String, crate::Mono>>,
 }
 

@@ -18,7 +18,10 @@ fn boot(id: u64, size: u64, state: State) -> Boot {
     Boot {
         name: name(id),
         data_dir: "/data".into(),
-        listen: Listen::plain(peer(id).addr, SocketAddr::from(([10, 0, 0, id as u8], 2379))),
+        listen: Listen::plain(
+            SocketAddr::from(([10, 0, 0, id as u8], 2380)),
+            SocketAddr::from(([10, 0, 0, id as u8], 2379)),
+        ),
         peer: peer(id),
         initial: (1..=size).map(|id| (name(id), peer(id))).collect(),
         state,

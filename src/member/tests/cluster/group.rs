@@ -126,7 +126,7 @@ impl Group {
     pub fn join(&self, id: u64) {
         let me = config(id, id, &self.knobs);
         let ip = me.listen.peers.ip();
-        let ask = (1..=3).map(|id| config(id, id, &self.knobs).listen.peers).collect();
+        let ask = (1..=3).map(|id| config(id, id, &self.knobs).listen.peers.into()).collect();
         let join = Join {
             name: me.name.clone(),
             data_dir: me.data_dir,

@@ -92,13 +92,14 @@ impl Core {
 
 fn config(id: MemberId, members: &BTreeMap<MemberId, MemberAddr>, knobs: &Knobs) -> Config {
     let me = &members[&id];
+    let peer = me.peer.addr.address().expect("an address");
     Config {
         id,
         name: me.name.clone(),
         cluster_id: 9,
         start: Start::Founding,
         data_dir: "/none".into(),
-        listen: Listen::plain(me.peer.addr, me.peer.addr),
+        listen: Listen::plain(peer, peer),
         members: members.clone(),
         knobs: knobs.clone(),
     }

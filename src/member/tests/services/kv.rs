@@ -132,7 +132,7 @@ fn a_client_moves_on_from_a_member_without_a_leader() {
         for _ in 0..8 {
             let client = Client::new(vec![alone.addr, member.addr], &Knobs::default());
             client.put(pb::PutRequest::of("a", "1")).await.unwrap();
-            assert_eq!(client.endpoint(), Some(member.addr));
+            assert_eq!(client.endpoint(), Some(member.addr.into()));
         }
         let local = pb::RangeRequest { serializable: true, ..pb::RangeRequest::of_key("a") };
         assert!(alone.client().range(local).await.unwrap().kvs.is_empty());
