@@ -2,7 +2,8 @@
 
 use super::args::Run;
 use crate::plan::{self, Plan};
-use crate::scenario::{Scenario, read, words::nearest};
+use crate::scenario::{Scenario, read};
+use base::words::nearest;
 use std::path::{Path, PathBuf};
 
 const FOLDERS: [&str; 4] = ["scenarios", "scenarios/enumerate", "scenarios/scale", "scenarios/bugs"];

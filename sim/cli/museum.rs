@@ -19,7 +19,7 @@ pub fn known(bug: &str) -> Result<(), String> {
     if planted.any(|id| id == bug) {
         return Ok(());
     }
-    let hint = crate::scenario::words::nearest(bug, pieces::planted());
+    let hint = base::words::nearest(bug, pieces::planted());
     let hint = hint.map_or(String::new(), |id| format!("; did you mean {id}?"));
     let all: Vec<&str> = pieces::planted().collect();
     Err(format!("there is no bug {bug} that could be planted{hint}\nthere are {}", all.join(", ")))
@@ -31,7 +31,7 @@ pub fn museum(asked: &Museum) -> Result<i32, String> {
     if pieces.is_empty() {
         let ids: Vec<&str> = PIECES.iter().map(|piece| piece.id).collect();
         let bug = asked.bug.as_deref().unwrap_or_default();
-        let hint = crate::scenario::words::nearest(bug, ids.iter().copied());
+        let hint = base::words::nearest(bug, ids.iter().copied());
         let hint = hint.map_or(String::new(), |id| format!("; did you mean {id}?"));
         return Err(format!("there is no bug {bug} in the museum{hint}\nit holds {}", ids.join(", ")));
     }

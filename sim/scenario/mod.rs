@@ -11,7 +11,6 @@
 //! | `processes` | other knobs, other machines, slow CPUs |
 //! | `clients` | clients written out, operation by operation |
 //! | `disks` | how a disk may be harmed, and how much a cluster survives |
-//! | `words` | the nearest valid word |
 //! | `read` | file to [`Scenario`], or one mistake |
 //! | `schema` | the grammar as JSON schema, for editors |
 
@@ -27,7 +26,6 @@ pub mod schema;
 pub mod target;
 pub mod units;
 pub mod users;
-pub mod words;
 pub mod yaml;
 
 pub use moment::Moment;

@@ -1,7 +1,8 @@
 //! Who is meant: `leader`, `one`, `minority`, `half`, `majority`, `all`, `member-2`, `apiserver-1`, `manager-1`, `scheduler-1`,
 //! `node-3`, `the node running pod web-0`. What a role may be called stands here and nowhere else.
 
-use super::{words::nearest, yaml::Mistake, yaml::Node};
+use super::{yaml::Mistake, yaml::Node};
+use base::words::nearest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

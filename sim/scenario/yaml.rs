@@ -1,6 +1,6 @@
 //! A YAML document as a tree in which every node knows its line and column, and the mistakes that point there.
 
-use super::words::nearest;
+use base::words::nearest;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 use std::fmt;

@@ -3,7 +3,7 @@
 
 use super::{Story, place, state};
 use crate::history::seconds;
-use crate::scenario::words::nearest;
+use base::words::nearest;
 
 pub struct Walk<'a> {
     story: &'a Story,

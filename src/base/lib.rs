@@ -7,12 +7,14 @@
 //! | `note` | what the product says about itself to whoever watches (the tank does) |
 //! | `marks` | `invariant!`, `reached!`, `bug!` |
 //! | `stream` | named random streams: one seed and a name give a ChaCha stream |
+//! | `words` | the word that was meant by a misspelt one |
 
 pub mod ids;
 pub mod knobs;
 pub mod marks;
 pub mod note;
 pub mod stream;
+pub mod words;
 
 pub use ids::{Index, LAST, MemberId, Revision, Term};
 pub use knobs::Knobs;

@@ -4,6 +4,7 @@
 //! that asks for what is not to be had here; etcd passes over the former.
 //! Source: etcd, etcd.conf.yml.sample and server/embed/config.go (configYAML, securityConfig).
 
+use base::words::nearest;
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt};
 
@@ -155,7 +156,7 @@ impl Said {
         known: &[String],
     ) -> Result<(), String> {
         if !is_known(flag, known) {
-            let hint = nearest(flag, known).map_or_else(
+            let hint = nearest(flag, known.iter().map(String::as_str)).map_or_else(
                 || "expected the name of a flag, as in etcd.conf.yml.sample".into(),
                 |name| format!("did you mean {name}?"),
             );
@@ -182,27 +183,6 @@ impl Said {
         }
         Ok(())
     }
-}
-
-/// The name that was meant, if there is one that differs in a few letters only.
-fn nearest<'a>(word: &str, names: &'a [String]) -> Option<&'a String> {
-    let near = names.iter().map(|name| (distance(word, name), name)).min()?;
-    (near.0 <= 2 + word.len() / 8).then_some(near.1)
-}
-
-/// Letters to put in, take out or replace (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, letter) in one.bytes().enumerate() {
-        let mut corner = row[0];
-        row[0] = at + 1;
-        for (to, there) in other.bytes().enumerate() {
-            let replaced = corner + usize::from(letter != there);
-            corner = row[to + 1];
-            row[to + 1] = replaced.min(row[to] + 1).min(corner + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

@@ -472,7 +472,7 @@ tls-max-version: 'TLS1.3'
             initial-advertise-peer-urls: http://10.0.0.1:1\ninitial-cluster-state: existing",
         );
         assert_eq!(one.expect("a member").initial["b"].to_string(), "http://b.test:1");
-        let wrong = |text: &str| boot_from(text).err().expect("wrong");
+        let wrong = |text: &str| boot_from(text).map(drop).expect_err("wrong");
         let said = wrong("snapshot-count: many");
         assert!(said.contains("'many' for '--snapshot-count"), "{said}");
         assert!(wrong("config-file: other.yml").contains("there is no such key"));

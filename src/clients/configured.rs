@@ -5,7 +5,10 @@ use crate::{
     harness::{ETCDCTL, Members, Process, etcdctl, eventually, succeed, text_of, wait_for, wavetank},
     secure::{HERE, PATIENCE, Secured, outcome},
 };
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// A file that says what the flags of a member do.
 fn file(members: &Members, number: u16, more: &str) -> PathBuf {
@@ -18,7 +21,7 @@ fn file(members: &Members, number: u16, more: &str) -> PathBuf {
     path
 }
 
-fn start(members: &Members, file: &PathBuf) -> Process {
+fn start(members: &Members, file: &Path) -> Process {
     let args = ["member".into(), "--name=ignored".into(), format!("--config-file={}", file.display())];
     Process::start(&args, &members.folder.0.join("log"))
 }
