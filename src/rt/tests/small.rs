@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use rt::{fs, net::Peers, sync::Signal};
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
