@@ -51,7 +51,7 @@ fn start_server(world: &World, id: u8, members: u64, knobs: &Knobs) {
     let config = api::Config {
         name: server(id),
         listen: server_addr(id),
-        etcd: (1..=members).map(|id| member_addr(id, 2379)).collect(),
+        etcd: (1..=members).map(|id| member_addr(id, 2379).into()).collect(),
         etcd_tls: None,
         knobs: knobs.clone(),
     };
