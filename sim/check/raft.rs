@@ -45,6 +45,16 @@ struct Config {
     outgoing: Vec<MemberId>,
 }
 
+/// What is known to be committed at an index.
+#[derive(Clone, Copy)]
+struct Committed {
+    /// Its entry: term and digest.
+    entry: (Term, u64),
+    /// No later than in this term, the first in which a member knew of it. That may lie far behind the term of the
+    /// entry, and leaders of terms before it need not have the entry, however late they hear that they were chosen.
+    by: Term,
+}
+
 pub struct Raft {
     voters: usize,
     members: BTreeMap<MemberId, Member>,
@@ -58,8 +68,7 @@ pub struct Raft {
     entries: BTreeMap<(u64, Term), (u64, Option<Term>)>,
     /// Changes of members that stood in somebody's log.
     configs: BTreeSet<Config>,
-    /// Known to be committed, and since which term.
-    committed: BTreeMap<u64, (Term, u64)>,
+    committed: BTreeMap<u64, Committed>,
     hashes: BTreeMap<u64, (u64, Revision, MemberId)>,
     pub looked_at: BTreeMap<&'static str, u64>,
     pub first: Option<Breach>,
@@ -109,7 +118,7 @@ impl Raft {
             }
             Note::Received { member, index, term } => self.received(*member, *index, *term),
             Note::Synced { member, last, .. } => self.synced(*member, *last),
-            Note::Committed { member, index, .. } => self.commit(*member, *index),
+            Note::Committed { member, term, index } => self.commit(*member, *term, *index),
             Note::Applied { member, index, revision, hash, .. } => {
                 self.applied(*member, *index, *revision, *hash)
             }
@@ -187,15 +196,15 @@ impl Raft {
         }
         self.count(COMPLETE);
         let member = self.members.entry(id).or_default();
-        for (index, (entry_term, digest)) in self.committed.range(member.base.0 + 1..) {
-            if *entry_term < term && member.log.get(index) != Some(&(*entry_term, *digest)) {
+        for (index, Committed { entry, by }) in self.committed.range(member.base.0 + 1..) {
+            if *by < term && member.log.get(index) != Some(entry) {
                 let has = member
                     .log
                     .get(index)
                     .map_or("nothing".into(), |(term, _)| format!("an entry of term {}", term.0));
                 let text = format!(
-                    "{id} leads in term {}, but where entry {index} of term {} is committed it has {has}",
-                    term.0, entry_term.0
+                    "{id} leads in term {}, but where entry {index} of term {} was committed in term {} it has {has}",
+                    term.0, entry.0.0, by.0
                 );
                 return Err((COMPLETE, vec![text]));
             }
@@ -267,7 +276,7 @@ impl Raft {
         Ok(())
     }
 
-    fn commit(&mut self, id: MemberId, index: Index) -> Judged {
+    fn commit(&mut self, id: MemberId, term: Term, index: Index) -> Judged {
         self.count(FORWARD);
         let member = self.members.entry(id).or_default();
         if index.0 < member.committed {
@@ -276,11 +285,12 @@ impl Raft {
         }
         let new = member.log.range(member.committed + 1..).take_while(|(n, _)| **n <= index.0);
         for (n, entry) in new {
-            let known = self.committed.entry(*n).or_insert(*entry);
-            if known != entry {
+            let known = self.committed.entry(*n).or_insert(Committed { entry: *entry, by: term });
+            known.by = known.by.min(term);
+            if known.entry != *entry {
                 let text = format!(
                     "entry {n} is committed as one of term {}, and by {id} as one of term {}",
-                    known.0.0, entry.0.0
+                    known.entry.0.0, entry.0.0
                 );
                 return Err((SAFE, vec![text]));
             }
@@ -368,7 +378,7 @@ impl Raft {
         let in_log = |config: &&Config| {
             let base = log.map_or(0, |log| log.base.0);
             match config.index <= base {
-                true => self.committed.get(&config.index).is_none_or(|(term, _)| *term == config.term),
+                true => self.committed.get(&config.index).is_none_or(|known| known.entry.0 == config.term),
                 false => log.and_then(|log| log.term_at(config.index)) == Some(config.term),
             }
         };
@@ -448,6 +458,28 @@ mod tests {
     #[test]
     fn a_right_course_is_accepted() {
         assert_eq!(judge(&right()), None);
+    }
+
+    /// A stands still while it stands for term 4; C, of term 5, commits what is of term 2 with B; only then A hears that it
+    /// was chosen.
+    #[test]
+    fn a_leader_that_hears_late_of_its_votes_needs_what_was_committed_before_its_term() {
+        let course = |by: u64, elected: u64| {
+            judge(&[
+                leader(C, 2),
+                appended(C, 1, &[(2, 20)]),
+                appended(A, 1, &[(3, 30)]),
+                leader(C, 5),
+                appended(B, 1, &[(2, 20)]),
+                appended(C, 2, &[(5, 50)]),
+                committed(B, 5, 1),
+                committed(C, by, 1),
+                leader(A, elected),
+            ])
+        };
+        assert_eq!(course(5, 4), None);
+        assert_eq!(course(5, 6), Some(COMPLETE));
+        assert_eq!(course(3, 4), Some(COMPLETE), "the first that knew of it counts, whenever it says so");
     }
 
     #[test]
