@@ -13,9 +13,12 @@
 //! | `fs` | files whose bytes are durable only after a sync |
 //! | `memory` | what the process holds, by part |
 //! | `note` | facts for whoever watches |
+//! | `complaints` | what goes wrong again and again, said once in a while; for real only |
 //! | `shutdown` | the wish of the person at the terminal |
 //! | `testing` | a seeded run of one future, for the tests of the crates above |
 
+#[cfg(not(madsim))]
+mod complaints;
 pub mod fs;
 pub mod grpc;
 pub mod http;

@@ -3,10 +3,7 @@
 //! datagram network; what gets through arrives whole.
 
 use super::{Endpoint, MAX_FRAME, Stream, TcpListener, TcpStream, lookup::LOOKUP};
-use crate::{
-    AbortHandle, Mono, now, sleep, spawn, timeout,
-    tls::{self, Complaints},
-};
+use crate::{AbortHandle, Mono, complaints::Complaints, now, sleep, spawn, timeout, tls};
 use bytes::Bytes;
 use std::{
     collections::BTreeMap,

@@ -4,9 +4,12 @@ use super::{
     Calling, HANDSHAKE, Protocol, Trust, pem,
     secured::Stream,
     watched::Watched,
-    wrong::{self, Complaints, too_late},
+    wrong::{self, too_late},
 };
-use crate::net::{Endpoint, TcpStream};
+use crate::{
+    complaints::Complaints,
+    net::{Endpoint, TcpStream},
+};
 use rustls::{
     ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::{

@@ -39,8 +39,6 @@ pub use absent::{Client, Server, signed_by_itself};
 #[cfg(not(madsim))]
 pub(crate) use secured::Stream;
 #[cfg(not(madsim))]
-pub(crate) use wrong::Complaints;
-#[cfg(not(madsim))]
 pub use {auto::signed_by_itself, client::Client, server::Server};
 
 pub use offer::{Offer, Suite, Version};

@@ -4,9 +4,9 @@ use super::{
     CommonName, GREETING, HANDSHAKE, Protocol, Serving, origin, pem,
     secured::Stream,
     watched::Watched,
-    wrong::{self, Complaints, too_late},
+    wrong::{self, too_late},
 };
-use crate::net::TcpStream;
+use crate::{complaints::Complaints, net::TcpStream};
 use rustls::{
     ServerConfig,
     client::verify_server_name,

@@ -2,12 +2,7 @@
 
 use crate::Wall;
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible, pki_types::UnixTime};
-use std::{
-    collections::BTreeMap,
-    io,
-    sync::{Mutex, MutexGuard},
-    time::Duration,
-};
+use std::io;
 
 pub(super) fn too_late() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "no handshake in time")
@@ -110,34 +105,5 @@ fn refused(alert: AlertDescription) -> String {
             "it found nothing that both sides speak: are the cipher suites different ones?".into()
         }
         other => format!("{other:?}"),
-    }
-}
-
-/// Says each thing once in a while, however often it happens.
-#[derive(Default)]
-pub(crate) struct Complaints {
-    said: Mutex<BTreeMap<String, crate::Mono>>,
-}
-
-/// Until the same is said again, and different things remembered at a time.
-const SILENT: Duration = Duration::from_secs(30);
-const REMEMBERED: usize = 256;
-
-impl Complaints {
-    fn said(&self) -> MutexGuard<'_, BTreeMap<String, crate::Mono>> {
-        self.said.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    pub fn say(&self, text: String) {
-        let now = crate::now();
-        let mut said = self.said();
-        if said.len() >= REMEMBERED {
-            said.retain(|_, at| at.elapsed() < SILENT);
-        }
-        let silent = said.get(&text).is_some_and(|at| at.elapsed() < SILENT);
-        if !silent && said.len() < REMEMBERED {
-            said.insert(text.clone(), now);
-            crate::note(base::Note::Said { text });
-        }
     }
 }
