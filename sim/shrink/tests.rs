@@ -173,6 +173,22 @@ fn what_needs_two_harms_at_a_time_is_found_in_a_small_world() {
     ));
 }
 
+/// Five harms at least, whichever, and one seed in three: no handful is enough, and no cut of half of all of them.
+#[test]
+fn what_needs_many_harms_at_a_time_is_thinned_out_of_a_moment() {
+    let often = TEXT
+        .replace("every: 1s..3s", "every: 100ms..200ms")
+        .replace("crash: one, for: 1s..4s", "crash: one, for: 100ms");
+    let whole = plan::plan(&read::scenario(&often, &|_| Err(String::new())).unwrap(), 7);
+    let most = whole.harms.len();
+    let needs = |plan: &Plan| plan.harms.len() >= 5 && plan.seed.is_multiple_of(3);
+    let mut rule = Rule { breaks: needs, asked: 0, most: 20_000 };
+    let mut work = Work { plan: whole.clone(), trial: &mut rule, variations: 1 };
+    assert!(most > 200 && worlds::few(&mut work, &whole, &Look::default()));
+    assert_eq!(work.plan.harms.len(), 5);
+    assert!(needs(&work.plan) && work.plan.heal < 12_000_000, "it lasts {} us", work.plan.heal);
+}
+
 /// What broke at a moment needs what was asked for right before it, and little else: not the harms after it, nor what
 /// came long before but for its outcome.
 #[test]

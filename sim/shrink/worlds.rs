@@ -2,14 +2,15 @@
 //! they can. What hangs on chance comes about again in one of thousands of such runs, which take a hundredth of the time
 //! of the whole. Where three harms are too few for that, all that came within a moment are thinned out.
 
-use super::{Look, Work, steps, windows};
+use super::{
+    Look, Work,
+    samples::{FEW, MOST, shaken, some},
+    steps, windows,
+};
 use crate::plan::{Plan, PlannedHarm};
 use base::stream::{Stream, stream};
 use rand::Rng;
-use rand::seq::index;
 
-/// A failure with so few harms is small.
-pub const FEW: usize = 3;
 /// The shares of the time that may have gone by with handfuls, with moments, and with thinning these out.
 const AT_FIRST: [f64; 3] = [0.25, 0.4, 0.65];
 /// The same of what goes into another search later.
@@ -26,8 +27,6 @@ const BEHIND: u64 = 1_500_000;
 const CHANCES: u64 = 100_000;
 /// How far a harm of a moment moves when others are taken away.
 const MOVES: u64 = 100_000;
-/// So many worlds are looked at in one search: who has time without end is not to wait for ever.
-const MOST: usize = 20_000;
 /// So many worlds that break are compared, if time allows, for the one that does so most often.
 const COMPARED: usize = 3;
 
@@ -96,19 +95,10 @@ fn thin(work: &mut Work<'_>, until: f64, chance: &mut Stream) {
 }
 
 fn thinner(plan: &Plan, chance: &mut Stream) -> Plan {
-    let count = plan.harms.len();
-    let kept = chance.gen_range(count.div_ceil(2).min(count - 1)..count);
-    let mut kept = index::sample(chance, count, kept).into_vec();
-    kept.sort_unstable();
-    let harms = kept.into_iter().map(|n| plan.harms[n].clone()).collect();
-    let mut plan = Plan { harms, seed: plan.seed + chance.gen_range(0..CHANCES), ..plan.clone() };
-    for harm in &mut plan.harms {
-        let lasts = harm.until - harm.at;
-        harm.at = (harm.at + chance.gen_range(0..=2 * MOVES)).saturating_sub(MOVES).min(plan.heal);
-        harm.until = (harm.at + lasts).min(plan.heal);
-    }
-    plan.harms.sort_by_key(|harm| harm.at);
-    plan
+    let all = plan.harms.len();
+    let count = chance.gen_range(all.div_ceil(2).min(all - 1)..all);
+    let harms = some(&plan.harms, count, chance);
+    shaken(Plan { harms, ..plan.clone() }, MOVES, chance)
 }
 
 /// As many of the harms as are few, of those before it `broke` sooner than of others, in a run that ends behind them.
@@ -116,7 +106,7 @@ fn handful(loose: &Plan, broke: Option<u64>, chance: &mut Stream) -> Plan {
     let lasting = |harm: &&PlannedHarm| harm.until - harm.at >= LASTS;
     let (weather, blows): (Vec<&PlannedHarm>, Vec<&PlannedHarm>) = loose.harms.iter().partition(lasting);
     let count = chance.gen_range(0..=FEW.min(blows.len()));
-    let mut harms: Vec<PlannedHarm> = some(&blows, count, broke, chance).into_iter().cloned().collect();
+    let mut harms: Vec<PlannedHarm> = row_or_any(&blows, count, broke, chance).into_iter().cloned().collect();
     let start = windows::under_way(loose);
     let mut at = start;
     for harm in &mut harms {
@@ -156,7 +146,7 @@ fn with(loose: &Plan, harms: Vec<PlannedHarm>, end: u64, chance: &mut Stream) ->
 }
 
 /// So many, in their order: in a row that ends before it `broke`, or any.
-fn some<'a>(
+fn row_or_any<'a>(
     harms: &[&'a PlannedHarm],
     count: usize,
     broke: Option<u64>,
@@ -167,7 +157,5 @@ fn some<'a>(
         let end = chance.gen_range(count..=before);
         return harms[end - count..end].to_vec();
     }
-    let mut kept = index::sample(chance, harms.len(), count).into_vec();
-    kept.sort_unstable();
-    kept.into_iter().map(|n| harms[n]).collect()
+    some(harms, count, chance)
 }
