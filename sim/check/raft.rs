@@ -330,6 +330,10 @@ impl Raft {
 
     fn restored(&mut self, id: MemberId, index: Index, term: Term, revision: Revision, hash: u64) -> Judged {
         let member = self.members.entry(id).or_default();
+        if revision < member.revision {
+            let text = format!("{id} went back from revision {} to {}", member.revision.0, revision.0);
+            return Err((FORWARD, vec![text]));
+        }
         member.log = member.log.split_off(&(index.0 + 1));
         member.base = (index.0, term);
         member.replaced.clear();

@@ -317,7 +317,7 @@ fn kube_deed<'a>(
     match pick(&kube.mix, stream) {
         "delete" => {
             live.remove(name);
-            KubeDeed::Delete { deployment }
+            KubeDeed::Delete { deployment, foreground: manner.gen_bool(0.5) }
         }
         "rollout" => {
             *version += 1;

@@ -213,7 +213,10 @@ fn kube_deed(deed: &KubeDeed) -> String {
         KubeDeed::SetImage { deployment, image } => {
             format!("set-image: deployment/{deployment}, image: {}", text(image))
         }
-        KubeDeed::Delete { deployment } => format!("delete: deployment/{deployment}"),
+        KubeDeed::Delete { deployment, foreground } => {
+            let policy = if *foreground { ", propagation: Foreground" } else { "" };
+            format!("delete: deployment/{deployment}{policy}")
+        }
     }
 }
 

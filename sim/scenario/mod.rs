@@ -137,6 +137,8 @@ pub enum KubeDeed {
     },
     Delete {
         deployment: String,
+        /// Its dependents go first, and it waits for them; else they follow it.
+        foreground: bool,
     },
 }
 

@@ -69,6 +69,8 @@ const HARM_KEYS: [&str; 26] = [
     "for",
 ];
 pub const DEEDS: [&str; 4] = ["apply", "scale", "set-image", "delete"];
+/// What stands beside one.
+pub const DETAILS: [&str; 3] = ["replicas", "image", "propagation"];
 const EXPECTED: [&str; 8] =
     ["deployment", "readyReplicas", "image", "job", "succeeded", "ends", "absent", "reached"];
 /// How a Job ends.
@@ -211,7 +213,7 @@ pub fn knob_word(name: &str) -> String {
 
 fn timed(node: &Node, include: &dyn Fn(&str) -> Result<String, String>) -> Result<Timed, Mistake> {
     let table =
-        node.table("a timeline entry", &[&["at"], &HARM_KEYS[..], &DEEDS, &["replicas", "image"]].concat())?;
+        node.table("a timeline entry", &[&["at"], &HARM_KEYS[..], &DEEDS[..], &DETAILS[..]].concat())?;
     let at = time(table.need("at")?)?;
     let what = match DEEDS.iter().find_map(|deed| table.get(deed).map(|node| (*deed, node))) {
         Some((deed, node)) => Deed::Kube(kube_deed(deed, node, &table, include)?),
@@ -239,8 +241,20 @@ pub(super) fn kube_deed(
             let image = table.need("image")?.word("an image, such as \"web:v2\"")?.to_string();
             KubeDeed::SetImage { deployment: deployment()?, image }
         }
-        _ => KubeDeed::Delete { deployment: deployment()? },
+        _ => KubeDeed::Delete {
+            deployment: deployment()?,
+            foreground: table.get("propagation").map_or(Ok(false), is_foreground)?,
+        },
     })
+}
+
+/// What is orphaned would stay for ever: nobody's wish here.
+fn is_foreground(node: &Node) -> Result<bool, Mistake> {
+    match node.word("Background or Foreground")? {
+        "Foreground" => Ok(true),
+        "Background" => Ok(false),
+        _ => Err(node.wrong("Background or Foreground")),
+    }
 }
 
 fn manifest(node: &Node, include: &dyn Fn(&str) -> Result<String, String>) -> Result<String, Mistake> {

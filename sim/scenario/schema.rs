@@ -141,6 +141,7 @@ fn deeds(entry: &mut Value) {
     }
     entry["replicas"] = of("count");
     entry["image"] = json!({ "type": "string" });
+    entry["propagation"] = json!({ "enum": ["Background", "Foreground"] });
 }
 
 fn written() -> Vec<Value> {

@@ -169,7 +169,7 @@ fn outcome(ops: Vec<KubeOp>, from: u64) -> Vec<KubeOp> {
                 let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
                 last.insert(name.to_string(), vec![op.deed]);
             }
-            KubeDeed::Delete { deployment } => drop(last.remove(deployment)),
+            KubeDeed::Delete { deployment, .. } => drop(last.remove(deployment)),
             KubeDeed::Scale { deployment, .. } | KubeDeed::SetImage { deployment, .. } => {
                 let deeds = last.entry(deployment.clone()).or_default();
                 deeds.retain(|deed| std::mem::discriminant(deed) != std::mem::discriminant(&op.deed));
@@ -192,7 +192,7 @@ mod tests {
     fn of_wishes_that_were_granted_the_outcome_is_wished() {
         let apply = |name: &str| KubeDeed::Apply(format!(r#"{{"metadata":{{"name":"{name}"}}}}"#));
         let image = KubeDeed::SetImage { deployment: "web".into(), image: "web:v2".into() };
-        let delete = KubeDeed::Delete { deployment: "old".into() };
+        let delete = KubeDeed::Delete { deployment: "old".into(), foreground: false };
         let deeds = [apply("web"), apply("old"), scale(5), image.clone(), scale(3), delete];
         let ops = deeds.into_iter().map(|deed| KubeOp { when: When::After(1), deed }).collect();
         let left: Vec<KubeDeed> = outcome(ops, 7).into_iter().map(|op| op.deed).collect();

@@ -87,7 +87,7 @@ impl User {
                 let Ok(Some(uid)) = self.uid_of(&deployment).await else { continue };
                 if !self.doubts().deleted.contains(&uid) {
                     base::reached!("tank: what a user had deleted was made by a creation that came late");
-                    self.wish(&KubeDeed::Delete { deployment }).await;
+                    self.wish(&KubeDeed::Delete { deployment, foreground: false }).await;
                     self.done();
                 }
             }
@@ -131,7 +131,7 @@ impl User {
             (KubeDeed::Apply(manifest), Ok(())) => {
                 doubts.gone.remove(&name_in(manifest));
             }
-            (KubeDeed::Delete { deployment }, Ok(())) => {
+            (KubeDeed::Delete { deployment, .. }, Ok(())) => {
                 doubts.gone.insert(deployment.clone());
             }
             _ => {}
@@ -153,7 +153,7 @@ impl User {
                 let spec = json!({ "template": { "spec": { "containers": [container] } } });
                 self.patch(&live, json!({ "spec": spec })).await
             }
-            KubeDeed::Delete { deployment } => self.delete(deployment).await,
+            KubeDeed::Delete { deployment, foreground } => self.delete(deployment, *foreground).await,
         }
     }
 
@@ -189,10 +189,11 @@ impl User {
 
     /// Deletes, and waits until it is gone: its name is used again. With the uid: an attempt whose answer was lost
     /// may arrive late, and must not take the next one of that name.
-    async fn delete(&self, deployment: &str) -> Result<(), Error> {
+    async fn delete(&self, deployment: &str, foreground: bool) -> Result<(), Error> {
         let Some(uid) = self.uid_of(deployment).await? else { return Ok(()) };
         self.doubts().deleted.insert(uid.clone());
-        let options = DeleteOptions { uid, propagation: "Background".into(), ..DeleteOptions::default() };
+        let propagation = if foreground { "Foreground" } else { "Background" }.into();
+        let options = DeleteOptions { uid, propagation, ..DeleteOptions::default() };
         match self.client.delete(&kinds::deployment::KIND, Some(NAMESPACE), deployment, &options).await {
             Err(error) if !error.is_not_found() => return Err(error),
             _ => {}
@@ -244,6 +245,6 @@ fn say(deed: &KubeDeed) -> String {
         }
         KubeDeed::Scale { deployment, replicas } => format!("scale {deployment} to {replicas}"),
         KubeDeed::SetImage { deployment, image } => format!("set the image of {deployment} to {image}"),
-        KubeDeed::Delete { deployment } => format!("delete {deployment}"),
+        KubeDeed::Delete { deployment, .. } => format!("delete {deployment}"),
     }
 }

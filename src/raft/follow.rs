@@ -64,7 +64,7 @@ impl Node {
     /// The leader says that what we have up to `commit` is committed.
     pub(crate) fn commit_to(&mut self, commit: Index) {
         invariant!(commit <= self.log.last(), "only what is in the log is committed", "{}", commit);
-        self.commit = self.commit.max(commit);
+        self.commit = if bug!("BACK") { commit } else { self.commit.max(commit) };
     }
 
     pub(crate) fn on_snapshot_chunk(&mut self, meta: SnapshotMeta, total: u64, offset: u64, data: Data) {

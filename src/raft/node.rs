@@ -172,8 +172,8 @@ impl Node {
         self.persist();
         self.hand_out();
         self.make_up();
-        invariant!(self.commit >= commit, "commit never goes back");
-        self.out.commit = (self.commit > commit).then_some(self.commit);
+        invariant!(self.commit >= commit || bug!("BACK"), "commit never goes back");
+        self.out.commit = (self.commit != commit).then_some(self.commit);
         self.out.role = (self.role_now() != before).then(|| self.role_now());
         std::mem::take(&mut self.out)
     }
@@ -327,7 +327,7 @@ impl Node {
             }
             Body::Heartbeat { commit, round } => {
                 self.hear_leader(from);
-                self.commit_to(commit);
+                self.commit_to(if bug!("UNMATCHED") { commit.min(self.log.last()) } else { commit });
                 self.send(from, Body::HeartbeatAnswer { round });
             }
             Body::Commit { index } => {

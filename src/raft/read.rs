@@ -95,7 +95,7 @@ impl Node {
         }
         for to in self.follower_ids() {
             let Some(follower) = self.followers.get_mut(&to) else { continue };
-            let commit = self.commit.min(follower.matched);
+            let commit = if bug!("UNMATCHED") { self.commit } else { self.commit.min(follower.matched) };
             follower.told = follower.told.max(commit);
             self.send(to, Body::Heartbeat { commit, round });
         }

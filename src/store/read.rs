@@ -4,7 +4,7 @@
 use crate::state::{Body, key_value};
 use crate::{Error, Event, EventKind, KeyRange, KeyValue, RangeRequest, RangeResponse};
 use crate::{SortOrder, SortTarget, Store};
-use base::reached;
+use base::{bug, reached};
 use bytes::Bytes;
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -85,7 +85,8 @@ impl Store {
     }
 
     fn event(&self, key: &Bytes, revision: i64) -> Event {
-        let prev = self.body_at(key, revision - 1).map(|(modified, body)| key_value(key, modified, body));
+        let before = if bug!("PREV") { revision - 2 } else { revision - 1 };
+        let prev = self.body_at(key, before).map(|(modified, body)| key_value(key, modified, body));
         match self.versions.get(&(key.clone(), revision)).and_then(|version| version.body.as_ref()) {
             Some(body) => Event { kind: EventKind::Put, kv: key_value(key, revision, body), prev },
             None => {

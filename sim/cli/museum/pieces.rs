@@ -39,6 +39,7 @@ const LEASES: &[&str] = &["leases-swarm"];
 const BOTH: &[&str] = &["swarm"];
 const VIEWS: &[&str] = &["views-swarm"];
 const NODES: &[&str] = &["nodes-swarm"];
+const ROOM: &[&str] = &["more-pods-than-room"];
 const JOBS: &[&str] = &["indexed-job-under-crashes"];
 const COUNTED: &[&str] = &["a Job counts each pod once"];
 
@@ -176,6 +177,28 @@ pub const PIECES: &[Piece] = &[
     piece("B15", "an id that a lost change gave is given again", CHANGES, RAFT),
     piece("B01", "behind a snapshot nobody was ever removed", MEMBERS, RAFT),
     piece("R26", "entries are applied to a state that is being replaced", MEMBERS, RAFT),
+    piece("BACK", "a follower takes up a commit that is behind its own", KV, RAFT),
+    piece("UNMATCHED", "what a leader has committed is so in a follower's log, too", KV, RAFT),
+    piece("G05", "an owner is looked for where things without a namespace are", BOTH, &["owners"]),
+    piece("LIMIT", "a Job bears no failure, whatever its limit is", JOBS, &["as expected", "twin run"]),
+    piece(
+        "LOST",
+        "a change that lost a race is written over what won",
+        VIEWS,
+        &["phases only go forward", "surge", "owners"],
+    ),
+    piece("LATE", "a watch from now begins behind the next change", KV, &["watch: reliable"]),
+    piece("AGAIN", "a batch of events begins with the last one of the batch before", KV, &["watch: unique"]),
+    piece("ATOMIC", "events of one revision come one by one", KV, &["watch: atomic"]),
+    piece("FILTER", "what a watch has filtered out is sent all the same", KV, &["watch: filtered"]),
+    piece("PREV", "the value before is the one before a revision ago", KV, &["watch: previous value"]),
+    piece("GONE", "the revision of a compaction counts as gone", KV, &["watch: compacted only when gone"]),
+    piece("MEET", "permissions that meet are not taken together", USERS, &["users do no less than they may"]),
+    piece("K02", "a pod's place is free until its binding is seen", ROOM, &["no node over its allocatable"]),
+    piece("BOUND", "a pod is bound though it has a node", BOTH, &["a pod is bound once"]),
+    piece("INDEX", "an index is made again though it has succeeded", JOBS, &["no index runs again"]),
+    piece("FINALIZER", "a second deletion waits for nobody's finalizer", VIEWS, &["finalizers are honoured"]),
+    piece("HOT", "a status is written though it says nothing new", BOTH, &["no hot loop"]),
     piece("B10", "whoever joins takes a snapshot before it knows who votes", MEMBERS, DIES),
 ];
 

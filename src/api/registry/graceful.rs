@@ -5,7 +5,7 @@
 //! grace. Objects with finalizers are marked and go with the last of them. Namespaces go when their own
 //! finalizers are gone.
 
-use base::reached;
+use base::{bug, reached};
 use objects::{Kind, Object, time};
 use serde_json::Value;
 
@@ -40,16 +40,17 @@ pub fn decide(kind: &Kind, object: &Object, grace: Option<i64>, propagation: &st
         "Pod" => pod_grace(object, grace),
         _ => 0,
     };
+    let free = finalizers.is_empty() || marked && bug!("FINALIZER");
     if marked {
         let Some(before) = object.deletion_grace_period() else {
-            return if finalizers.is_empty() { Decision::Remove } else { Decision::Leave };
+            return if free { Decision::Remove } else { Decision::Leave };
         };
         let asked = grace.map(|_| period);
-        if asked.is_none_or(|asked| asked >= before) && !(before == 0 && finalizers.is_empty()) {
+        if asked.is_none_or(|asked| asked >= before) && !(before == 0 && free) {
             return Decision::Leave;
         }
     }
-    if period == 0 && finalizers.is_empty() {
+    if period == 0 && free {
         reached!("api: what was being deleted was let go at last", marked);
         return Decision::Remove;
     }

@@ -7,7 +7,7 @@ use crate::{
     cache::item::Item, refusal::Refusal, registry::graceful, request::Target, server::Server,
     storage::Written,
 };
-use base::{Note, reached};
+use base::{Note, bug, reached};
 use objects::{FieldError, Kind, Object, status::Status};
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub async fn modify(
         let old = current.object();
         let new = change(&old).and_then(|new| finish(kind, part, new, &old));
         let new = match new {
-            Ok(new) if new != *old => new,
+            Ok(new) if new != *old || bug!("HOT") => new,
             _ if !trusted => {
                 reached!("api: what the watch cache has was no ground to answer by");
                 continue;
@@ -69,10 +69,15 @@ pub async fn modify(
                 revision: current.revision,
             });
         }
-        let written = match ends {
+        let mut written = match ends {
             true => server.storage.delete(kind, &key, current.revision).await?,
             false => server.storage.put(kind, &key, current.revision, &new).await?,
         };
+        if let Written::Changed(Some(item)) = &written
+            && bug!("LOST")
+        {
+            written = server.storage.put(kind, &key, item.revision, &new).await?;
+        }
         match written {
             Written::Done(revision) => return Ok(Item::new(&key, revision, new)),
             Written::Changed(None) => {

@@ -11,6 +11,7 @@ use crate::{
     pods::ranked,
     shared::{is_active, ready_since},
 };
+use base::bug;
 use objects::{
     Object,
     conditions::{self, is_true},
@@ -170,7 +171,8 @@ impl Look<'_> {
                 return Some(Target::new(success, text("reason"), text("message")));
             }
         }
-        if count.failures() > self.number("backoffLimit").unwrap_or(6) || self.restarted_too_often() {
+        let limit = if bug!("LIMIT") { 0 } else { self.number("backoffLimit").unwrap_or(6) };
+        if count.failures() > limit || self.restarted_too_often() {
             let text = "Job has reached the specified backoff limit";
             return Some(Target::new(false, "BackoffLimitExceeded", text));
         }
@@ -268,7 +270,7 @@ impl Look<'_> {
         }
         let goes = |pod: &Arc<Object>| replaces_failed_only(self.job) && is_terminating(pod);
         let run = self.pods.iter().filter(|pod| is_active(pod) || goes(pod));
-        let mut held = count.done.clone();
+        let mut held = if bug!("INDEX") { BTreeSet::new() } else { count.done.clone() };
         held.extend(run.filter_map(|pod| index_of(self.job, pod)));
         let completions = self.number("completions").unwrap_or(0);
         Box::new((0..completions).filter(move |index| !held.contains(index)).map(Some))

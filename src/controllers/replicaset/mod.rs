@@ -11,7 +11,7 @@ use crate::{
     pods::pod_of,
     shared::{Context, queue_controller, queue_key, uncontrolled},
 };
-use base::reached;
+use base::{bug, reached};
 use client::{Delta, Error, Informer, PatchType, WorkQueue, key_of};
 use objects::{Object, OwnerRef, kinds};
 use plan::Plan;
@@ -141,7 +141,7 @@ impl Controller<'_> {
         reached!("replicaset: it reports a failure", plan.failure.is_some());
         let mut wanted = (**set).clone();
         wanted.set(&["status"], plan.status(set));
-        if wanted.get(&["status"]) == set.get(&["status"]) {
+        if wanted.get(&["status"]) == set.get(&["status"]) && !bug!("HOT") {
             return Ok(());
         }
         match self.context.client.update_status(&kinds::replica_set::KIND, &wanted).await {

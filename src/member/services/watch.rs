@@ -243,12 +243,16 @@ impl Stream {
     async fn events(&mut self, id: i64, revision: i64, events: Vec<pb::Event>) -> Result<(), Gone> {
         let fragment = self.seat.watcher(id).is_some_and(|watcher| watcher.fragment);
         let most = self.handle.knobs().request_bytes as usize + super::OVERHEAD;
-        let mut parts = if fragment { split(events, most) } else { vec![events] };
+        let mut parts = match fragment {
+            true => split(events, most),
+            false if bug!("ATOMIC") => split(events, 1),
+            false => vec![events],
+        };
         let last = parts.pop().unwrap_or_default();
         for events in parts {
             reached!("events were sent in fragments");
             let response = self.response(id, revision);
-            self.send(pb::WatchResponse { fragment: true, events, ..response }).await?;
+            self.send(pb::WatchResponse { fragment, events, ..response }).await?;
         }
         let response = self.response(id, revision);
         self.send(pb::WatchResponse { events: last, ..response }).await

@@ -18,4 +18,5 @@ pub use body::Body;
 pub use client::{Client, ClientOptions};
 pub use error::Error;
 pub(crate) use hyper_rt::{Exec, Timer, keepalive};
+pub use pings::Pings;
 pub use server::{ServeOptions, serve};

@@ -14,7 +14,7 @@ const STRIKES: u8 = 2;
 const WITHOUT_STREAM: Duration = Duration::from_secs(2 * 3_600);
 
 /// One connection, told of all bytes that come and go.
-pub(super) struct Pings {
+pub struct Pings {
     coming: Frames,
     going: Frames,
     client: Client,

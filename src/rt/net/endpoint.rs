@@ -65,9 +65,10 @@ impl FromStr for Endpoint {
         let (name, port) = text.rsplit_once(':').ok_or("that has no port")?;
         let digits = !port.is_empty() && port.bytes().all(|letter| letter.is_ascii_digit());
         let port = port.parse().ok().filter(|_| digits).ok_or("that is no port")?;
-        match name {
+        let name: Name = name.parse()?;
+        match name.as_str() {
             "localhost" => Ok(SocketAddr::from(([127, 0, 0, 1], port)).into()),
-            name => Ok(Endpoint::Named(name.parse()?, port)),
+            _ => Ok(Endpoint::Named(name, port)),
         }
     }
 }
@@ -137,7 +138,9 @@ mod tests {
         for text in ["10.0.0.1:2380", "[fd00::1]:2380", "etcd-0.etcd:2380", "a_b.example.:1", "4.example:1"] {
             assert_eq!(read(text).map(|endpoint| endpoint.to_string()), Ok(text.into()));
         }
-        assert_eq!(read("localhost:1"), Ok(SocketAddr::from(([127, 0, 0, 1], 1)).into()));
+        for text in ["localhost:1", "Localhost:1"] {
+            assert_eq!(read(text), Ok(SocketAddr::from(([127, 0, 0, 1], 1)).into()), "{text}");
+        }
         assert_eq!(read("Etcd-0.ETCD:1"), read("etcd-0.etcd:1"), "DNS does not tell letters apart");
         let longest = ["a".repeat(63).as_str(); 4].join(".")[..LETTERS].to_string();
         assert!(read(&format!("{longest}:1")).is_ok());

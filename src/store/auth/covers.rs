@@ -1,6 +1,7 @@
 //! Whether ranges, taken together, hold every key of another range. A key alone is the range up to the key that follows
 //! it, which is the key and a zero byte.
 
+use base::bug;
 use bytes::Bytes;
 
 /// An end that no key lies behind.
@@ -34,7 +35,7 @@ pub(super) fn covers<'a>(ranges: impl Iterator<Item = &'a (Bytes, Bytes)>, wante
         }
         let mut next = Vec::new();
         let Some(end) = end(key, range_end, &mut next) else { return true };
-        if end > from.as_slice() {
+        if end > from.as_slice() && !bug!("MEET") {
             from = end.to_vec();
         }
         if until.is_some_and(|until| until <= from.as_slice()) {
