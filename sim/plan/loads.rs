@@ -315,9 +315,9 @@ fn kube_deed<'a>(
         return KubeDeed::Apply(manifest(name, replicas, size, stream).to_string());
     };
     match pick(&kube.mix, stream) {
-        "delete" => {
+        word @ ("delete" | "delete-foreground") => {
             live.remove(name);
-            KubeDeed::Delete { deployment, foreground: manner.gen_bool(0.5) }
+            KubeDeed::Delete { deployment, foreground: word == "delete-foreground" }
         }
         "rollout" => {
             *version += 1;

@@ -333,4 +333,4 @@ pub enum Expect {
 
 pub const KV_OPS: [&str; 10] =
     ["put", "get", "list", "txn", "delete", "lease", "compact", "transfer", "history", "lock"];
-pub const KUBE_OPS: [&str; 3] = ["scale", "rollout", "delete"];
+pub const KUBE_OPS: [&str; 4] = ["scale", "rollout", "delete", "delete-foreground"];
