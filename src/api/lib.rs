@@ -81,6 +81,7 @@ async fn serve(listener: rt::net::TcpListener, server: Arc<server::Server>) -> I
         keepalive: ms(knobs.keepalive_ms),
         keepalive_timeout: ms(knobs.keepalive_timeout_ms),
         least_between_pings: ms(0), // as upstream: only gRPC's servers count them
+        most_streams: None,
         tls: None,
     };
     let router = axum::Router::new().fallback(pipeline::handle).with_state(server);

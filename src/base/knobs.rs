@@ -110,6 +110,9 @@ knobs! {
     /// HTTP/2 keepalive: least time between two pings of a client of the store, which has to have something to ask, too;
     /// 0: any pace will do. Our own clients keep to it. etcd: grpc-keepalive-min-time.
     keepalive_min_ms: 5_000,
+    /// Streams of a client of the store that may be open at a time on one HTTP/2 connection, and calls by JSON at a time; the
+    /// largest number of 32 bits, or more: any number. etcd: max-concurrent-streams.
+    most_streams: u32::MAX as u64,
     /// A connection attempt gives up after this.
     connect_timeout_ms: 3_000,
     /// History of store revisions kept by the API server's compactor; 0 never compacts. Upstream: 5 min.

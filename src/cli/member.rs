@@ -145,6 +145,10 @@ struct Limits {
     /// Time after which a client that does not answer a ping is given up; 0s: the default. [default: 5s]
     #[arg(long, value_parser = duration, value_name = "TIME")]
     grpc_keepalive_timeout: Option<Duration>,
+    /// Streams of a client open at a time on one connection, and calls by JSON at a time; those that are too many wait.
+    /// [default: any number]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    max_concurrent_streams: Option<u32>,
     /// Milliseconds between two heartbeats of a leader.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "MS")]
     heartbeat_interval: Option<u64>,
@@ -195,6 +199,7 @@ impl Limits {
         knobs.snapshot_keep = told(self.snapshot_catchup_entries, knobs.snapshot_keep);
         knobs.request_bytes = told(self.max_request_bytes, knobs.request_bytes);
         knobs.txn_ops = told(self.max_txn_ops, knobs.txn_ops);
+        knobs.most_streams = told(self.max_concurrent_streams.map(u64::from), knobs.most_streams);
         let long = |flag: Option<Duration>, before: u64| flag.map_or(before, |time| time.as_millis() as u64);
         knobs.watch_progress_ms = long(self.watch_progress_notify_interval, knobs.watch_progress_ms);
         knobs.corrupt_check_ms = long(self.corrupt_check_time, knobs.corrupt_check_ms);

@@ -12,6 +12,8 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::SocketAddr,
     process::{Command, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
 };
 
 /// The status and the body of an answer.
@@ -87,16 +89,40 @@ fn a_port_serves_everything_in_either_version_of_http() {
     }
 }
 
-/// What a member answers to a request of HTTP/1.1 over TLS, up to where a text is in it.
-fn shaken(endpoint: &str, request: &str, wanted: &str) {
+/// A request of HTTP/1.1 over TLS that is under way, and the lines of its answer as they come.
+struct Asked {
+    lines: mpsc::Receiver<String>,
+    _openssl: Process,
+}
+
+impl Asked {
+    /// Waits for a line with this in it.
+    #[allow(clippy::disallowed_methods)] // a real client, real time
+    fn hears(&self, wanted: &str, within: Duration) -> bool {
+        let until = Instant::now() + within;
+        let next = || self.lines.recv_timeout(until.saturating_duration_since(Instant::now()));
+        std::iter::from_fn(|| next().ok()).any(|line| line.contains(wanted))
+    }
+}
+
+fn asked(endpoint: &str, request: &str) -> Asked {
     let mut command = Command::new("openssl");
     command.args(["s_client", "-quiet", "-connect", endpoint]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut openssl = Process(command.spawn().expect(OPENSSL));
     let mut input = openssl.0.stdin.take().expect("its input");
     input.write_all(request.as_bytes()).expect("it reads");
-    let mut out = BufReader::new(openssl.0.stdout.take().expect("its output")).lines().map_while(Result::ok);
-    assert!(out.any(|line| line.contains(wanted)), "{wanted} to {request}");
+    let out = BufReader::new(openssl.0.stdout.take().expect("its output")).lines().map_while(Result::ok);
+    let (tell, lines) = mpsc::channel();
+    #[allow(clippy::disallowed_methods)] // a real client's output, as it comes
+    std::thread::spawn(move || out.for_each(|line| drop(tell.send(line))));
+    openssl.0.stdin = Some(input); // closed, it would end the connection
+    Asked { lines, _openssl: openssl }
+}
+
+/// What a member answers to a request of HTTP/1.1 over TLS, up to where a text is in it.
+fn shaken(endpoint: &str, request: &str, wanted: &str) {
+    assert!(asked(endpoint, request).hears(wanted, PATIENCE), "{wanted} to {request}");
 }
 
 #[test]
@@ -124,6 +150,57 @@ fn a_port_with_tls_serves_everything_too() {
     let length = body.len();
     let range = format!("POST /v3/kv/range HTTP/1.1\r\n{end}Content-Length: {length}\r\n\r\n{body}");
     shaken(&endpoint, &range, "\"value\":\"YmFy\"");
+}
+
+const MOST: &str = "--max-concurrent-streams=3";
+
+#[test]
+fn a_call_by_json_too_many_waits_until_another_has_ended() {
+    let running = Running::start_with("curl-most", 1, &[MOST]);
+    let addr = running.members.client(1).parse().expect("an address");
+    let watch = || post("/v3/watch", &json!({ "create_request": { "key": "Zm9v" } })).map(Into::into);
+    let second = Duration::from_secs(1);
+    rt::run(async {
+        let client = Client::new(ClientOptions::default());
+        let mut watches = vec![];
+        for _ in 0..3 {
+            let mut body = client.request(addr, watch()).await.expect("an answer").into_body();
+            let created = body.frame().await.expect("a line").expect("of an answer");
+            assert!(String::from_utf8_lossy(&created).contains("\"created\":true"));
+            watches.push(body);
+        }
+        let range = || request(&client, addr, post("/v3/kv/range", &json!({ "key": "Zm9v" })));
+        assert!(rt::timeout(second, range()).await.is_err(), "a fourth at once");
+        watches.pop();
+        let (status, said) = rt::timeout(10 * second, range()).await.expect("its turn");
+        assert_eq!(status, 200, "{said}");
+    });
+}
+
+#[test]
+fn a_call_by_json_over_tls_too_many_waits_until_another_has_ended() {
+    let members = Members::new("curl-most-tls", "https", 1);
+    let _member = members.start(1, &["--auto-tls", "--peer-auto-tls", MOST]);
+    let endpoint = members.client(1);
+    let trusted = format!("--cacert={}", members.data(1).join("fixtures/client/cert.pem").display());
+    eventually("it answers", PATIENCE, || {
+        let put = etcdctl(&endpoint, &["put", "foo", "bar", &trusted]).output().expect(ETCDCTL);
+        if put.status.success() { Ok(()) } else { Err(members.log()) }
+    });
+    let ask = |path: &str, body: &str| {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: member\r\nContent-Length: {}\r\n\r\n", body.len());
+        asked(&endpoint, &(head + body))
+    };
+    let watch = || {
+        let watch = ask("/v3/watch", r#"{"create_request": {"key": "Zm9v"}}"#);
+        assert!(watch.hears("\"created\":true", PATIENCE));
+        watch
+    };
+    let (one, _two, _three) = (watch(), watch(), watch());
+    let range = ask("/v3/kv/range", r#"{"key": "Zm9v"}"#);
+    assert!(!range.hears("HTTP/1.1 200", Duration::from_secs(1)), "a fourth at once");
+    drop(one);
+    assert!(range.hears("HTTP/1.1 200", PATIENCE));
 }
 
 /// Each has a port of its own.

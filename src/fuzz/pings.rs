@@ -26,20 +26,19 @@ pub fn pings(bytes: &[u8]) {
         let piece = input.block();
         let now = || Mono::from_nanos(second * 1_000_000_000);
         if side & SERVER == 0 {
-            let too_many = single_bytes(piece).fold(false, |known, byte| single.came(byte, now) || known);
-            assert_eq!(whole.came(piece, now), too_many, "too many pings");
+            let told: Vec<bool> = piece.chunks(1).map(|byte| single.came(byte, now)).collect();
+            assert_eq!(whole.came(piece, now), told.contains(&true), "too many pings");
         } else {
             whole.went(piece);
-            single_bytes(piece).for_each(|byte| single.went(byte));
+            piece.chunks(1).for_each(|byte| single.went(byte));
         }
         assert_eq!(whole.newest(), single.newest());
         assert_eq!(whole.between_frames(), single.between_frames());
     }
 }
 
-fn single_bytes(piece: &[u8]) -> impl Iterator<Item = &[u8]> {
-    piece.chunks(1)
-}
+/// Who sent it when, and its bytes.
+type Piece = (u8, Vec<u8>);
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -55,7 +54,7 @@ pub fn seeds() -> Vec<Seed> {
     let ping = |seconds: u8| (seconds, frame(PING, 0, 0));
     let open = (0, frame(HEADERS, END_STREAM, 1));
     let answer = |flags| (SERVER, [frame(HEADERS, 0, 1), frame(DATA, flags, 1)].concat());
-    let connections: [(&str, Vec<(u8, Vec<u8>)>); 4] = [
+    let connections: [(&str, Vec<Piece>); 4] = [
         ("hurry", vec![open.clone(), ping(1), ping(1), ping(1), ping(1)]),
         ("served", vec![open.clone(), ping(1), answer(0), ping(1), answer(END_STREAM), ping(60), ping(60)]),
         ("no-stream", vec![ping(0), ping(127), ping(127), ping(127), ping(127)]),
@@ -64,7 +63,7 @@ pub fn seeds() -> Vec<Seed> {
             vec![open, (0, frame(RST_STREAM, 0, 1)), (SERVER, frame(RST_STREAM, 0, 1)), ping(6), ping(6)],
         ),
     ];
-    let seed = |(name, pieces): (&str, Vec<(u8, Vec<u8>)>)| {
+    let seed = |(name, pieces): (&str, Vec<Piece>)| {
         let output = pieces
             .iter()
             .fold(Output::default().byte(0), |output, (side, bytes)| output.byte(*side).block(bytes));

@@ -41,6 +41,7 @@ impl Doors {
                 keepalive: ms(knobs.keepalive_ms),
                 keepalive_timeout: ms(knobs.keepalive_timeout_ms),
                 least_between_pings: ms(knobs.keepalive_min_ms),
+                most_streams: u32::try_from(knobs.most_streams).ok().filter(|most| *most < u32::MAX),
                 tls: door.tls,
             };
             rt::http::serve(door.listener, router, options)

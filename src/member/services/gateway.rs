@@ -21,6 +21,7 @@ use prost::Message;
 use prost_reflect::{
     DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, MethodDescriptor, SerializeOptions,
 };
+use rt::sync::{OwnedSemaphorePermit, Semaphore};
 use serde_json::json;
 use std::sync::{Arc, LazyLock};
 use tonic::Code;
@@ -91,19 +92,23 @@ struct Call {
     method: MethodDescriptor,
     /// Largest body taken.
     limit: usize,
+    /// Calls that may still begin; one that may not waits.
+    turns: Arc<Semaphore>,
 }
 
 /// What every message looks like; made once, which takes as long as a great many calls.
 static POOL: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).expect("the descriptors of our own files"));
 
-/// Everything below `/v3`.
-pub fn router(services: &Router, limit: usize) -> Router {
+/// Everything below `/v3`: bodies up to `limit`, and no more calls at a time than `most`.
+pub fn router(services: &Router, limit: usize, most: u64) -> Router {
+    let most = usize::try_from(most).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+    let turns = Arc::new(Semaphore::new(most));
     let mut router = Router::new();
     for (path, service, method) in PATHS {
         let service = POOL.get_service_by_name(service).expect("a service of the protocol");
         let method = service.methods().find(|known| known.name() == *method).expect("a method of it");
-        let call = Arc::new(Call { services: services.clone(), method, limit });
+        let call = Arc::new(Call { services: services.clone(), method, limit, turns: turns.clone() });
         router = router.route(path, post(serve).with_state(call));
     }
     router
@@ -112,10 +117,13 @@ pub fn router(services: &Router, limit: usize) -> Router {
 async fn serve(State(call): State<Arc<Call>>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     reached!("member: a call came as JSON");
-    match call.messages(body).await {
-        Ok(messages) => call.forward(&head.headers, messages).await,
-        Err(why) => refusal(Code::InvalidArgument, &why),
-    }
+    let messages = match call.messages(body).await {
+        Ok(messages) => messages,
+        Err(why) => return refusal(Code::InvalidArgument, &why),
+    };
+    reached!("member: a call by JSON waits for others to end", call.turns.available_permits() == 0);
+    let turn = call.turns.clone().acquire_owned().await.expect("it is never closed");
+    call.forward(&head.headers, messages, turn).await
 }
 
 impl Call {
@@ -138,7 +146,7 @@ impl Call {
         Ok(messages)
     }
 
-    async fn forward(&self, headers: &HeaderMap, messages: Vec<u8>) -> Response {
+    async fn forward(&self, headers: &HeaderMap, messages: Vec<u8>, turn: OwnedSemaphorePermit) -> Response {
         let path = format!("/{}/{}", self.method.parent_service().full_name(), self.method.name());
         let mut request = Request::post(path).header(header::CONTENT_TYPE, "application/grpc");
         request = request.header(header::TE, "trailers");
@@ -150,7 +158,8 @@ impl Call {
         if let Some((code, message)) = status(response.headers()) {
             return refusal(code, &message);
         }
-        let answers = Answers { body: response.into_body(), output: self.method.output(), read: Vec::new() };
+        let (body, output) = (response.into_body(), self.method.output());
+        let answers = Answers { body, output, read: Vec::new(), _turn: turn };
         match self.method.is_server_streaming() {
             true => answers.lines(),
             false => answers.only().await,
@@ -176,6 +185,8 @@ struct Answers {
     output: MessageDescriptor,
     /// Of the body, and not taken yet.
     read: Vec<u8>,
+    /// Until all is answered, or nobody listens.
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Answers {

@@ -113,7 +113,7 @@ fn router(handle: &Handle, queues: turns::Queues) -> rt::http::Router {
         .prepare()
         .into_axum_router()
         .layer(metered::Metered(handle.clone()));
-    let gateway = gateway::router(&grpc, limit);
+    let gateway = gateway::router(&grpc, limit, handle.knobs().most_streams);
     grpc.merge(gateway).merge(http::router(handle.clone()))
 }
 

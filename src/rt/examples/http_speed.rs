@@ -45,6 +45,7 @@ mod sim {
                 keepalive: second,
                 keepalive_timeout: second,
                 least_between_pings: second,
+                most_streams: None,
                 tls: None,
             },
         )

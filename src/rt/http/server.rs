@@ -26,6 +26,9 @@ pub struct ServeOptions {
     /// HTTP/2: least time between two pings of a client, which is left if it pings more often, or without a stream;
     /// 0: any pace will do.
     pub least_between_pings: Duration,
+    /// HTTP/2: streams that may be open at a time on one connection; those that are too many wait on the client's side.
+    /// None: any number.
+    pub most_streams: Option<u32>,
     /// Connections are secured by this; plain if there is nothing.
     pub tls: Option<tls::Server>,
 }
@@ -84,7 +87,7 @@ async fn connection(stream: TcpStream, from: SocketAddr, service: Weighed, optio
         let pings = least.map(|least| Pings::new(least, PREFACE.len()));
         let io = TokioIo::new(Calm::new(stream, pings));
         let mut builder = http2::Builder::new(Exec);
-        builder.timer(Timer).auto_date_header(false).max_concurrent_streams(None);
+        builder.timer(Timer).auto_date_header(false).max_concurrent_streams(options.most_streams);
         builder.max_pending_accept_reset_streams(1_024).max_local_error_reset_streams(1_024);
         let (silence, patience) = keepalive(options.keepalive, options.keepalive_timeout);
         builder.keep_alive_interval(silence).keep_alive_timeout(patience);

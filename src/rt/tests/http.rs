@@ -24,6 +24,7 @@ fn options() -> ServeOptions {
         keepalive: SECOND,
         keepalive_timeout: SECOND,
         least_between_pings: Duration::ZERO,
+        most_streams: None,
         tls: None,
     }
 }
@@ -42,10 +43,14 @@ fn request(method: &str, path: &str) -> Request<Bytes> {
 }
 
 async fn start(router: Router) -> (SocketAddr, rt::JoinHandle<()>) {
+    start_with(router, options()).await
+}
+
+async fn start_with(router: Router, options: ServeOptions) -> (SocketAddr, rt::JoinHandle<()>) {
     let listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let addr = listener.local_addr().unwrap();
     let server = rt::spawn(async move {
-        serve(listener, router, options()).await;
+        serve(listener, router, options).await;
     });
     (addr, server)
 }
@@ -138,6 +143,22 @@ fn many_requests_share_connections() {
 
 /// hyper flushes whenever it is polled; on the tank's wire that must not become a storm of empty segments.
 #[cfg(madsim)]
+#[test]
+fn a_stream_too_many_waits_until_another_has_ended() {
+    rt::testing::run(9, || async {
+        let options = ServeOptions { most_streams: Some(2), ..options() };
+        let (addr, _server) = start_with(router(Arc::default()), options).await;
+        let client = client(true);
+        let ticks = || client.request(addr, request("GET", "/ticks"));
+        let (one, _two) = (ticks().await.expect("the first"), ticks().await.expect("the second"));
+        let mut third = Box::pin(client.request(addr, request("PUT", "/echo/3")));
+        assert!(rt::timeout(3 * SECOND, &mut third).await.is_err(), "a third at once");
+        drop(one);
+        let response = rt::timeout(SECOND, third).await.expect("its turn").expect("an answer");
+        assert_eq!(response.into_body().collect().await.unwrap(), "3 body");
+    });
+}
+
 #[test]
 fn a_request_is_a_few_segments_on_the_wire() {
     const REQUESTS: u64 = 100;
