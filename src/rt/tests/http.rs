@@ -141,8 +141,6 @@ fn many_requests_share_connections() {
     });
 }
 
-/// hyper flushes whenever it is polled; on the tank's wire that must not become a storm of empty segments.
-#[cfg(madsim)]
 #[test]
 fn a_stream_too_many_waits_until_another_has_ended() {
     rt::testing::run(9, || async {
@@ -159,6 +157,8 @@ fn a_stream_too_many_waits_until_another_has_ended() {
     });
 }
 
+/// hyper flushes whenever it is polled; on the tank's wire that must not become a storm of empty segments.
+#[cfg(madsim)]
 #[test]
 fn a_request_is_a_few_segments_on_the_wire() {
     const REQUESTS: u64 = 100;
