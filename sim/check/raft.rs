@@ -34,6 +34,15 @@ impl Member {
             (index > 0 && index == self.base.0 && self.base.1 != Term::default()).then_some(self.base.1);
         self.log.get(&index).map(|(term, _)| *term).or(based)
     }
+
+    /// As long as it lives, its revision does.
+    fn goes_forward(&self, id: MemberId, to: Revision) -> Judged {
+        if to >= self.revision {
+            return Ok(());
+        }
+        let text = format!("{id} went back from revision {} to {}", self.revision.0, to.0);
+        Err((FORWARD, vec![text]))
+    }
 }
 
 /// A change of members, by the index and the term of its entry: the voters, and those that were being left.
@@ -307,10 +316,7 @@ impl Raft {
             let text = format!("{id} applied entry {} after entry {}", index.0, member.applied);
             return Err((FORWARD, vec![text]));
         }
-        if revision < member.revision {
-            let text = format!("{id} went back from revision {} to {}", member.revision.0, revision.0);
-            return Err((FORWARD, vec![text]));
-        }
+        member.goes_forward(id, revision)?;
         (member.applied, member.revision) = (index.0, revision);
         self.same_state(id, index, revision, hash)
     }
@@ -330,10 +336,7 @@ impl Raft {
 
     fn restored(&mut self, id: MemberId, index: Index, term: Term, revision: Revision, hash: u64) -> Judged {
         let member = self.members.entry(id).or_default();
-        if revision < member.revision {
-            let text = format!("{id} went back from revision {} to {}", member.revision.0, revision.0);
-            return Err((FORWARD, vec![text]));
-        }
+        member.goes_forward(id, revision)?;
         member.log = member.log.split_off(&(index.0 + 1));
         member.base = (index.0, term);
         member.replaced.clear();
@@ -495,6 +498,15 @@ mod tests {
         assert_eq!(with(&[appended(C, 1, &[(1, 10), (2, 20)]), committed(C, 2, 2)]), Some(SAFE));
         assert_eq!(with(&[committed(A, 1, 1)]), Some(FORWARD));
         assert_eq!(with(&[applied(A, 2, 101)]), Some(FORWARD));
+        let restored = |revision| Note::Restored {
+            member: A,
+            index: Index(9),
+            term: Term(2),
+            revision: Revision(revision),
+            hash: 900,
+        };
+        assert_eq!(with(&[restored(1)]), Some(FORWARD), "a snapshot that it took while it lived");
+        assert_eq!(with(&[restored(2)]), None);
         assert_eq!(with(&[applied(C, 2, 999)]), Some(EQUAL));
         let unsynced = [appended(B, 3, &[(2, 30)]), Note::Acknowledged { member: B, index: Index(3) }];
         assert_eq!(with(&unsynced), Some(DURABLE));
