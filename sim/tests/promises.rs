@@ -32,7 +32,7 @@ const STORE: &[Break] = &[
     ("lease: not before its time", "L01", "kv-swarm"),
     ("lease: not never", "L03", "leases-swarm"),
     ("users do no more than they may", "T05", "users-swarm"),
-    ("users do no less than they may", "MEET", "users-swarm"),
+    ("users do no less than they may", "EDGE", "users-swarm"),
     ("a lock has one holder", "L08", "locks-swarm"),
     ("what frees space is let through", "T06", "users-swarm"),
     ("no process dies by itself", "S02", "kv-swarm"),

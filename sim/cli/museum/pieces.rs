@@ -193,7 +193,12 @@ pub const PIECES: &[Piece] = &[
     piece("FILTER", "what a watch has filtered out is sent all the same", KV, &["watch: filtered"]),
     piece("PREV", "the value before is the one before a revision ago", KV, &["watch: previous value"]),
     piece("GONE", "the revision of a compaction counts as gone", KV, &["watch: compacted only when gone"]),
-    piece("MEET", "permissions that meet are not taken together", USERS, &["users do no less than they may"]),
+    piece(
+        "EDGE",
+        "who asks for all that a permission holds is refused",
+        USERS,
+        &["users do no less than they may"],
+    ),
     piece("K02", "a pod's place is free until its binding is seen", ROOM, &["no node over its allocatable"]),
     piece("BOUND", "a pod is bound though it has a node", BOTH, &["a pod is bound once"]),
     piece("INDEX", "an index is made again though it has succeeded", JOBS, &["no index runs again"]),
