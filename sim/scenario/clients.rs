@@ -357,7 +357,7 @@ fn user(
     include: &dyn Fn(&str) -> Result<String, String>,
 ) -> Result<KubeClient, Mistake> {
     let (from, until) = window(table)?;
-    let keys = [&super::read::DEEDS[..], &super::read::DETAILS[..], &["after", "at"]].concat();
+    let keys = [super::read::deed_keys(), vec!["after", "at"]].concat();
     let ops = ops(table)?.iter().map(|node| {
         let table = node.table("a user's wish", &keys)?;
         let deed = super::read::DEEDS.iter().find_map(|deed| table.get(deed).map(|node| (*deed, node)));

@@ -69,8 +69,21 @@ const HARM_KEYS: [&str; 26] = [
     "for",
 ];
 pub const DEEDS: [&str; 4] = ["apply", "scale", "set-image", "delete"];
-/// What stands beside one.
-pub const DETAILS: [&str; 3] = ["replicas", "image", "propagation"];
+
+/// A key that says more about one thing that happens, and about which.
+type Detail = (&'static str, &'static [&'static str]);
+
+const OF_DEEDS: [Detail; 3] =
+    [("replicas", &["scale"]), ("image", &["set-image"]), ("propagation", &["delete"])];
+const OF_HARMS: [Detail; 7] = [
+    ("from", &["partition", "hold"]),
+    ("direction", &["partition"]),
+    ("flapping", &["partition"]),
+    ("after", &["midway"]),
+    ("by", &["lag"]),
+    ("knobs", &["restart"]),
+    ("rolling", &["restart", "replace"]),
+];
 const EXPECTED: [&str; 8] =
     ["deployment", "readyReplicas", "image", "job", "succeeded", "ends", "absent", "reached"];
 /// How a Job ends.
@@ -212,14 +225,21 @@ pub fn knob_word(name: &str) -> String {
 }
 
 fn timed(node: &Node, include: &dyn Fn(&str) -> Result<String, String>) -> Result<Timed, Mistake> {
-    let table =
-        node.table("a timeline entry", &[&["at"], &HARM_KEYS[..], &DEEDS[..], &DETAILS[..]].concat())?;
+    let table = node.table("a timeline entry", &[&["at"], &HARM_KEYS[..], &deed_keys()].concat())?;
     let at = time(table.need("at")?)?;
-    let what = match DEEDS.iter().find_map(|deed| table.get(deed).map(|node| (*deed, node))) {
-        Some((deed, node)) => Deed::Kube(kube_deed(deed, node, &table, include)?),
+    let what = match DEEDS.iter().find_map(|deed| table.get(deed).map(|of| (*deed, of))) {
+        Some((deed, of)) => {
+            let table = node.table("what a user does", &[&["at"], &deed_keys()[..]].concat())?;
+            Deed::Kube(kube_deed(deed, of, &table, include)?)
+        }
         None => Deed::Harm(harm(&table)?),
     };
     Ok(Timed { at, what, line: node.place.line })
+}
+
+/// Every key of what a user does.
+pub(super) fn deed_keys() -> Vec<&'static str> {
+    DEEDS.into_iter().chain(OF_DEEDS.map(|(key, _)| key)).collect()
 }
 
 pub(super) fn kube_deed(
@@ -228,6 +248,7 @@ pub(super) fn kube_deed(
     table: &Table<'_>,
     include: &dyn Fn(&str) -> Result<String, String>,
 ) -> Result<KubeDeed, Mistake> {
+    belonging(table, deed, &OF_DEEDS)?;
     let deployment = || -> Result<String, Mistake> {
         let word = node.word("deployment/NAME")?;
         word.strip_prefix("deployment/").map(str::to_string).ok_or_else(|| node.wrong("deployment/NAME"))
@@ -327,26 +348,18 @@ fn harm(table: &Table<'_>) -> Result<Harm, Mistake> {
         "lag" => (HarmKind::Lag { by: time(table.need("by")?)? }, only(node, &[Role::ApiServer])?),
         _ => (HarmKind::Disk(disks::disk(node)?), of?),
     };
-    belonging(table, word)?;
+    belonging(table, word, &OF_HARMS)?;
+    belonging(table, word, &OF_DEEDS)?;
     let rolling = table.get("rolling").map(time).transpose()?;
     Ok(Harm { kind, of, lasting, upon: moment::upon(table)?, rolling })
 }
 
-/// What says more about one harm stands beside no other.
-fn belonging(table: &Table<'_>, word: &str) -> Result<(), Mistake> {
-    let belonging: [(&str, &[&str]); 7] = [
-        ("from", &["partition", "hold"]),
-        ("direction", &["partition"]),
-        ("flapping", &["partition"]),
-        ("after", &["midway"]),
-        ("by", &["lag"]),
-        ("knobs", &["restart"]),
-        ("rolling", &["restart", "replace"]),
-    ];
-    for (key, harms) in belonging {
-        if let Some(node) = table.get(key).filter(|_| !harms.contains(&word)) {
+/// What says more about one of them stands beside no other.
+fn belonging(table: &Table<'_>, word: &str, details: &[Detail]) -> Result<(), Mistake> {
+    for (key, words) in details {
+        if let Some(node) = table.get(key).filter(|_| !words.contains(&word)) {
             let message = format!("`{key}` says nothing about `{word}`");
-            return Err(Mistake::new(node.place, message, format!("`{}:`", harms.join(":` or `"))));
+            return Err(Mistake::new(node.place, message, format!("`{}:`", words.join(":` or `"))));
         }
     }
     Ok(())
@@ -641,6 +654,9 @@ memory: 8GiB
                 "name: x\ntimeline:\n  - at: 2s\n    crash: member-1\n    for: -8s\n",
                 "name: x\ntimeline:\n  - { at: 2s, crash: member-9 }\n",
                 "name: x\ntimeline:\n  - { at: 2s, scale: deployment/web, replicas: 3 }\n",
+                "name: x\ntimeline:\n  - { at: 2s, delete: deployment/web, propagation: Orphan }\n",
+                "name: x\ntimeline:\n  - { at: 2s, delete: deployment/web, replicas: 3 }\n",
+                "name: x\ntimeline:\n  - { at: 2s, delete: deployment/web, crash: one }\n",
                 "name: x\ntimeline:\n  - { at: 2s, midway: leader, after: 2 }\n",
                 "name: x\ntimeline:\n  - { at: 2s, lag: all apiservers, for: 2s }\n",
                 "name: x\ntimeline:\n  - { at: 2s, pause: leader, by: 2s }\n",

@@ -245,6 +245,7 @@ fn say(deed: &KubeDeed) -> String {
         }
         KubeDeed::Scale { deployment, replicas } => format!("scale {deployment} to {replicas}"),
         KubeDeed::SetImage { deployment, image } => format!("set the image of {deployment} to {image}"),
-        KubeDeed::Delete { deployment, .. } => format!("delete {deployment}"),
+        KubeDeed::Delete { deployment, foreground: false } => format!("delete {deployment}"),
+        KubeDeed::Delete { deployment, foreground: true } => format!("delete {deployment} in the foreground"),
     }
 }
