@@ -3,9 +3,10 @@
 
 use super::{
     KubeDeed,
+    deeds::{DEEDS, deed_keys, kube_deed},
     loads::PATIENCE,
     operators::{self, Operator, OperatorOp},
-    read::{kube_deed, one},
+    read::one,
     target::ROLES,
     units::{count, size, time},
     yaml::{Mistake, Node, Table},
@@ -357,12 +358,12 @@ fn user(
     include: &dyn Fn(&str) -> Result<String, String>,
 ) -> Result<KubeClient, Mistake> {
     let (from, until) = window(table)?;
-    let keys = [super::read::deed_keys(), vec!["after", "at"]].concat();
+    let keys = [deed_keys(), vec!["after", "at"]].concat();
     let ops = ops(table)?.iter().map(|node| {
         let table = node.table("a user's wish", &keys)?;
-        let deed = super::read::DEEDS.iter().find_map(|deed| table.get(deed).map(|node| (*deed, node)));
+        let deed = DEEDS.iter().find_map(|deed| table.get(deed).map(|node| (*deed, node)));
         let Some((deed, node)) = deed else {
-            let expected = format!("one of {}", super::read::DEEDS.join(", "));
+            let expected = format!("one of {}", DEEDS.join(", "));
             return Err(Mistake::new(table.place, "nothing is wished here", expected));
         };
         Ok(KubeOp { when: when(&table)?, deed: kube_deed(deed, node, &table, include)? })

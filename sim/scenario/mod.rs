@@ -15,7 +15,9 @@
 //! | `schema` | the grammar as JSON schema, for editors |
 
 pub mod clients;
+pub mod deeds;
 pub mod disks;
+pub mod harms;
 pub mod loads;
 pub mod members;
 pub mod moment;

@@ -2,7 +2,8 @@
 
 use super::{
     HarmKind, Role, Target,
-    read::{knobs, only},
+    harms::only,
+    read::knobs,
     target::targets,
     units::{size, time},
     yaml::{Mistake, Node, Table},

@@ -1,10 +1,11 @@
 //! From a file to a [`Scenario`], or to the first mistake in it.
 
+use super::deeds::{DEEDS, deed_keys, kube_deed};
+use super::harms::{harm, harm_keys, only};
 use super::operators::OperatorDeed;
-use super::units::{count, percent, shift, size, time};
+use super::units::{count, percent, size, time};
 use super::yaml::{Mistake, Node, Table, Value};
 use super::*;
-use target::targets;
 
 const TOP: [&str; 15] = [
     "name",
@@ -22,67 +23,6 @@ const TOP: [&str; 15] = [
     "expect",
     "check",
     "memory",
-];
-pub const HARMS: [&str; 14] = [
-    "crash",
-    "power-cut",
-    "pause",
-    "restart",
-    "replace",
-    "partition",
-    "network",
-    "clock",
-    "cpu",
-    "memory",
-    "disk",
-    "midway",
-    "hold",
-    "lag",
-];
-/// What a harm may say, wherever it stands.
-const HARM_KEYS: [&str; 26] = [
-    "upon-election",
-    "upon-change",
-    "upon-joint",
-    "crash",
-    "power-cut",
-    "pause",
-    "restart",
-    "replace",
-    "partition",
-    "network",
-    "clock",
-    "cpu",
-    "memory",
-    "disk",
-    "midway",
-    "hold",
-    "lag",
-    "after",
-    "by",
-    "knobs",
-    "rolling",
-    "of",
-    "from",
-    "direction",
-    "flapping",
-    "for",
-];
-pub const DEEDS: [&str; 4] = ["apply", "scale", "set-image", "delete"];
-
-/// A key that says more about one thing that happens, and about which.
-type Detail = (&'static str, &'static [&'static str]);
-
-const OF_DEEDS: [Detail; 3] =
-    [("replicas", &["scale"]), ("image", &["set-image"]), ("propagation", &["delete"])];
-const OF_HARMS: [Detail; 7] = [
-    ("from", &["partition", "hold"]),
-    ("direction", &["partition"]),
-    ("flapping", &["partition"]),
-    ("after", &["midway"]),
-    ("by", &["lag"]),
-    ("knobs", &["restart"]),
-    ("rolling", &["restart", "replace"]),
 ];
 const EXPECTED: [&str; 8] =
     ["deployment", "readyReplicas", "image", "job", "succeeded", "ends", "absent", "reached"];
@@ -225,7 +165,7 @@ pub fn knob_word(name: &str) -> String {
 }
 
 fn timed(node: &Node, include: &dyn Fn(&str) -> Result<String, String>) -> Result<Timed, Mistake> {
-    let table = node.table("a timeline entry", &[&["at"], &HARM_KEYS[..], &deed_keys()].concat())?;
+    let table = node.table("a timeline entry", &[&["at"], &harm_keys()[..], &deed_keys()].concat())?;
     let at = time(table.need("at")?)?;
     let what = match DEEDS.iter().find_map(|deed| table.get(deed).map(|of| (*deed, of))) {
         Some((deed, of)) => {
@@ -237,72 +177,8 @@ fn timed(node: &Node, include: &dyn Fn(&str) -> Result<String, String>) -> Resul
     Ok(Timed { at, what, line: node.place.line })
 }
 
-/// Every key of what a user does.
-pub(super) fn deed_keys() -> Vec<&'static str> {
-    DEEDS.into_iter().chain(OF_DEEDS.map(|(key, _)| key)).collect()
-}
-
-pub(super) fn kube_deed(
-    deed: &str,
-    node: &Node,
-    table: &Table<'_>,
-    include: &dyn Fn(&str) -> Result<String, String>,
-) -> Result<KubeDeed, Mistake> {
-    belonging(table, deed, &OF_DEEDS)?;
-    let deployment = || -> Result<String, Mistake> {
-        let word = node.word("deployment/NAME")?;
-        word.strip_prefix("deployment/").map(str::to_string).ok_or_else(|| node.wrong("deployment/NAME"))
-    };
-    Ok(match deed {
-        "apply" => KubeDeed::Apply(manifest(node, include)?),
-        "scale" => {
-            KubeDeed::Scale { deployment: deployment()?, replicas: one(table.need("replicas")?, count)? }
-        }
-        "set-image" => {
-            let image = table.need("image")?.word("an image, such as \"web:v2\"")?.to_string();
-            KubeDeed::SetImage { deployment: deployment()?, image }
-        }
-        _ => KubeDeed::Delete {
-            deployment: deployment()?,
-            foreground: table.get("propagation").map_or(Ok(false), is_foreground)?,
-        },
-    })
-}
-
-/// What is orphaned would stay for ever: nobody's wish here.
-fn is_foreground(node: &Node) -> Result<bool, Mistake> {
-    match node.word("Background or Foreground")? {
-        "Foreground" => Ok(true),
-        "Background" => Ok(false),
-        _ => Err(node.wrong("Background or Foreground")),
-    }
-}
-
-fn manifest(node: &Node, include: &dyn Fn(&str) -> Result<String, String>) -> Result<String, Mistake> {
-    let json = match &node.value {
-        Value::Table(_) => node.json(),
-        Value::Scalar(path) => {
-            let text =
-                include(path).map_err(|why| Mistake::new(node.place, why, "the path of a manifest"))?;
-            let manifest = Node::read(&text).map_err(|inner| {
-                Mistake::new(
-                    node.place,
-                    format!("{path}:{}: {}", inner.place.line, inner.message),
-                    inner.expected,
-                )
-            })?;
-            manifest.json()
-        }
-        _ => return Err(node.wrong("a manifest, or the path of one")),
-    };
-    if json["kind"].is_null() || json["metadata"]["name"].is_null() {
-        return Err(Mistake::new(node.place, "this is not a manifest", "apiVersion, kind and metadata.name"));
-    }
-    Ok(json.to_string())
-}
-
 fn repeated(node: &Node) -> Result<Repeated, Mistake> {
-    let table = node.table("a harm", &[&HARM_KEYS[..], &["every", "chance"]].concat())?;
+    let table = node.table("a harm", &[&harm_keys()[..], &["every", "chance"]].concat())?;
     Ok(Repeated {
         harm: harm(&table)?,
         every: table.get("every").map(time).transpose()?,
@@ -313,101 +189,6 @@ fn repeated(node: &Node) -> Result<Repeated, Mistake> {
 
 pub(super) fn chance(table: &Table<'_>) -> Result<u64, Mistake> {
     table.get("chance").map_or(Ok(ALWAYS), |node| one(node, percent))
-}
-
-fn harm(table: &Table<'_>) -> Result<Harm, Mistake> {
-    let named: Vec<_> = HARMS.iter().filter_map(|harm| table.get(harm).map(|node| (*harm, node))).collect();
-    let [(word, node)] = named[..] else {
-        let message =
-            if named.is_empty() { "nothing happens here" } else { "two things cannot happen in one entry" };
-        return Err(Mistake::new(table.place, message, format!("one of {}", HARMS.join(", "))));
-    };
-    let lasting = table.get("for").map(time).transpose()?;
-    let everyone = vec![Target::Some(Amount::All, Role::Member)];
-    let of = table.get("of").map_or(Ok(everyone), targets);
-    let (kind, of) = match word {
-        "crash" => (HarmKind::Crash, targets(node)?),
-        "power-cut" => (HarmKind::PowerCut, targets(node)?),
-        "pause" => (HarmKind::Pause, targets(node)?),
-        "restart" => processes::restart(node, table)?,
-        "replace" => processes::replace(node)?,
-        "partition" => (partition(table)?, targets(node)?),
-        "network" => {
-            let network = node.table("network", &["latency", "loss"])?;
-            let latency = or(&network, "latency", Draw::fixed(0), time)?;
-            (HarmKind::Link { latency, loss: or(&network, "loss", Draw::fixed(0), percent)? }, of?)
-        }
-        "clock" => (clock(node)?, of?),
-        "cpu" => (processes::cpu(node)?, of?),
-        "memory" => (processes::memory(node)?, of?),
-        "midway" => {
-            let after = or(table, "after", Draw::fixed(1), count)?;
-            (HarmKind::Midway { after }, only(node, &[Role::Manager, Role::Scheduler, Role::Node])?)
-        }
-        "hold" => (HarmKind::Hold { from: from(table)? }, targets(node)?),
-        "lag" => (HarmKind::Lag { by: time(table.need("by")?)? }, only(node, &[Role::ApiServer])?),
-        _ => (HarmKind::Disk(disks::disk(node)?), of?),
-    };
-    belonging(table, word, &OF_HARMS)?;
-    belonging(table, word, &OF_DEEDS)?;
-    let rolling = table.get("rolling").map(time).transpose()?;
-    Ok(Harm { kind, of, lasting, upon: moment::upon(table)?, rolling })
-}
-
-/// What says more about one of them stands beside no other.
-fn belonging(table: &Table<'_>, word: &str, details: &[Detail]) -> Result<(), Mistake> {
-    for (key, words) in details {
-        if let Some(node) = table.get(key).filter(|_| !words.contains(&word)) {
-            let message = format!("`{key}` says nothing about `{word}`");
-            return Err(Mistake::new(node.place, message, format!("`{}:`", words.join(":` or `"))));
-        }
-    }
-    Ok(())
-}
-
-/// Targets of these roles: the harm means nothing to others.
-pub(super) fn only(node: &Node, roles: &[Role]) -> Result<Vec<Target>, Mistake> {
-    let of = targets(node)?;
-    match of.iter().find(|target| !roles.contains(&target.role())) {
-        Some(target) => {
-            let words: Vec<&str> = roles.iter().map(|role| role.word()).collect();
-            let message = format!("this cannot be done to `{target}`");
-            Err(Mistake::new(node.place, message, format!("one {}", words.join(" or one "))))
-        }
-        None => Ok(of),
-    }
-}
-
-fn from(table: &Table<'_>) -> Result<Option<Vec<Target>>, Mistake> {
-    match table.get("from") {
-        Some(node) if !node.is_word("rest") => targets(node).map(Some),
-        _ => Ok(None),
-    }
-}
-
-fn partition(table: &Table<'_>) -> Result<HarmKind, Mistake> {
-    let from = from(table)?;
-    let way = match table.get("direction") {
-        None => Way::Both,
-        Some(node) => match node.word("in, out or both")? {
-            "in" => Way::In,
-            "out" => Way::Out,
-            "both" => Way::Both,
-            word => return Err(Mistake::word(node.place, "a direction", word, &["in", "out", "both"])),
-        },
-    };
-    Ok(HarmKind::Partition { from, way, flapping: table.get("flapping").map(time).transpose()? })
-}
-
-fn clock(node: &Node) -> Result<HarmKind, Mistake> {
-    let table = node.table("clock", &["skew", "step"])?;
-    match (table.get("skew"), table.get("step")) {
-        (Some(skew), None) => Ok(HarmKind::ClockSkew(shift(skew)?)),
-        (None, Some(step)) => Ok(HarmKind::ClockStep(shift(step)?)),
-        _ => {
-            Err(Mistake::new(table.place, "a clock is either skewed or stepped", "`skew: ±2s` or `step: 5s`"))
-        }
-    }
 }
 
 fn deliveries(node: &Node) -> Result<Deliveries, Mistake> {
