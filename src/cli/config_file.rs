@@ -49,7 +49,6 @@ const NOT_SERVED: &[(&str, &str)] = &[
     ("discovery-srv", ""),
     ("discovery-srv-name", ""),
     ("enable-v2", "false"),
-    ("force-new-cluster", "false"),
     ("host-whitelist", "*"),
     ("listen-client-http-urls", ""),
     ("peer-client-cert-file", ""),
@@ -239,11 +238,8 @@ mod tests {
             .expect("it is taken");
         assert_eq!(said.flags, ["--name=a"]);
         assert_eq!(said.without_effect, ["log-outputs", "logger", "max-wals"]);
-        assert_eq!(
-            flags("force-new-cluster: false\nproxy: 'off'\ndiscovery:\nwal-dir: ''"),
-            Vec::<String>::new()
-        );
-        for text in ["force-new-cluster: true", "wal-dir: /elsewhere", "discovery: http://x"] {
+        assert_eq!(flags("proxy: 'off'\ndiscovery:\nwal-dir: ''"), Vec::<String>::new());
+        for text in ["wal-dir: /elsewhere", "discovery: http://x"] {
             assert!(of(text).expect_err(text).contains("not served here"), "{text}");
         }
         let inside = of("peer-transport-security:\n  client-cert-file: a").expect_err("not served");

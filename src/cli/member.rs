@@ -46,6 +46,10 @@ pub struct Flags {
     /// Whether the cluster is being founded, or runs and has been told of this member (etcdctl member add).
     #[arg(long, value_enum, default_value_t = State::New)]
     initial_cluster_state: State,
+    /// Makes this member, with what its folder holds, the only one of its cluster: where the others are lost for good. To be
+    /// taken away afterwards, as it throws out whoever has joined by the next start.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    force_new_cluster: bool,
     /// Names the cluster when it is founded: members of another one are not listened to.
     #[arg(long, default_value = "etcd-cluster", value_name = "TOKEN")]
     initial_cluster_token: String,
@@ -320,6 +324,7 @@ impl Flags {
                 State::New => ::member::boot::State::New,
                 State::Existing => ::member::boot::State::Existing,
             },
+            force_new_cluster: self.force_new_cluster,
             cluster_id: cluster_id(&self.initial_cluster_token),
             knobs,
         })

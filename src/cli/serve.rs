@@ -110,6 +110,7 @@ fn member_boot(flags: &Flags, data_dir: &Path, member: u16, founding: bool) -> B
         initial: (1..=flags.members).map(|id| (name(id), Url::plain(flags.peer_of(id)))).collect(),
         state: if founding || folder.exists() { State::New } else { State::Existing },
         data_dir: folder,
+        force_new_cluster: false,
         cluster_id: 1,
         knobs: Knobs::default(),
     }

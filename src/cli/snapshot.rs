@@ -168,6 +168,7 @@ async fn restore(flags: Restore) -> Result<(), Error> {
         initial: initial(&flags.name, &peer, &flags.initial_cluster)?,
         peer,
         state: State::New,
+        force_new_cluster: false,
         cluster_id: cluster_id(&flags.initial_cluster_token),
         knobs: Knobs::default(),
         name: flags.name,

@@ -54,7 +54,7 @@ fn a_file_with_a_key_that_is_none_is_refused() {
     let members = Members::new("misconfigured", "http", 1);
     for (more, said) in [
         ("snapshotcount: 1\n", "m1.yml: snapshotcount: there is no such key; did you mean snapshot-count?"),
-        ("force-new-cluster: true\n", "m1.yml: force-new-cluster: true: that is not served here"),
+        ("discovery: http://x\n", "m1.yml: discovery: http://x: that is not served here"),
         ("quota-backend-bytes: much\n", "m1.yml: invalid value 'much' for '--quota-backend-bytes"),
     ] {
         let file = file(&members, 1, more);

@@ -238,6 +238,40 @@ fn a_cluster_is_recovered_where_it_is_one_member_after_the_other() {
     all_serve(&running, "new");
 }
 
+/// `--force-new-cluster`.
+#[test]
+fn one_of_three_is_made_a_cluster_of_its_own_and_others_join_it() {
+    let mut running = Running::start("growth-sole", 3);
+    all_serve(&running, "before");
+    let there = rt::run(contents(&running.client(1)));
+    running.processes.iter_mut().for_each(|process| process.kill());
+    let nowhere = elsewhere(&running.members.args(1), &running.members.folder.0.join("nowhere"));
+    let refused = wavetank(&nowhere).arg("--force-new-cluster").output().expect("it ends");
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && why.contains("has no log: expected the folder of a member"),
+        "{why}"
+    );
+    running.size = 1;
+    running.processes.truncate(1);
+    running.processes[0] = running.members.start(1, &["--force-new-cluster"]);
+    running.wait();
+    let client = running.client(1);
+    assert_eq!(rt::run(contents(&client)), there);
+    let only = rt::run(list(&client)).1;
+    assert!(only.len() == 1 && only[0].name == "m1", "{only:?}");
+    running.processes[0].kill();
+    running.processes[0] = running.members.start(1, &[]);
+    running.wait();
+    all_serve(&running, "alone");
+    std::fs::remove_dir_all(running.members.data(2)).expect("the folder of one that is lost");
+    grow(&mut running, 2);
+    all_serve(&running, "two");
+    let mut names: Vec<_> = rt::run(list(&client)).1.into_iter().map(|member| member.name).collect();
+    names.sort();
+    assert_eq!(names, ["m1", "m2"]);
+}
+
 /// Each entry makes a snapshot due, and the log ends right behind it.
 #[test]
 fn members_that_take_a_snapshot_at_each_entry_stay_well() {

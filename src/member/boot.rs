@@ -2,6 +2,7 @@
 //!
 //! | folder | it |
 //! |---|---|
+//! | of a member, `--force-new-cluster` | is the only member from then on ([`crate::sole`]) |
 //! | of a member that founded the cluster | stands where it stood; flags about the founding are not asked again |
 //! | of one that joined later | stands where it stood |
 //! | of a member that founded the cluster, without its log | lost its disk, or a part of it: as the next |
@@ -18,6 +19,7 @@ use crate::{
     members::{self, Members},
     recall,
     recover::{self, Recovered},
+    sole,
 };
 use base::{Knobs, MemberId, knobs::ms};
 use rt::net::Peers;
@@ -35,6 +37,8 @@ pub struct Boot {
     /// Every member there is to be, this one too, by name: `--initial-cluster`.
     pub initial: BTreeMap<String, Url>,
     pub state: State,
+    /// The others are lost for good: it is to be the only member, with what it has.
+    pub force_new_cluster: bool,
     /// Names the cluster when it is founded.
     pub cluster_id: u64,
     pub knobs: Knobs,
@@ -69,6 +73,9 @@ pub async fn boot(boot: Boot) -> Result<(), Error> {
 async fn stand_up(boot: &Boot, peers: &Peers, doubt: bool) -> Result<Recovered, Error> {
     let owner = wal::owner(&boot.data_dir).await?;
     let founding = founding::read(&boot.data_dir).await?;
+    if boot.force_new_cluster {
+        return stand_alone(boot, owner, founding).await;
+    }
     match (owner, founding, boot.state) {
         (Some(owner), Some((cluster, founded)), _) => {
             recover::recover(boot.config(owner.member, cluster, join::found(&founded), Start::Again)).await
@@ -91,6 +98,22 @@ async fn stand_up(boot: &Boot, peers: &Peers, doubt: bool) -> Result<Recovered, 
             recovered => recovered,
         },
     }
+}
+
+/// The only member from now on, with what its folder holds.
+async fn stand_alone(
+    boot: &Boot,
+    owner: Option<Identity>,
+    founding: Option<founding::Founding>,
+) -> Result<Recovered, Error> {
+    let owner = owner.ok_or_else(|| Error::NothingToKeep { dir: boot.data_dir.clone() })?;
+    let (founders, start) = match founding {
+        Some((_, founded)) => (join::found(&founded), Start::Again),
+        None => (BTreeMap::from([(owner.member, boot.me())]), Start::Joining),
+    };
+    let config = boot.config(owner.member, owner.cluster, founders, start);
+    sole::found(&config).await?;
+    recover::recover(config).await
 }
 
 /// Founds the cluster, unless another member knows this one to have started: then its disk was lost.
@@ -133,6 +156,10 @@ impl Boot {
             (MemberId(id), MemberAddr { name: name.clone(), peer: peer.clone(), clients: vec![] })
         };
         (1..).zip(&self.initial).map(member).collect()
+    }
+
+    fn me(&self) -> MemberAddr {
+        MemberAddr { name: self.name.clone(), peer: self.peer.clone(), clients: vec![] }
     }
 
     /// This one's among them.

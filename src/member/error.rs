@@ -51,6 +51,13 @@ pub enum Error {
         "the members at the addresses in --initial-cluster belong to another cluster, and know of one at {peer}"
     )]
     OtherCluster { peer: Endpoint },
+    #[error("--force-new-cluster: {} has no log: expected the folder of a member that is left of a cluster", dir.display())]
+    NothingToKeep { dir: PathBuf },
+    #[error(
+        "--force-new-cluster: {} does not hold all yet that its member had a part in: expected the folder of another \
+             member, or `snapshot restore` with a backup", dir.display()
+    )]
+    NotWhole { dir: PathBuf },
     #[error("an empty folder, and nobody to ask: expected the members that are there in --initial-cluster")]
     NobodyToAsk,
     #[error("this member is another one than it was told when it joined: it begins again")]

@@ -52,6 +52,7 @@ mod restoring;
 pub mod services;
 pub mod signed;
 mod snapshots;
+mod sole;
 mod standing;
 pub mod tokens;
 mod url;

@@ -249,6 +249,7 @@ const ELSEWHERE: &[&str] = &[
     "T01",
     "T05-quota",
     "T07-http",
+    "TAIL",
     "UNORDERED",
     "W06",
     "W09",

@@ -9,12 +9,12 @@ use world::{Death, World, disk, process};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn peer(id: u64) -> Url {
+pub fn peer(id: u64) -> Url {
     Url::plain(SocketAddr::from(([10, 0, 0, id as u8], 2380)))
 }
 
 /// Member `id` of a cluster of so many.
-fn boot(id: u64, size: u64, state: State) -> Boot {
+pub fn boot(id: u64, size: u64, state: State) -> Boot {
     Boot {
         name: name(id),
         data_dir: "/data".into(),
@@ -25,19 +25,20 @@ fn boot(id: u64, size: u64, state: State) -> Boot {
         peer: peer(id),
         initial: (1..=size).map(|id| (name(id), peer(id))).collect(),
         state,
+        force_new_cluster: false,
         cluster_id: 77,
         knobs: knobs(),
     }
 }
 
-async fn three(world: World) -> Group {
+pub async fn three(world: World) -> Group {
     let group = Group::empty(world, 3, knobs());
     (1..=3).for_each(|id| group.boot(boot(id, 3, State::New)));
     group.client(1, |client| async move { client.put(put("a", "1")).await.expect("a put") }).await;
     group
 }
 
-async fn members(group: &Group, client: u8) -> BTreeMap<u64, (String, Vec<String>)> {
+pub async fn members(group: &Group, client: u8) -> BTreeMap<u64, (String, Vec<String>)> {
     let list = |client: etcd::Client| async move {
         client.member_list(pb::MemberListRequest { linearizable: true }).await.expect("a list")
     };

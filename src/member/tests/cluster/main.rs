@@ -8,6 +8,7 @@ mod disks;
 mod forged;
 mod group;
 mod membership;
+mod sole;
 
 use base::{Knobs, knobs::ms};
 use group::{Group, config, name, put, put_for, read_all};
