@@ -93,13 +93,15 @@ impl Judge {
     }
 
     /// Each member's hash of all keys at one revision. Only hashes over the same kept history can be compared: when
-    /// a compaction comes between, all are asked again.
+    /// a compaction comes between, all are asked again, for what they hold now. One that was compacted is remembered by
+    /// those only that were there.
     pub async fn hashes(&self) -> Result<BTreeMap<String, u32>, String> {
-        for _ in 0..5 {
-            let answers = self.answers().await?;
-            let mut compacted = answers.values().map(|answer| answer.compact_revision);
-            let first = compacted.next();
-            if compacted.all(|other| Some(other) == first) {
+        for attempt in 0..5 {
+            let revision = if attempt == 0 { patiently(|| self.revision()).await? } else { 0 };
+            let answers = self.answers(revision).await?;
+            let mut of = answers.values().map(|answer| (answer.compact_revision, answer.hash_revision));
+            let first = of.next();
+            if of.all(|other| Some(other) == first) {
                 return Ok(answers.into_iter().map(|(name, answer)| (name, answer.hash)).collect());
             }
             rt::sleep(Duration::from_millis(500)).await;
@@ -107,8 +109,7 @@ impl Judge {
         Err("members never had compacted up to the same revision when they were asked".into())
     }
 
-    async fn answers(&self) -> Result<BTreeMap<String, pb::HashKvResponse>, String> {
-        let revision = patiently(|| self.revision()).await?;
+    async fn answers(&self, revision: i64) -> Result<BTreeMap<String, pb::HashKvResponse>, String> {
         let mut answers = BTreeMap::new();
         for (name, client) in patiently(|| self.present()).await? {
             let answer = patiently(|| client.hash_kv(pb::HashKvRequest { revision })).await;

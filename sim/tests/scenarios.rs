@@ -71,6 +71,7 @@ macro_rules! scenarios {
 scenarios! {
     a_leader_lost_during_a_rollout: "leader-lost-during-rollout",
     members_that_compare_what_they_hold: "members-that-compare-what-they-hold",
+    members_that_compare_what_was_compacted: "members-that-compare-what-was-compacted",
     a_creation_that_comes_late: "a-creation-that-comes-late",
     leases_outlived_by_leaders: "leases-outlived-by-leaders",
     an_api_server_in_the_minority: "api-server-in-the-minority",

@@ -84,6 +84,9 @@ knobs! {
     auto_compact_ms: 0,
     /// Time between two comparisons of what the members hold, by the leader; 0: never. etcd: corrupt-check-time.
     corrupt_check_ms: 0,
+    /// Time between two comparisons of the hashes that members took at compactions, by the leader; 0: never. etcd:
+    /// compact-hash-check-time.
+    compact_hash_check_ms: 0,
     /// 1: a member compares what it holds with what the others do before it serves. etcd: initial-corrupt-check.
     corrupt_check_at_start: 0,
     /// How long a request may wait for the store. etcd: 5 s + 2 x election time-out.

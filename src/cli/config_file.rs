@@ -59,7 +59,9 @@ const NOT_SERVED: &[(&str, &str)] = &[
 
 /// Flags that are a length of time; etcd writes it as a number of nanoseconds in its file.
 const TIMES: &[&str] = &[
+    "compact-hash-check-time",
     "corrupt-check-time",
+    "experimental-compact-hash-check-time",
     "experimental-corrupt-check-time",
     "grpc-keepalive-interval",
     "grpc-keepalive-min-time",

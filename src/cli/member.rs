@@ -13,6 +13,9 @@ use std::{
 /// etcd: checkpointInterval.
 const LEASE_CHECKPOINT_MS: u64 = 300_000;
 
+/// etcd: DefaultCompactHashCheckTime.
+const COMPACT_HASH_CHECK_MS: u64 = 60_000;
+
 /// Names and meanings are etcd's.
 #[derive(Args)]
 pub struct Flags {
@@ -131,6 +134,12 @@ struct Limits {
     /// Time between two comparisons of what the members hold, by the leader; 0s: never.
     #[arg(long, alias = "experimental-corrupt-check-time", value_parser = duration, value_name = "TIME")]
     corrupt_check_time: Option<Duration>,
+    /// The leader compares the hashes that members took at compactions.
+    #[arg(long, alias = "experimental-compact-hash-check-enabled", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    compact_hash_check_enabled: bool,
+    /// Time between two comparisons of these. [default: 1m]
+    #[arg(long, alias = "experimental-compact-hash-check-time", value_parser = duration, value_name = "TIME")]
+    compact_hash_check_time: Option<Duration>,
     /// Compares what the member holds with what the others do before it serves.
     #[arg(long, alias = "experimental-initial-corrupt-check", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
     initial_corrupt_check: bool,
@@ -207,6 +216,9 @@ impl Limits {
         let long = |flag: Option<Duration>, before: u64| flag.map_or(before, |time| time.as_millis() as u64);
         knobs.watch_progress_ms = long(self.watch_progress_notify_interval, knobs.watch_progress_ms);
         knobs.corrupt_check_ms = long(self.corrupt_check_time, knobs.corrupt_check_ms);
+        if self.compact_hash_check_enabled {
+            knobs.compact_hash_check_ms = long(self.compact_hash_check_time, COMPACT_HASH_CHECK_MS);
+        }
         knobs.keepalive_min_ms = long(self.grpc_keepalive_min_time, knobs.keepalive_min_ms);
         knobs.keepalive_ms = long(self.grpc_keepalive_interval, knobs.keepalive_ms);
         let patience = self.grpc_keepalive_timeout.filter(|time| !time.is_zero());

@@ -295,7 +295,7 @@ async fn hashes(clients: &[Client], compacted: i64, newest: i64) -> Vec<u32> {
         let early = client.hash_kv(pb::HashKvRequest { revision: compacted - 1 }).await;
         refused("before the compaction", early, (Code::OutOfRange, text));
         let mut of_this = vec![];
-        for revision in compacted..=newest {
+        for revision in compacted + 1..=newest {
             let answer = client.hash_kv(pb::HashKvRequest { revision }).await.expect("a hash");
             assert_eq!((answer.hash_revision, answer.compact_revision), (revision, compacted));
             of_this.push(answer.hash);
@@ -309,9 +309,23 @@ async fn hashes(clients: &[Client], compacted: i64, newest: i64) -> Vec<u32> {
 }
 
 /// Of forty changes every tenth is a deletion.
+/// What each member says of one revision.
+async fn hashes_of(clients: &[Client], revision: i64) -> Vec<(u32, i64)> {
+    let mut all = vec![];
+    for client in clients {
+        // it has then applied what was written through another
+        client.range(pb::RangeRequest::of_key("key0")).await.expect("a read");
+        let answer = client.hash_kv(pb::HashKvRequest { revision }).await.expect("a hash");
+        all.push((answer.hash, answer.compact_revision));
+    }
+    assert!(all.iter().all(|one| *one == all[0]), "at {revision}: {all:x?}");
+    all
+}
+
 #[test]
 fn all_members_have_the_same_hash_at_every_revision_after_a_compaction() {
-    let running = Running::start("claims-hashes", 3);
+    let check = ["--compact-hash-check-enabled", "--compact-hash-check-time=200ms"];
+    let running = Running::start_with("claims-hashes", 3, &check);
     let (of_them, compacted, newest) = rt::run(async {
         let clients = running.clients();
         let mut last = (vec![], 0, 0);
@@ -329,11 +343,16 @@ fn all_members_have_the_same_hash_at_every_revision_after_a_compaction() {
             for n in at {
                 let revision = revisions[n - 1];
                 let compaction = pb::CompactionRequest { revision, physical: true };
+                let before = hashes_of(&clients, revision).await;
                 clients[0].compact(compaction).await.unwrap_or_else(|status| panic!("{case}: {status}"));
+                assert_eq!(hashes_of(&clients, revision).await, before, "{case}");
             }
             let (compacted, newest) = (revisions[at[at.len() - 1] - 1], revisions[39]);
             last = (hashes(&clients, compacted, newest).await, compacted, newest);
         }
+        rt::sleep(std::time::Duration::from_millis(500)).await;
+        let alarms = clients[0].alarm(pb::AlarmRequest::default()).await.expect("the alarms").alarms;
+        assert_eq!(alarms, [], "no hash differs");
         last
     });
     let file = running.members.folder.0.join("backup");

@@ -27,16 +27,12 @@ impl fmt::Display for Held {
 /// Each member, and what it holds; nothing if that cannot be said.
 pub type Answers = mpsc::Receiver<(MemberId, Option<Held>)>;
 
-/// A comparison under way.
-pub struct Comparison {
-    nonce: u64,
-    answers: mpsc::Sender<(MemberId, Option<Held>)>,
-}
+/// Who waits for them.
+pub type Comparison = mpsc::Sender<(MemberId, Option<Held>)>;
 
 /// Made of a copy, so that nobody waits for it. Nothing if that revision is not there.
 pub async fn held(handle: &Handle, revision: i64) -> Option<Held> {
-    let store = handle.store();
-    let hashed = rt::heavy(move || store.hash_at(revision)).await.ok()?;
+    let hashed = handle.hash_at(revision).await.ok()?;
     Some(Held { hash: hashed.hash, compacted: hashed.compacted })
 }
 
@@ -59,9 +55,10 @@ pub fn differing(mine: (MemberId, Held), others: &[(MemberId, Held)], quorum: us
 
 impl Core {
     /// Asks all other members.
-    pub(crate) fn compare(&mut self, revision: i64, answers: mpsc::Sender<(MemberId, Option<Held>)>) {
+    pub(crate) fn compare(&mut self, revision: i64, asker: Comparison) {
         let (from, nonce) = (self.node.id(), rt::random_u64());
-        self.comparison = Some(Comparison { nonce, answers });
+        self.comparisons.retain(|_, asker| !asker.is_closed());
+        self.comparisons.insert(nonce, asker);
         let members = self.node.membership().all().into_iter().filter(|to| *to != from);
         members.for_each(|to| self.send(to, &Frame::Compare { from, nonce, revision }));
     }
@@ -79,9 +76,9 @@ impl Core {
     }
 
     pub(crate) fn compared(&self, from: MemberId, nonce: u64, held: Option<Held>) {
-        if let Some(comparison) = self.comparison.as_ref().filter(|comparison| comparison.nonce == nonce) {
+        if let Some(asker) = self.comparisons.get(&nonce) {
             // whoever waited may have given up
-            let _ = comparison.answers.try_send((from, held));
+            let _ = asker.try_send((from, held));
         }
     }
 }
@@ -102,6 +99,8 @@ mod tests {
         assert_eq!(of(7, [7, 8]), [MemberId(3)]);
         assert_eq!(of(8, [7, 7]), [MemberId(1)], "who asks may be the one");
         assert_eq!(of(7, [8, 9]), [MemberId(0)], "nobody can tell");
+        let four = [held(2, 8, 5), held(3, 7, 5), held(4, 9, 5), held(5, 7, 5)];
+        assert_eq!(differing(held(1, 7, 5), &four, 3), [MemberId(2), MemberId(4)], "two of five");
     }
 
     #[test]

@@ -54,8 +54,8 @@ pub struct Core {
     transfers: Vec<(MemberId, TransferAnswer)>,
     /// What was lost with an earlier disk is not made up for yet.
     rejoining: bool,
-    /// The last that this member began.
-    pub(crate) comparison: Option<Comparison>,
+    /// Those under way that this member began, each by its number.
+    pub(crate) comparisons: BTreeMap<u64, Comparison>,
     /// Frames that were not for us, by their reason.
     dropped: BTreeMap<Dropped, u64>,
     held: Holdings,
@@ -103,7 +103,7 @@ impl Core {
             accepted: Accepted::default(),
             last_count: 0,
             alone: 0,
-            comparison: None,
+            comparisons: BTreeMap::new(),
             dropped: BTreeMap::new(),
             held: Holdings { log: Gauge::new("log"), proposals: Gauge::new("proposals") },
         }

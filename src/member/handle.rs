@@ -14,8 +14,9 @@ use crate::{
     compare::{Answers, Held},
     config::{Config, Start},
     frame::Frame,
+    hashes::{Before, Hashes},
     members::{Change, ChangeError, Members, founded},
-    meters::Meters,
+    meters::{self, Meters},
     services::{hub::Hub, lease_clock::LeaseClock},
     standing::Standing,
     tokens::{self, Tokens},
@@ -58,22 +59,7 @@ struct Shared {
     watch_queues: Gauge,
     meters: Mutex<Meters>,
     standing: Standing,
-}
-
-/// A proposal under way, for whoever counts.
-struct UnderWay<'a>(&'a Handle);
-
-impl<'a> UnderWay<'a> {
-    fn begin(handle: &'a Handle) -> Self {
-        handle.meters().proposals_pending += 1;
-        Self(handle)
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.meters().proposals_pending -= 1;
-    }
+    hashes: Hashes,
 }
 
 /// What the core is asked for. An answer that is dropped means that the core has stopped.
@@ -194,14 +180,16 @@ impl Handle {
             watch_queues: Gauge::new("watch queues"),
             meters: Mutex::default(),
             standing: Standing::default(),
+            hashes: Hashes::default(),
         };
         (Self(Arc::new(shared)), receiver)
     }
 
     /// Applies a committed command; tells watchers and the lease clock, and the tank.
     pub fn apply(&self, index: Index, term: Term, by: Option<&Identity>, command: &Command) -> Applied {
-        let (outcome, revision, hash) = {
+        let (outcome, revision, hash, before) = {
             let mut store = lock(&self.0.store);
+            let before = Before::of(command, &store);
             // our own: with B08 the memory of one member is bad, and puts lose their values there now and then
             let is_lost = bug!("B08") && self.member() == MemberId(2) && index.0.is_multiple_of(32);
             let outcome = match command {
@@ -212,7 +200,7 @@ impl Handle {
                 _ => store.apply_by(index, by, command),
             };
             self.0.held.set(store.bytes());
-            (outcome, store.revision(), store.hash())
+            (outcome, store.revision(), store.hash(), before)
         };
         let member = self.member();
         rt::note(Note::Applied { member, index, term, revision, hash });
@@ -220,6 +208,7 @@ impl Handle {
         if let Ok(response) = &response {
             self.after_lease_command(command, response, (index, term));
             self.after_auth_command(command, index);
+            before.into_iter().for_each(|before| before.done(&self.0.hashes));
             if let Command::AutoCompact { revision } = command {
                 rt::note(Note::Compacted { member, revision: Revision(*revision) });
             }
@@ -251,6 +240,7 @@ impl Handle {
         let (index, revision, hash) = (store.applied(), store.revision(), store.hash());
         self.0.held.set(store.bytes());
         *lock(&self.0.store) = store;
+        self.0.hashes.forget();
         rt::note(Note::Restored { member: self.member(), index, term, revision, hash });
         if bug!("W01") {
             self.0.hub.rewind(); // etcd-io/etcd#15271: watches go on from where they began
@@ -355,7 +345,7 @@ impl Handle {
             reached!("a request was refused because too many entries wait to be applied");
             return Err(ProposeError::TooManyRequests);
         }
-        let _under_way = UnderWay::begin(self);
+        let _under_way = meters::Pending::begin(self);
         let (answer, answered) = oneshot::channel();
         let request = Request::Propose { by, command, only_in, answer };
         let asked = async {
@@ -571,6 +561,10 @@ impl Handle {
 
     pub(crate) fn meters(&self) -> MutexGuard<'_, Meters> {
         lock(&self.0.meters)
+    }
+
+    pub(crate) fn hashes(&self) -> &Hashes {
+        &self.0.hashes
     }
 
     pub(crate) fn standing(&self) -> &Standing {

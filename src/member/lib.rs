@@ -41,6 +41,7 @@ mod error;
 mod founding;
 pub mod frame;
 pub mod handle;
+mod hashes;
 pub mod join;
 pub mod members;
 mod meters;

@@ -1,5 +1,6 @@
 //! What is counted for `/metrics`, since this member started.
 
+use crate::handle::Handle;
 use std::{collections::BTreeMap, time::Duration};
 use store::{Event, EventKind};
 
@@ -52,6 +53,22 @@ impl Meters {
         if self.calls.len() < CALLS || self.calls.contains_key(&(path.clone(), code)) {
             *self.calls.entry((path, code)).or_insert(0) += 1;
         }
+    }
+}
+
+/// A proposal under way, for whoever counts.
+pub struct Pending<'a>(&'a Handle);
+
+impl<'a> Pending<'a> {
+    pub fn begin(handle: &'a Handle) -> Self {
+        handle.meters().proposals_pending += 1;
+        Self(handle)
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.0.meters().proposals_pending -= 1;
     }
 }
 

@@ -36,7 +36,7 @@ pub mod tls;
 pub use note::{aside, delivery, note};
 pub use random::{boot_id, machine_id, random_bytes, random_range, random_u64};
 pub use shutdown::shutdown;
-pub use task::{AbortHandle, JoinError, JoinHandle, heavy, run, spawn, yield_now};
+pub use task::{AbortHandle, JoinError, JoinHandle, heavy, in_background, run, spawn, yield_now};
 pub use time::{
     Elapsed, Interval, Mono, Sleep, Timeout, Wall, interval, now, sleep, sleep_until, timeout, wall,
 };

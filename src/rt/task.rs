@@ -31,6 +31,14 @@ pub async fn heavy<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'stat
     computed
 }
 
+/// The same where nobody waits for it; what it leaves behind is its own business. In the tank it is done at once.
+pub fn in_background(compute: impl FnOnce() + Send + 'static) {
+    #[cfg(not(madsim))]
+    drop(tokio::task::spawn_blocking(compute));
+    #[cfg(madsim)]
+    compute();
+}
+
 /// Runs a whole program to its end.
 #[cfg(not(madsim))]
 pub fn run<F: Future>(future: F) -> F::Output {

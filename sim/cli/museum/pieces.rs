@@ -229,6 +229,7 @@ const ELSEWHERE: &[&str] = &[
     "E02",
     "G01",
     "G03",
+    "HASHED",
     "K01",
     "K05",
     "K06",

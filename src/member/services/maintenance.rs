@@ -24,11 +24,9 @@ impl Maintenance {
         Some(self.handle.header(self.handle.with_store(store::Store::revision)))
     }
 
-    fn hash_at(&self, revision: i64) -> Result<(Option<pb::ResponseHeader>, store::HashAt), Status> {
-        // A hash takes long; it is made of a copy, so that writes need not wait.
-        let store = self.handle.store();
-        let hash = store.hash_at(revision).map_err(refuse::by_store)?;
-        Ok((Some(self.handle.header(store.revision())), hash))
+    async fn hash_at(&self, revision: i64) -> Result<(Option<pb::ResponseHeader>, store::HashAt), Status> {
+        let hash = self.handle.hash_at(revision).await.map_err(refuse::by_store)?;
+        Ok((self.head(), hash))
     }
 }
 
@@ -151,7 +149,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
 
     async fn hash(&self, request: Request<pb::HashRequest>) -> Result<Response<pb::HashResponse>, Status> {
         admit_admin(&self.handle, request).await?;
-        let (header, hash) = self.hash_at(0)?;
+        let (header, hash) = self.hash_at(0).await?;
         Ok(Response::new(pb::HashResponse { header, hash: hash.hash }))
     }
 
@@ -160,7 +158,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         request: Request<pb::HashKvRequest>,
     ) -> Result<Response<pb::HashKvResponse>, Status> {
         let request = admit_admin(&self.handle, request).await?;
-        let (header, hash) = self.hash_at(request.revision)?;
+        let (header, hash) = self.hash_at(request.revision).await?;
         let (compact_revision, hash_revision) = (hash.compacted, hash.revision);
         Ok(Response::new(pb::HashKvResponse { header, hash: hash.hash, compact_revision, hash_revision }))
     }

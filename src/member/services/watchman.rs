@@ -7,7 +7,7 @@ use crate::{
     handle::Handle,
 };
 use base::{MemberId, Revision, knobs::ms, reached};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use store::{Alarm, AlarmChange, AlarmKind, Command};
 
 /// So often those are asked that do not answer in time.
@@ -15,21 +15,58 @@ const TRIES: usize = 3;
 
 /// Never returns.
 pub async fn run(handle: Handle) {
-    let every = handle.knobs().corrupt_check_ms;
+    futures::join!(of_all(&handle), of_compactions(&handle));
+}
+
+/// What members hold at the newest revision.
+async fn of_all(handle: &Handle) {
+    loop {
+        turn(handle, handle.knobs().corrupt_check_ms).await;
+        let revision = handle.with_store(store::Store::revision).0;
+        let Some(mine) = compare::held(handle, revision).await else { continue };
+        let all = ask_all(handle, revision).await;
+        reached!("member: all members hold the same", all.agree(mine));
+        raise(handle, all.differing(handle, mine)).await;
+    }
+}
+
+/// What they held before history went: the hashes they took at compactions, the newest first, each until all members have
+/// said the same. (etcd stops at the first of which they have, and passes over what differed before.)
+async fn of_compactions(handle: &Handle) {
+    let mut agreed = BTreeSet::new();
+    loop {
+        turn(handle, handle.knobs().compact_hash_check_ms).await;
+        let taken = handle.hashes().newest_first();
+        agreed.retain(|revision| taken.iter().any(|hash| hash.revision == *revision));
+        for hash in taken.iter().filter(|hash| !agreed.contains(&hash.revision)).collect::<Vec<_>>() {
+            let mine = Held { hash: hash.hash, compacted: hash.compacted };
+            let all = ask_all(handle, hash.revision).await;
+            let differing = all.differing(handle, mine);
+            reached!("member: a hash that was taken at a compaction differs", !differing.is_empty());
+            raise(handle, differing).await;
+            if all.agree(mine) {
+                agreed.insert(hash.revision);
+            }
+        }
+    }
+}
+
+/// Waits until so long has passed and this member leads; for ever if that is no time. What is committed is applied here
+/// by then.
+async fn turn(handle: &Handle, every: u64) {
     if every == 0 {
         std::future::pending::<()>().await;
     }
     loop {
         rt::sleep(ms(every)).await;
-        // what is committed is applied here before it is compared
         if let Ok(Some(_)) = handle.confirm_leadership().await {
-            look(&handle).await;
+            return;
         }
     }
 }
 
-async fn look(handle: &Handle) {
-    for member in differing(handle).await {
+async fn raise(handle: &Handle, members: Vec<MemberId>) {
+    for member in members {
         let alarm = Alarm { member, kind: AlarmKind::Corrupt };
         if handle.with_store(|store| store.alarms().contains(&alarm)) {
             continue;
@@ -40,25 +77,39 @@ async fn look(handle: &Handle) {
     }
 }
 
-/// Whose data is not what a quorum holds, by those that answered in time; 0 where nobody can tell.
-async fn differing(handle: &Handle) -> Vec<MemberId> {
-    let revision = handle.with_store(store::Store::revision).0;
-    let Some(mine) = compare::held(handle, revision).await else { return vec![] };
+/// What the others hold at a revision.
+struct Answers {
+    /// Of all members.
+    quorum: usize,
+    others: usize,
+    held: Vec<(MemberId, Held)>,
+}
+
+impl Answers {
+    /// Whose data is not what a quorum holds, by those that answered in time; 0 where nobody can tell.
+    fn differing(&self, handle: &Handle, mine: Held) -> Vec<MemberId> {
+        compare::differing((handle.member(), mine), &self.held, self.quorum)
+    }
+
+    /// Whether all hold the same, and this is not the only one.
+    fn agree(&self, mine: Held) -> bool {
+        self.others > 0 && self.held.len() == self.others && self.held.iter().all(|(_, held)| *held == mine)
+    }
+}
+
+async fn ask_all(handle: &Handle, revision: i64) -> Answers {
     let members = handle.members().present;
     let quorum = members.values().filter(|member| !member.learner).count() / 2 + 1;
-    let mut answers = BTreeMap::new();
+    let (others, mut answers) = (members.len().saturating_sub(1), BTreeMap::new());
     for _ in 0..TRIES {
-        ask(handle, revision, members.len().saturating_sub(1), &mut answers).await;
-        if answers.len() + 1 >= members.len() {
+        ask(handle, revision, others, &mut answers).await;
+        if answers.len() >= others {
             break;
         }
         reached!("member: what members hold was compared without some of them");
     }
-    let others: Vec<(MemberId, Held)> =
-        answers.into_iter().filter_map(|(id, held)| Some((id, held?))).collect();
-    let all = others.len() + 1 == members.len() && others.iter().all(|(_, held)| *held == mine);
-    reached!("member: all members hold the same", all && !others.is_empty());
-    compare::differing((handle.member(), mine), &others, quorum)
+    let held = answers.into_iter().filter_map(|(id, held)| Some((id, held?))).collect();
+    Answers { quorum, others, held }
 }
 
 /// Asks the others, and waits for all of them, but not for long: twice as long as one may wait itself.
@@ -80,7 +131,9 @@ pub async fn at_start(handle: &Handle) -> Result<(), Error> {
     if handle.knobs().corrupt_check_at_start == 0 || revision <= Revision(1) {
         return Ok(());
     }
-    match differing(handle).await.iter().any(|id| *id == me || *id == MemberId(0)) {
+    let Some(mine) = compare::held(handle, revision.0).await else { return Ok(()) };
+    let differing = ask_all(handle, revision.0).await.differing(handle, mine);
+    match differing.iter().any(|id| *id == me || *id == MemberId(0)) {
         true => Err(Error::Differs { id: me, revision }),
         false => Ok(()),
     }

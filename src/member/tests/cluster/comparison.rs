@@ -76,6 +76,36 @@ fn a_member_that_holds_something_else_is_found_and_nothing_is_served_any_more() 
     });
 }
 
+/// What is gone from history was hashed before; without that nobody could tell any more.
+#[test]
+fn what_differed_before_it_was_compacted_is_found() {
+    for (compact_hash_check_ms, expected) in [(500, 1), (0, 0)] {
+        let check = Knobs { compact_hash_check_ms, ..knobs() };
+        run(check, move |group| async move {
+            base::marks::plant(Some("B08"));
+            let client = everyone(&group);
+            // among these are some that the second member loses
+            let mut revision = 0;
+            for round in 0..70 {
+                let put = client.put(pb::PutRequest::of("a", round.to_string())).await.expect("a put");
+                revision = put.header.expect("a header").revision;
+            }
+            base::marks::plant(None);
+            let put = client.put(pb::PutRequest::of("a", "at last")).await.expect("a put");
+            client.compact(pb::CompactionRequest { revision, physical: true }).await.expect("compacted");
+            let last = put.header.expect("a header").revision;
+            client
+                .compact(pb::CompactionRequest { revision: last, physical: true })
+                .await
+                .expect("compacted");
+            rt::sleep(3 * SECOND).await;
+            let found = alarms(&client).await;
+            assert_eq!(found.len(), expected, "{found:?}");
+            assert!(found.iter().all(|alarm| alarm.member_id == 2), "{found:?}");
+        });
+    }
+}
+
 #[test]
 fn a_member_that_holds_something_else_does_not_serve_where_it_has_to_compare_first() {
     let check = Knobs { corrupt_check_at_start: 1, snapshot_every: 20, snapshot_keep: 5, ..knobs() };
@@ -99,6 +129,7 @@ fn a_member_that_holds_something_else_does_not_serve_where_it_has_to_compare_fir
 fn no_difference_is_found_where_there_is_none() {
     let check = Knobs {
         corrupt_check_ms: 50,
+        compact_hash_check_ms: 60,
         corrupt_check_at_start: 1,
         auto_compact_revisions: 10,
         auto_compact_every_ms: 70,

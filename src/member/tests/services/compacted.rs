@@ -98,6 +98,41 @@ fn a_watch_of_what_is_compacted_is_told_so_once() {
     });
 }
 
+/// What the first so many compactions of twelve are told of: whether the hash of each is the one from before it.
+async fn remembered(client: &etcd::Client) -> Vec<bool> {
+    let hash = async |revision| {
+        let answer = client.hash_kv(pb::HashKvRequest { revision }).await.unwrap();
+        (answer.hash, answer.compact_revision, answer.hash_revision)
+    };
+    change(client).await;
+    let mut before = vec![];
+    for revision in (10..=32).step_by(2) {
+        before.push((revision, hash(revision).await));
+        client.compact(pb::CompactionRequest { revision, physical: true }).await.unwrap();
+        assert_eq!(hash(0).await.1, revision, "now");
+    }
+    let mut same = vec![];
+    for (revision, of) in before {
+        let now = client.hash_kv(pb::HashKvRequest { revision }).await;
+        same.push(now.is_ok_and(|now| (now.hash, now.compact_revision, now.hash_revision) == of));
+    }
+    same
+}
+
+#[test]
+fn a_hash_is_the_same_before_and_after_the_compaction_of_its_revision() {
+    with_member(Knobs::default(), async |member: Core| {
+        let ten_of_twelve: Vec<bool> = (0..12).map(|n| n >= 2).collect();
+        assert_eq!(remembered(&member.client()).await, ten_of_twelve);
+    });
+    with_member(Knobs::default(), async |member: Core| {
+        base::marks::plant(Some("HASHED"));
+        let all = remembered(&member.client()).await;
+        base::marks::plant(None);
+        assert_eq!(all.contains(&true), !base::marks::COUNTED, "planted, it is seen: {all:?}");
+    });
+}
+
 /// etcd-io/etcd#18667: what cannot be read must not leave half of a txn behind.
 #[test]
 fn a_txn_that_reads_what_is_compacted_changes_nothing() {
