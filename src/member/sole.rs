@@ -11,9 +11,9 @@ use crate::{
     recover::{self, Recovered},
 };
 use base::{Index, Note, Term, bug, reached};
-use raft::{HardState, Membership, Payload};
+use raft::{Membership, Payload};
 use store::Command;
-use wal::{Identity, Record, Wal};
+use wal::{HardState, Identity, Record, Wal};
 
 /// What the log has to say next.
 struct Verdict {
@@ -78,7 +78,6 @@ async fn write(config: &Config, verdict: Verdict) -> Result<(), Error> {
     let id = ProposalId { origin: config.id, run: rt::random_u64(), count: 0 };
     let context = Proposal { id, by: None, command: Command::Members(members) }.encode();
     let payload = Payload::Config { membership: Membership::of_voters([config.id]), context };
-    let hard = HardState { term, vote: Some(config.id) };
     let identity = Identity { cluster: config.cluster_id, member: config.id };
     let (mut wal, _) = Wal::reopen(&config.data_dir, identity, &config.knobs).await?;
     let entry = wal::Entry { index: last.next(), term, data: codec::encode(&payload) };
