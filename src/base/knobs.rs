@@ -86,6 +86,8 @@ knobs! {
     corrupt_check_ms: 0,
     /// 1: a member compares what it holds with what the others do before it serves. etcd: initial-corrupt-check.
     corrupt_check_at_start: 0,
+    /// Members that only learn, at a time. etcd: max-learners.
+    max_learners: 1,
     /// How long a request may wait for the store. etcd: 5 s + 2 x election time-out.
     request_timeout_ms: 7_000,
     /// Committed minus applied entries at which requests are refused. etcd: 5000.

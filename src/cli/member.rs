@@ -149,6 +149,9 @@ struct Limits {
     /// [default: any number]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     max_concurrent_streams: Option<u32>,
+    /// Members that only learn, at a time. [default: 1]
+    #[arg(long, alias = "experimental-max-learners", value_name = "N")]
+    max_learners: Option<u64>,
     /// Milliseconds between two heartbeats of a leader.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "MS")]
     heartbeat_interval: Option<u64>,
@@ -199,6 +202,7 @@ impl Limits {
         knobs.snapshot_keep = told(self.snapshot_catchup_entries, knobs.snapshot_keep);
         knobs.request_bytes = told(self.max_request_bytes, knobs.request_bytes);
         knobs.txn_ops = told(self.max_txn_ops, knobs.txn_ops);
+        knobs.max_learners = told(self.max_learners, knobs.max_learners);
         knobs.most_streams = told(self.max_concurrent_streams.map(u64::from), knobs.most_streams);
         let long = |flag: Option<Duration>, before: u64| flag.map_or(before, |time| time.as_millis() as u64);
         knobs.watch_progress_ms = long(self.watch_progress_notify_interval, knobs.watch_progress_ms);
@@ -521,6 +525,13 @@ tls-max-version: 'TLS1.3'
         assert_eq!(kept(""), Knobs::default().snapshot_keep);
         assert_eq!(kept("--snapshot-catchup-entries 1"), 1);
         assert_eq!(kept("--experimental-snapshot-catchup-entries=7"), 7);
+    }
+
+    #[test]
+    fn how_many_may_learn_is_a_flag() {
+        let most = |line: &str| boot(line).expect("a member").knobs.max_learners;
+        assert_eq!((most(""), most("--max-learners 2"), most("--experimental-max-learners=3")), (1, 2, 3));
+        assert_eq!(boot_from("experimental-max-learners: 4").expect("a member").knobs.max_learners, 4);
     }
 
     #[test]

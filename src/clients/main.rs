@@ -16,6 +16,7 @@ mod growth;
 mod harness;
 mod kubectl;
 mod large;
+mod learners;
 mod machines;
 mod names;
 mod roles;

@@ -35,8 +35,9 @@ pub struct Comparison {
 
 /// Made of a copy, so that nobody waits for it. Nothing if that revision is not there.
 pub async fn held(handle: &Handle, revision: i64) -> Option<Held> {
-    let store = handle.store();
+    let (store, began) = (handle.store(), rt::now());
     let hashed = rt::heavy(move || store.hash_at(revision)).await.ok()?;
+    handle.meters().revision_hashes.add(began.elapsed());
     Some(Held { hash: hashed.hash, compacted: hashed.compacted })
 }
 

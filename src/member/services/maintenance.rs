@@ -2,7 +2,10 @@
 //! MoveLeader answer without a header, as in etcd: clients hold it to that.
 
 use super::{VERSION, admit, admit_admin, admit_at_learner, backup, refuse};
-use crate::handle::Handle;
+use crate::{
+    handle::Handle,
+    meters::{Hashes, Meters},
+};
 use base::MemberId;
 use etcd::{error, pb};
 use pb::{alarm_request::AlarmAction, downgrade_request::DowngradeAction};
@@ -24,10 +27,16 @@ impl Maintenance {
         Some(self.handle.header(self.handle.with_store(store::Store::revision)))
     }
 
-    fn hash_at(&self, revision: i64) -> Result<(Option<pb::ResponseHeader>, store::HashAt), Status> {
+    /// Counted among those of its kind.
+    fn hash_at(
+        &self,
+        revision: i64,
+        kind: impl FnOnce(&mut Meters) -> &mut Hashes,
+    ) -> Result<(Option<pb::ResponseHeader>, store::HashAt), Status> {
         // A hash takes long; it is made of a copy, so that writes need not wait.
-        let store = self.handle.store();
+        let (store, began) = (self.handle.store(), rt::now());
         let hash = store.hash_at(revision).map_err(refuse::by_store)?;
+        kind(&mut self.handle.meters()).add(began.elapsed());
         Ok((Some(self.handle.header(store.revision())), hash))
     }
 }
@@ -151,7 +160,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
 
     async fn hash(&self, request: Request<pb::HashRequest>) -> Result<Response<pb::HashResponse>, Status> {
         admit_admin(&self.handle, request).await?;
-        let (header, hash) = self.hash_at(0)?;
+        let (header, hash) = self.hash_at(0, |meters| &mut meters.hashes)?;
         Ok(Response::new(pb::HashResponse { header, hash: hash.hash }))
     }
 
@@ -160,7 +169,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         request: Request<pb::HashKvRequest>,
     ) -> Result<Response<pb::HashKvResponse>, Status> {
         let request = admit_admin(&self.handle, request).await?;
-        let (header, hash) = self.hash_at(request.revision)?;
+        let (header, hash) = self.hash_at(request.revision, |meters| &mut meters.revision_hashes)?;
         let (compact_revision, hash_revision) = (hash.compacted, hash.revision);
         Ok(Response::new(pb::HashKvResponse { header, hash: hash.hash, compact_revision, hash_revision }))
     }
