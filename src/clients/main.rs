@@ -21,6 +21,7 @@ mod machines;
 mod names;
 mod roles;
 mod secure;
+mod slow;
 mod stops;
 mod survival;
 mod tokens;

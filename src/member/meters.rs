@@ -24,6 +24,8 @@ pub struct Meters {
     /// Learners that this member, as it led, gave a vote, and how often it did not, by what it said.
     pub promoted: u64,
     pub not_promoted: BTreeMap<String, u64>,
+    /// What took longer to apply, or to read, than it may.
+    pub slow_applies: u64,
     /// How long it took to make a hash of all there is, and of a revision.
     pub hashes: Hashes,
     pub revision_hashes: Hashes,

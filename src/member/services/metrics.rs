@@ -111,6 +111,8 @@ fn server(handle: &Handle, text: &mut Text) {
         "Bytes a member may hold before it raises the alarm NOSPACE.",
         handle.knobs().quota_bytes,
     );
+    let help = "Requests that took longer to apply, or to read, than it may take.";
+    text.counter("etcd_server_slow_apply_total", help, meters.slow_applies);
     text.counter("etcd_server_health_success", "Probes of /health told that all is well.", meters.healthy);
     text.counter("etcd_server_health_failures", "Probes of /health told that it is not.", meters.unhealthy);
     text.histogram(
