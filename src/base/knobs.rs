@@ -1,4 +1,4 @@
-//! Every interval and limit of the product, by name. Times are in milliseconds, sizes in bytes.
+//! Every interval and limit of the product, by name. Times are in milliseconds (`_ns`: nanoseconds), sizes in bytes.
 //! A scenario's `knobs:` sets any of them; the real build takes them as flags where a user has a reason to.
 
 use serde::{Deserialize, Serialize};
@@ -89,6 +89,13 @@ knobs! {
     compact_hash_check_ms: 0,
     /// 1: a member compares what it holds with what the others do before it serves. etcd: initial-corrupt-check.
     corrupt_check_at_start: 0,
+    /// Members that only learn, at a time. etcd: max-learners.
+    max_learners: 1,
+    /// Nanoseconds to apply a request, or to answer a read, after which it is said that it took too long; the largest number:
+    /// never, as in the tank. etcd: warning-apply-duration, 100 ms, as in `wavetank member`.
+    slow_apply_ns: u64::MAX,
+    /// Nanoseconds to answer a call that is no stream. etcd: warning-unary-request-duration, 300 ms, as there.
+    slow_call_ns: u64::MAX,
     /// How long a request may wait for the store. etcd: 5 s + 2 x election time-out.
     request_timeout_ms: 7_000,
     /// Committed minus applied entries at which requests are refused. etcd: 5000.

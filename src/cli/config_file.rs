@@ -63,9 +63,13 @@ const TIMES: &[&str] = &[
     "corrupt-check-time",
     "experimental-compact-hash-check-time",
     "experimental-corrupt-check-time",
+    "experimental-warning-apply-duration",
+    "experimental-warning-unary-request-duration",
     "grpc-keepalive-interval",
     "grpc-keepalive-min-time",
     "grpc-keepalive-timeout",
+    "warning-apply-duration",
+    "warning-unary-request-duration",
     "watch-progress-notify-interval",
 ];
 
@@ -168,7 +172,7 @@ impl Said {
             Some(Value::Section(_)) => {
                 return Err(format!("{shown}: expected a value, and no keys below it"));
             }
-            Some(Value::Whole(nanos)) if TIMES.contains(&flag) => format!("{}ms", nanos / 1_000_000),
+            Some(Value::Whole(nanos)) if TIMES.contains(&flag) => format!("{nanos}ns"),
             Some(value) => value.to_string(),
         };
         if let Some((_, nothing)) = NOT_SERVED.iter().find(|(name, _)| *name == flag) {
@@ -231,7 +235,7 @@ mod tests {
         assert_eq!(flags(sides), expected);
         assert_eq!(flags("client-transport-security:\n"), Vec::<String>::new());
         let times = ["grpc-keepalive-min-time: 5000000000", "grpc-keepalive-min-time: 5s"].map(flags);
-        assert_eq!(times, [["--grpc-keepalive-min-time=5000ms"], ["--grpc-keepalive-min-time=5s"]]);
+        assert_eq!(times, [["--grpc-keepalive-min-time=5000000000ns"], ["--grpc-keepalive-min-time=5s"]]);
     }
 
     #[test]

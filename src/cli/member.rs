@@ -12,6 +12,9 @@ use std::{
 
 /// etcd: checkpointInterval.
 const LEASE_CHECKPOINT_MS: u64 = 300_000;
+/// etcd: DefaultWarningApplyDuration, DefaultWarningUnaryRequestDuration.
+const SLOW_APPLY: Duration = Duration::from_millis(100);
+const SLOW_CALL: Duration = Duration::from_millis(300);
 
 /// etcd: DefaultCompactHashCheckTime.
 const COMPACT_HASH_CHECK_MS: u64 = 60_000;
@@ -86,14 +89,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
         let unit = &rest[digits..];
         let letters = unit.find(|letter: char| letter.is_ascii_digit()).unwrap_or(unit.len());
-        let millis = match &unit[..letters] {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
+        let nanos = match &unit[..letters] {
+            "ns" => 1,
+            "us" | "\u{b5}s" | "\u{3bc}s" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
             _ => return Err(wrong()),
         };
-        total += Duration::from_millis(number.checked_mul(millis).ok_or_else(wrong)?);
+        total += Duration::from_nanos(number.checked_mul(nanos).ok_or_else(wrong)?);
         rest = &unit[letters..];
     }
     if text.is_empty() { Err(wrong()) } else { Ok(total) }
@@ -162,6 +167,18 @@ struct Limits {
     /// [default: any number]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     max_concurrent_streams: Option<u32>,
+    /// Members that only learn, at a time. [default: 1]
+    #[arg(long, alias = "experimental-max-learners", value_name = "N")]
+    max_learners: Option<u64>,
+    /// Time to apply a request, or to answer a read, after which it is said that it took too long. [default: 100ms]
+    #[arg(long, alias = "experimental-warning-apply-duration", value_parser = duration, value_name = "TIME")]
+    warning_apply_duration: Option<Duration>,
+    /// Time to answer a call that is no stream, after which it is said how long it took; 0s: the default. [default: 300ms]
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    warning_unary_request_duration: Option<Duration>,
+    /// The same, by its older name: one of both.
+    #[arg(long, value_parser = duration, value_name = "TIME", hide = true)]
+    experimental_warning_unary_request_duration: Option<Duration>,
     /// Milliseconds between two heartbeats of a leader.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "MS")]
     heartbeat_interval: Option<u64>,
@@ -198,6 +215,23 @@ impl Limits {
         duration(text).map_err(|why| format!("--auto-compaction-retention {why}").into())
     }
 
+    /// How long a call may take until that is said. Both names at a time are refused in etcd's words, by which 0 is nothing.
+    fn slow_call(&self) -> Result<Duration, Error> {
+        let told = |flag: Option<Duration>| flag.filter(|time| !time.is_zero());
+        let (older, newer) = (
+            told(self.experimental_warning_unary_request_duration),
+            told(self.warning_unary_request_duration),
+        );
+        if older.is_some() && newer.is_some() {
+            return Err(
+                "both --experimental-warning-unary-request-duration and --warning-unary-request-duration \
+                 flags are set. Use only --warning-unary-request-duration"
+                    .into(),
+            );
+        }
+        Ok(newer.or(older).unwrap_or(SLOW_CALL))
+    }
+
     fn knobs(&self) -> Result<Knobs, Error> {
         let mut knobs = Knobs::default();
         knobs.quota_bytes = match self.quota_backend_bytes {
@@ -212,6 +246,7 @@ impl Limits {
         knobs.snapshot_keep = told(self.snapshot_catchup_entries, knobs.snapshot_keep);
         knobs.request_bytes = told(self.max_request_bytes, knobs.request_bytes);
         knobs.txn_ops = told(self.max_txn_ops, knobs.txn_ops);
+        knobs.max_learners = told(self.max_learners, knobs.max_learners);
         knobs.most_streams = told(self.max_concurrent_streams.map(u64::from), knobs.most_streams);
         let long = |flag: Option<Duration>, before: u64| flag.map_or(before, |time| time.as_millis() as u64);
         knobs.watch_progress_ms = long(self.watch_progress_notify_interval, knobs.watch_progress_ms);
@@ -223,6 +258,9 @@ impl Limits {
         knobs.keepalive_ms = long(self.grpc_keepalive_interval, knobs.keepalive_ms);
         let patience = self.grpc_keepalive_timeout.filter(|time| !time.is_zero());
         knobs.keepalive_timeout_ms = long(patience, knobs.keepalive_timeout_ms);
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        knobs.slow_apply_ns = nanos(self.warning_apply_duration.unwrap_or(SLOW_APPLY));
+        knobs.slow_call_ns = nanos(self.slow_call()?);
         knobs.lease_checkpoint_ms = if self.enable_lease_checkpoint { LEASE_CHECKPOINT_MS } else { 0 };
         knobs.corrupt_check_at_start = u64::from(self.initial_corrupt_check);
         match self.auto_compaction_mode {
@@ -522,6 +560,9 @@ tls-max-version: 'TLS1.3'
         let millis = |text: &str| duration(text).map(|time| time.as_millis());
         assert_eq!(millis("1h30m"), Ok(5_400_000));
         assert_eq!(millis("500ms"), Ok(500));
+        for micro in ["1us", "1\u{b5}s", "1\u{3bc}s", "1000ns"] {
+            assert_eq!(duration(micro), Ok(Duration::from_micros(1)), "{micro}");
+        }
         assert!(["", "10", "m", "3 h", "1d"].iter().all(|text| millis(text).is_err()));
         let kept = |line: &str| {
             boot(line).map(|boot| (boot.knobs.auto_compact_ms, boot.knobs.auto_compact_revisions))
@@ -538,6 +579,36 @@ tls-max-version: 'TLS1.3'
         assert_eq!(kept(""), Knobs::default().snapshot_keep);
         assert_eq!(kept("--snapshot-catchup-entries 1"), 1);
         assert_eq!(kept("--experimental-snapshot-catchup-entries=7"), 7);
+    }
+
+    #[test]
+    fn how_many_may_learn_is_a_flag() {
+        let most = |line: &str| boot(line).expect("a member").knobs.max_learners;
+        assert_eq!((most(""), most("--max-learners 2"), most("--experimental-max-learners=3")), (1, 2, 3));
+        assert_eq!(boot_from("experimental-max-learners: 4").expect("a member").knobs.max_learners, 4);
+    }
+
+    #[test]
+    fn what_takes_too_long_is_a_flag() {
+        let slow = |line: &str| boot(line).map(|boot| (boot.knobs.slow_apply_ns, boot.knobs.slow_call_ns));
+        let (apply, call) = (100_000_000, 300_000_000);
+        assert_eq!(slow(""), Ok((apply, call)));
+        for older in ["", "experimental-"] {
+            let to_apply = format!("--{older}warning-apply-duration=1us");
+            assert_eq!(slow(&to_apply), Ok((1_000, call)), "{to_apply}");
+            let to_call = format!("--{older}warning-unary-request-duration=2ms");
+            assert_eq!(slow(&to_call), Ok((apply, 2_000_000)), "{to_call}");
+        }
+        let file = "warning-apply-duration: 5\nexperimental-warning-unary-request-duration: 7";
+        let knobs = boot_from(file).expect("a member").knobs;
+        assert_eq!((knobs.slow_apply_ns, knobs.slow_call_ns), (5, 7));
+        let both = "--warning-unary-request-duration=1s --experimental-warning-unary-request-duration=";
+        assert_eq!(slow(&format!("{both}0s")), Ok((apply, 1_000_000_000)));
+        let refused = "both --experimental-warning-unary-request-duration and --warning-unary-request-duration flags \
+             are set. Use only --warning-unary-request-duration";
+        assert_eq!(slow(&format!("{both}1s")), Err(refused.into()));
+        let both = "--warning-apply-duration=1s --experimental-warning-apply-duration=1s";
+        assert!(slow(both).is_err_and(|why| why.contains("cannot be used multiple times")));
     }
 
     #[test]

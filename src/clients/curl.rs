@@ -17,7 +17,7 @@ use std::{
 };
 
 /// The status and the body of an answer.
-async fn request(client: &Client, addr: SocketAddr, request: http::Request<String>) -> (u16, String) {
+pub async fn request(client: &Client, addr: SocketAddr, request: http::Request<String>) -> (u16, String) {
     let response = client.request(addr, request.map(Into::into)).await.expect("an answer");
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.expect("a body");
@@ -28,7 +28,7 @@ fn post(path: &str, body: &Value) -> http::Request<String> {
     http::Request::post(path).header("host", "member").body(body.to_string()).expect("a request")
 }
 
-fn get(path: &str) -> http::Request<String> {
+pub fn get(path: &str) -> http::Request<String> {
     http::Request::get(path).header("host", "member").body(String::new()).expect("a request")
 }
 

@@ -13,6 +13,7 @@ use crate::driver::Core;
 use crate::error::Error;
 use crate::handle::View;
 use crate::proposal::Proposal;
+use crate::slow;
 use base::{Index, MemberId, Note, Term, bug, knobs::ms, reached};
 use raft::{
     Data, Effects, Entry, Input, Membership, Payload, Persist, Proposed, Refused, Role, RoleChange, Snapshot,
@@ -156,7 +157,9 @@ impl Core {
             self.snapshot_if_due(entry.index); // etcd-io/etcd#13766: the index goes before the data
         }
         self.snapshots.applied(data.len() as u64);
+        let began = rt::now();
         let applied = self.handle.apply(entry.index, entry.term, by.as_ref(), &command);
+        slow::applied(&self.handle, began, &command, &applied);
         reached!(
             "member: a proposal of an earlier life was applied",
             id.origin == self.node.id() && id.run != self.run

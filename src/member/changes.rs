@@ -150,6 +150,7 @@ impl Core {
         let holds = |id: &MemberId| self.node.matched(*id).is_some_and(|index| nearly(index, last));
         let heard = others.iter().copied().filter(|id| self.node.is_heard(*id));
         Health {
+            learners: self.handle.knobs().max_learners as usize,
             term: self.node.term(),
             caught_up: others.iter().copied().filter(holds).collect(),
             heard: heard.chain([me]).collect(),

@@ -32,7 +32,7 @@ pub type Comparison = mpsc::Sender<(MemberId, Option<Held>)>;
 
 /// Made of a copy, so that nobody waits for it. Nothing if that revision is not there.
 pub async fn held(handle: &Handle, revision: i64) -> Option<Held> {
-    let hashed = handle.hash_at(revision).await.ok()?;
+    let hashed = handle.hash_at(revision, |meters| &mut meters.revision_hashes).await.ok()?;
     Some(Held { hash: hashed.hash, compacted: hashed.compacted })
 }
 

@@ -4,7 +4,10 @@
 //! They are taken of a copy, so that nobody waits for them but who asks for one that is under way. Source: etcd,
 //! server/storage/mvcc/hash.go.
 
-use crate::handle::Handle;
+use crate::{
+    handle::Handle,
+    meters::{HashTimes, Meters},
+};
 use base::{bug, reached};
 use rt::sync::Signal;
 use std::{
@@ -108,15 +111,20 @@ impl Before {
     }
 }
 
+/// Among which hashes one is counted.
+pub type Kind = fn(&mut Meters) -> &mut HashTimes;
+
 impl Handle {
     /// The hash of what was kept up to a revision; 0 is the current one. That of a revision that was compacted is of what
-    /// there was before, while it is remembered. Made of a copy, so that nobody waits for it.
-    pub async fn hash_at(&self, revision: i64) -> Result<HashAt, Error> {
+    /// there was before, while it is remembered. Made of a copy, so that nobody waits for it, and counted among its kind.
+    pub async fn hash_at(&self, revision: i64, kind: Kind) -> Result<HashAt, Error> {
         if let Some(hash) = self.hashes().of(revision).await.filter(|_| !bug!("HASHED")) {
             reached!("member: a hash that was taken at a compaction was asked for");
             return Ok(hash);
         }
-        let store = self.store();
-        rt::heavy(move || store.hash_at(revision)).await
+        let (store, began) = (self.store(), rt::now());
+        let hash = rt::heavy(move || store.hash_at(revision)).await?;
+        kind(&mut self.meters()).add(began.elapsed());
+        Ok(hash)
     }
 }

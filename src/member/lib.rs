@@ -21,6 +21,7 @@
 //! | `pending` | who waits for what; what surely was not done goes out again |
 //! | `proposal`, `accepted` | what an entry says; a forwarded proposal is taken up once |
 //! | `meters` | what is counted for `/metrics` |
+//! | `slow` | what takes too long is said |
 //! | `tokens`, `signed` | words that stand for users; tokens that say so themselves |
 //! | `frame`, `codec` | what members send each other; values as bytes |
 //! | `services` | the etcd v3 services, and health and version over HTTP, on the client port |
@@ -52,6 +53,7 @@ pub mod recover;
 mod restoring;
 pub mod services;
 pub mod signed;
+mod slow;
 mod snapshots;
 mod sole;
 mod standing;

@@ -7,9 +7,6 @@ use rt::net::Endpoint;
 use std::collections::BTreeSet;
 pub use store::{Member, Members};
 
-/// Learners at a time (etcd's `--max-learners`).
-const LEARNERS: usize = 1;
-
 /// What a client wants of the members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -48,8 +45,10 @@ pub enum ChangeError {
     Stopped,
 }
 
-/// What the leader knows of itself and the others.
+/// What the leader knows of itself and the others, and what it allows.
 pub struct Health {
+    /// Learners there may be at a time.
+    pub learners: usize,
     /// The term in which it leads.
     pub term: Term,
     /// It has heard of these lately, itself included.
@@ -140,7 +139,7 @@ fn may_add(
         return Err(ChangeError::PeerUrlExists);
     }
     let (voters, started) = voters_but(members, None);
-    if learner && members.present.values().filter(|member| member.learner).count() >= LEARNERS {
+    if learner && members.present.values().filter(|member| member.learner).count() >= health.learners {
         return Err(ChangeError::TooManyLearners);
     }
     // a single member may always get a second
@@ -209,7 +208,7 @@ mod tests {
 
     fn all_well(members: &Members) -> Health {
         let all: BTreeSet<MemberId> = members.present.keys().copied().collect();
-        Health { term: Term(0), heard: all.clone(), caught_up: all }
+        Health { learners: 1, term: Term(0), heard: all.clone(), caught_up: all }
     }
 
     fn outcome(kinds: &str, change: &Change) -> Result<usize, ChangeError> {
@@ -232,6 +231,21 @@ mod tests {
         assert_eq!(outcome("vvl", &add(9, true)), Err(TooManyLearners));
         assert_eq!(outcome("vvl", &add(9, false)), Ok(4));
         assert_eq!(outcome("vv", &add(2, true)), Err(PeerUrlExists));
+    }
+
+    #[test]
+    fn there_are_as_many_learners_as_there_may_be() {
+        for (most, kinds, expected) in [
+            (0, "vv", Err(ChangeError::TooManyLearners)),
+            (2, "vvl", Ok(4)),
+            (2, "vvll", Err(ChangeError::TooManyLearners)),
+            (3, "vvll", Ok(5)),
+        ] {
+            let members = members(kinds);
+            let health = Health { learners: most, ..all_well(&members) };
+            let added = after(&members, &add(9, true), &health).map(|members| members.present.len());
+            assert_eq!(added, expected, "{most} of {kinds}");
+        }
     }
 
     #[test]
@@ -267,6 +281,7 @@ mod tests {
         use ChangeError::*;
         let three = members("vvv");
         let heard = |ids: &[u64]| Health {
+            learners: 1,
             term: Term(0),
             heard: ids.iter().map(|id| MemberId(*id)).collect(),
             caught_up: BTreeSet::new(),

@@ -4,10 +4,6 @@ use crate::handle::Handle;
 use std::{collections::BTreeMap, time::Duration};
 use store::{Event, EventKind};
 
-/// Upper ends of the buckets of a sync's time: 1 ms, and twice that, fourteen times. (etcd: wal_fsync_duration_seconds.)
-const BUCKETS: usize = 14;
-const FIRST: Duration = Duration::from_millis(1);
-
 #[derive(Clone, Debug, Default)]
 pub struct Meters {
     pub leader_changes: u64,
@@ -26,7 +22,18 @@ pub struct Meters {
     /// How long ranges took that were answered, and those that were refused.
     pub ranges: Histogram,
     pub refused_ranges: Histogram,
+    /// Learners that this member, as it led, gave a vote, and how often it did not, by what it said.
+    pub promoted: u64,
+    pub not_promoted: BTreeMap<String, u64>,
+    /// What took longer to apply, or to read, than it may.
+    pub slow_applies: u64,
+    /// How long it took to make a hash of all there is, and of a revision.
+    pub hashes: HashTimes,
+    pub revision_hashes: HashTimes,
 }
+
+/// A hash takes longer than most: 10 ms, and twice that, fifteen times. (etcd: hash_duration_seconds.)
+pub type HashTimes = Histogram<10, 15>;
 
 /// Calls that are told apart at the most: paths come from outside.
 const CALLS: usize = 1_000;
@@ -72,20 +79,27 @@ impl Drop for Pending<'_> {
     }
 }
 
-/// How often something took how long.
-#[derive(Clone, Debug, Default)]
-pub struct Histogram {
+/// How often something took how long: by buckets that end at so many milliseconds, and twice that, so many times. Those
+/// that are not said are those of a sync. (etcd: wal_fsync_duration_seconds.)
+#[derive(Clone, Debug)]
+pub struct Histogram<const FIRST: u64 = 1, const BUCKETS: usize = 14> {
     /// By bucket; those that took longer are in none.
     counts: [u64; BUCKETS],
     pub count: u64,
     pub sum: Duration,
 }
 
-impl Histogram {
+impl<const FIRST: u64, const BUCKETS: usize> Default for Histogram<FIRST, BUCKETS> {
+    fn default() -> Self {
+        Self { counts: [0; BUCKETS], count: 0, sum: Duration::ZERO }
+    }
+}
+
+impl<const FIRST: u64, const BUCKETS: usize> Histogram<FIRST, BUCKETS> {
     pub fn add(&mut self, time: Duration) {
         self.count += 1;
         self.sum += time;
-        if let Some(bucket) = (0..BUCKETS).find(|bucket| time <= end(*bucket)) {
+        if let Some(bucket) = (0..BUCKETS).find(|bucket| time <= Self::end(*bucket)) {
             self.counts[bucket] += 1;
         }
     }
@@ -95,13 +109,13 @@ impl Histogram {
         let mut up_to = 0;
         self.counts.iter().enumerate().map(move |(bucket, count)| {
             up_to += count;
-            (end(bucket), up_to)
+            (Self::end(bucket), up_to)
         })
     }
-}
 
-fn end(bucket: usize) -> Duration {
-    FIRST * (1 << bucket)
+    fn end(bucket: usize) -> Duration {
+        Duration::from_millis(FIRST << bucket)
+    }
 }
 
 #[cfg(test)]
@@ -110,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_bucket_counts_all_that_took_no_longer() {
-        let mut times = Histogram::default();
+        let mut times: Histogram = Histogram::default();
         for millis in [1, 2, 3, 100_000] {
             times.add(Duration::from_millis(millis));
         }

@@ -81,11 +81,8 @@ async fn write(config: &Config, verdict: Verdict) -> Result<(), Error> {
     let identity = Identity { cluster: config.cluster_id, member: config.id };
     let (mut wal, _) = Wal::reopen(&config.data_dir, identity, &config.knobs).await?;
     let entry = wal::Entry { index: last.next(), term, data: codec::encode(&payload) };
-    wal.append(&[
-        Record::HardState(wal::HardState { term: hard.term, vote: hard.vote }),
-        Record::Entry(entry),
-    ])
-    .await?;
+    let hard = HardState { term, vote: Some(config.id) };
+    wal.append(&[Record::HardState(hard), Record::Entry(entry)]).await?;
     wal.sync().await?;
     Ok(())
 }

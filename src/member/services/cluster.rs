@@ -7,7 +7,7 @@ use super::{
     refuse,
 };
 use crate::handle::Handle;
-use crate::members::{self, Change, Member, Members};
+use crate::members::{self, Change, ChangeError, Member, Members};
 use base::{MemberId, Revision, reached};
 use etcd::{error, pb};
 use std::future::Future;
@@ -45,6 +45,19 @@ impl Cluster {
         Some(self.handle.header(Revision(0)))
     }
 
+    /// What came of giving a learner a vote, where this member could say so: it led.
+    fn count(&self, promotion: &Result<Members, ChangeError>) {
+        let mut meters = self.handle.meters();
+        match promotion {
+            Ok(_) => meters.promoted += 1,
+            Err(ChangeError::NotLeader) => {}
+            Err(why) => {
+                let said = refuse::by_change(*why).message().to_string();
+                *meters.not_promoted.entry(said).or_insert(0) += 1;
+            }
+        }
+    }
+
     /// Changes the members here if this one leads, else has the leader do so.
     async fn change<T>(
         &self,
@@ -54,8 +67,12 @@ impl Cluster {
         elsewhere: impl Future<Output = Result<T, Status>>,
     ) -> Result<Response<T>, Status> {
         if self.handle.leads() || pass.passed_on() {
-            let members = self.handle.change_members(change).await.map_err(refuse::by_change)?;
-            return Ok(Response::new(done(members)));
+            let promotes = matches!(change, Change::Promote { .. });
+            let changed = self.handle.change_members(change).await;
+            if promotes {
+                self.count(&changed);
+            }
+            return Ok(Response::new(done(changed.map_err(refuse::by_change)?)));
         }
         reached!("member: a change of members is passed on to the leader");
         elsewhere.await.map(Response::new)

@@ -2,7 +2,10 @@
 //! serializable reads are answered from what this member has applied.
 
 use super::{admit, admit_at_learner, convert, refuse, refuse_if_learner, sender::Sender, space};
-use crate::handle::{Applied, Handle};
+use crate::{
+    handle::{Applied, Handle},
+    slow,
+};
 use base::reached;
 use etcd::{error, pb};
 use pb::request_op::Request as Op;
@@ -43,9 +46,22 @@ impl Kv {
         if !serializable {
             refuse_if_learner(&self.handle)?;
         }
+        let began = rt::now();
         let (sender, request) = admit_at_learner(&self.handle, request).await?;
         let request = convert::range(request)?;
         request.check().map_err(refuse::by_store)?;
+        let read = self.range_of(&sender, &request, serializable).await;
+        let keys = read.as_ref().ok().map(|(answer, _)| answer.kvs.len());
+        slow::ranged(&self.handle, began, &request, keys);
+        read
+    }
+
+    async fn range_of(
+        &self,
+        sender: &Sender,
+        request: &store::RangeRequest,
+        serializable: bool,
+    ) -> Result<(RangeResponse, Store), Status> {
         self.up_to_date(serializable).await?;
         let store = self.handle.store(); // a long range must not keep writes waiting
         reached!(
@@ -54,7 +70,7 @@ impl Kv {
         );
         let by = sender.identity(&store);
         let permitted = store.auth().permit(by.as_ref(), &request.key, &request.range_end, Access::Read);
-        let answer = permitted.and_then(|()| store.range(&request)).map_err(refuse::by_store)?;
+        let answer = permitted.and_then(|()| store.range(request)).map_err(refuse::by_store)?;
         Ok((answer, store))
     }
 
@@ -76,11 +92,13 @@ impl Kv {
         let command = Command::Txn(txn);
         store::check(&command, self.handle.knobs().txn_ops as usize).map_err(refuse::by_store)?;
         let Command::Txn(txn) = command else { unreachable!("made above") };
+        let began = rt::now();
         self.up_to_date(serializable).await?;
         let (answer, revision) = self.handle.with_store(|store| {
             let permitted = store.permit_txn(sender.identity(store).as_ref(), &txn);
             (store.read_txn(&txn).map(|answer| permitted.and(answer)), store.revision())
         });
+        slow::read(&self.handle, began, &txn);
         let answer = answer.expect("a txn that only reads is answered as a read");
         Ok(convert::txn_response(self.handle.header(revision), answer.map_err(refuse::by_store)?))
     }

@@ -2,7 +2,7 @@
 //! MoveLeader answer without a header, as in etcd: clients hold it to that.
 
 use super::{VERSION, admit, admit_admin, admit_at_learner, backup, refuse};
-use crate::handle::Handle;
+use crate::{handle::Handle, hashes::Kind};
 use base::MemberId;
 use etcd::{error, pb};
 use pb::{alarm_request::AlarmAction, downgrade_request::DowngradeAction};
@@ -24,8 +24,13 @@ impl Maintenance {
         Some(self.handle.header(self.handle.with_store(store::Store::revision)))
     }
 
-    async fn hash_at(&self, revision: i64) -> Result<(Option<pb::ResponseHeader>, store::HashAt), Status> {
-        let hash = self.handle.hash_at(revision).await.map_err(refuse::by_store)?;
+    /// Counted among those of its kind.
+    async fn hash_at(
+        &self,
+        revision: i64,
+        kind: Kind,
+    ) -> Result<(Option<pb::ResponseHeader>, store::HashAt), Status> {
+        let hash = self.handle.hash_at(revision, kind).await.map_err(refuse::by_store)?;
         Ok((self.head(), hash))
     }
 }
@@ -149,7 +154,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
 
     async fn hash(&self, request: Request<pb::HashRequest>) -> Result<Response<pb::HashResponse>, Status> {
         admit_admin(&self.handle, request).await?;
-        let (header, hash) = self.hash_at(0).await?;
+        let (header, hash) = self.hash_at(0, |meters| &mut meters.hashes).await?;
         Ok(Response::new(pb::HashResponse { header, hash: hash.hash }))
     }
 
@@ -158,7 +163,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         request: Request<pb::HashKvRequest>,
     ) -> Result<Response<pb::HashKvResponse>, Status> {
         let request = admit_admin(&self.handle, request).await?;
-        let (header, hash) = self.hash_at(request.revision).await?;
+        let (header, hash) = self.hash_at(request.revision, |meters| &mut meters.revision_hashes).await?;
         let (compact_revision, hash_revision) = (hash.compacted, hash.revision);
         Ok(Response::new(pb::HashKvResponse { header, hash: hash.hash, compact_revision, hash_revision }))
     }

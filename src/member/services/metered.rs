@@ -1,6 +1,6 @@
 //! Counts calls as they begin, and by how they ended: a code in the head of an answer, or in what stands behind its body.
 
-use crate::handle::Handle;
+use crate::{handle::Handle, slow};
 use axum::body::Body;
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
@@ -89,8 +89,12 @@ impl Call {
 
     /// A refusal has its code in its head.
     fn answered(&self) {
+        let took = rt::now() - self.began;
+        if kind(&self.path) == "unary" {
+            slow::answered(&self.handle, took, &self.path);
+        }
         if self.path == RANGE {
-            let (took, mut meters) = (rt::now() - self.began, self.handle.meters());
+            let mut meters = self.handle.meters();
             let refused = self.code.is_some_and(|code| code != Code::Ok);
             if refused { &mut meters.refused_ranges } else { &mut meters.ranges }.add(took);
         }

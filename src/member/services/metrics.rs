@@ -31,13 +31,23 @@ impl Text {
         self.one(name, "counter", help, value);
     }
 
-    fn histogram(&mut self, name: &str, help: &str, times: &Histogram) {
+    fn histogram<const FIRST: u64, const BUCKETS: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        times: &Histogram<FIRST, BUCKETS>,
+    ) {
         self.head(name, "histogram", help);
         self.times(name, "", times);
     }
 
     /// The lines of a histogram; a label, if there is one.
-    fn times(&mut self, name: &str, label: &str, times: &Histogram) {
+    fn times<const FIRST: u64, const BUCKETS: usize>(
+        &mut self,
+        name: &str,
+        label: &str,
+        times: &Histogram<FIRST, BUCKETS>,
+    ) {
         let (before, alone) = match label {
             "" => (String::new(), String::new()),
             label => (format!("{label},"), format!("{{{label}}}")),
@@ -55,6 +65,8 @@ pub async fn serve(State(handle): State<Handle>) -> Response {
     let mut text = Text::default();
     server(&handle, &mut text);
     store(&handle, &mut text);
+    hashes(&handle, &mut text);
+    promotions(&handle, &mut text);
     calls(&handle, &mut text);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text.0).into_response()
 }
@@ -99,6 +111,8 @@ fn server(handle: &Handle, text: &mut Text) {
         "Bytes a member may hold before it raises the alarm NOSPACE.",
         handle.knobs().quota_bytes,
     );
+    let help = "Requests that took longer to apply, or to read, than it may take.";
+    text.counter("etcd_server_slow_apply_total", help, meters.slow_applies);
     text.counter("etcd_server_health_success", "Probes of /health told that all is well.", meters.healthy);
     text.counter("etcd_server_health_failures", "Probes of /health told that it is not.", meters.unhealthy);
     text.histogram(
@@ -140,6 +154,25 @@ fn store(handle: &Handle, text: &mut Text) {
         "Versions of keys that are kept, those of the past included.",
         kept,
     );
+}
+
+fn promotions(handle: &Handle, text: &mut Text) {
+    let meters = handle.meters().clone();
+    let help = "Learners that got a vote while this member led.";
+    text.counter("etcd_server_learner_promote_successes", help, meters.promoted);
+    let name = "etcd_server_learner_promote_failures";
+    text.head(name, "counter", "How often a learner was not given one by this member, by why.");
+    for (why, count) in &meters.not_promoted {
+        let _ = writeln!(text.0, "{name}{{Reason=\"{why}\"}} {count}");
+    }
+}
+
+fn hashes(handle: &Handle, text: &mut Text) {
+    let meters = handle.meters().clone();
+    let help = "How long it took to make a hash of all that is there (Hash).";
+    text.histogram("etcd_mvcc_hash_duration_seconds", help, &meters.hashes);
+    let help = "How long it took to make a hash of a revision (HashKV, and where members compare).";
+    text.histogram("etcd_mvcc_hash_rev_duration_seconds", help, &meters.revision_hashes);
 }
 
 fn calls(handle: &Handle, text: &mut Text) {

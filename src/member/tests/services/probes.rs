@@ -3,7 +3,10 @@
 use super::{core::Core, gateway::open, operations::metrics, users, users::with_users, with_member};
 use base::Knobs;
 use etcd::pb;
-use rt::http::{Client, ClientOptions};
+use rt::{
+    grpc::{Channel, ChannelOptions},
+    http::{Client, ClientOptions},
+};
 use std::{collections::BTreeMap, time::Duration};
 
 /// The status and what is said.
@@ -107,6 +110,35 @@ fn changes_are_counted_one_by_one_whatever_made_them() {
         for (name, expected) in [("etcd_mvcc_put_total", "4"), ("etcd_mvcc_delete_total", "2")] {
             assert_eq!((values[name].as_str(), kinds[name].as_str()), (expected, "counter"), "{name}");
         }
+    });
+}
+
+#[test]
+fn hashes_are_counted_by_what_they_are_of() {
+    with_member(Knobs::default(), async |member: Core| {
+        let client = member.client();
+        let counts = async || {
+            let (values, kinds) = metrics(&member).await;
+            ["etcd_mvcc_hash_duration_seconds", "etcd_mvcc_hash_rev_duration_seconds"].map(|name| {
+                assert_eq!(kinds.get(name).map(String::as_str), Some("histogram"), "{name}");
+                let buckets = values.keys().filter(|key| key.starts_with(&format!("{name}_bucket")));
+                assert_eq!(buckets.count(), 16, "{name}");
+                for end in ["0.01", "163.84", "+Inf"] {
+                    assert!(values.contains_key(&format!("{name}_bucket{{le=\"{end}\"}}")), "{name} {end}");
+                }
+                values[&format!("{name}_count")].clone()
+            })
+        };
+        assert_eq!(counts().await, ["0", "0"]);
+        client.put(pb::PutRequest::of("a", "1")).await.unwrap();
+        let channel = Channel::connect(member.addr, ChannelOptions::default()).await.unwrap();
+        pb::maintenance_client::MaintenanceClient::new(channel).hash(pb::HashRequest {}).await.unwrap();
+        assert_eq!(counts().await, ["1", "0"]);
+        for revision in [0, 2] {
+            client.hash_kv(pb::HashKvRequest { revision }).await.unwrap();
+        }
+        client.hash_kv(pb::HashKvRequest { revision: 77 }).await.expect_err("it is to come yet");
+        assert_eq!(counts().await, ["1", "2"]);
     });
 }
 
