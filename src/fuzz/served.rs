@@ -210,7 +210,7 @@ fn serve(core: &Handle, wish: Wish) {
         Wish::ReadIndex { answer } => drop(answer.send(Ok(core.applied()))),
         Wish::Change { change, answer } => {
             let ids = || core.members().present.into_keys().collect();
-            let health = Health { term: TERM, heard: ids(), caught_up: ids() };
+            let health = Health { learners: 1, term: TERM, heard: ids(), caught_up: ids() };
             let after = members::after(&core.members(), &change, &health);
             let after = after.inspect(|after| {
                 core.apply(core.applied().next(), TERM, None, &Command::Members(after.clone()));
