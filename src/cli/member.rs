@@ -37,6 +37,9 @@ pub struct Flags {
     /// Where it listens for clients: addresses, or localhost.
     #[arg(long, default_value = "http://localhost:2379", value_delimiter = ',', value_name = "URL,...")]
     listen_client_urls: Vec<ListenUrl>,
+    /// Where it serves clients HTTP alone; where it listens for clients otherwise it serves gRPC alone then.
+    #[arg(long, value_delimiter = ',', value_name = "URL,...")]
+    listen_client_http_urls: Vec<ListenUrl>,
     /// Where it serves health and metrics only.
     #[arg(long, value_delimiter = ',', value_name = "URL,...")]
     listen_metrics_urls: Vec<ListenUrl>,
@@ -352,8 +355,9 @@ impl Flags {
         if self.listen_peer_urls.iter().any(|url| url.secured != peer.secured) {
             return Err(format!("--listen-peer-urls: expected https if and only if {peer} is").into());
         }
-        let served: Vec<ListenUrl> =
-            self.listen_client_urls.iter().chain(&self.listen_metrics_urls).copied().collect();
+        let served = [&self.listen_client_urls, &self.listen_client_http_urls, &self.listen_metrics_urls]
+            .map(|urls| urls.as_slice())
+            .concat();
         let signer = auth_token::signer(&self.auth_token).await?;
         let tls = self.security.load(&data_dir, &self.listen_peer_urls, &served, &advertised).await?;
         Ok(Boot {
@@ -361,6 +365,7 @@ impl Flags {
                 peers: first.addr,
                 more_peers: more.iter().map(|url| url.addr).collect(),
                 clients: self.listen_client_urls,
+                http: self.listen_client_http_urls,
                 metrics: self.listen_metrics_urls,
                 advertised,
                 tls,
@@ -635,7 +640,12 @@ tls-max-version: 'TLS1.3'
         );
         assert!(wrong("--initial-cluster default").contains("expected NAME=URL"));
         assert!(wrong("--listen-peer-urls 127.0.0.1:2380").contains("no scheme"));
-        for flag in ["--listen-peer-urls", "--listen-client-urls", "--listen-metrics-urls"] {
+        for flag in [
+            "--listen-peer-urls",
+            "--listen-client-urls",
+            "--listen-client-http-urls",
+            "--listen-metrics-urls",
+        ] {
             let said = wrong(&format!("{flag} http://etcd-0.etcd:1"));
             assert!(said.contains("expected IP in URL for binding (http://etcd-0.etcd:1)"), "{said}");
         }
@@ -650,6 +660,9 @@ tls-max-version: 'TLS1.3'
         assert!(wrong(mixed).contains("expected a number of revisions"));
         assert!(wrong("--client-cert-auth").contains("--trusted-ca-file"));
         assert!(wrong("--cert-file /no/such").contains("--key-file"));
+        let peers = "--listen-peer-urls https://127.0.0.1:1 --peer-cert-file /no/such --peer-key-file /no/such \
+             --peer-trusted-ca-file /no/such --peer-client-key-file /no/such";
+        assert!(wrong(peers).contains("--peer-client-key-file: expected --peer-client-cert-file as well"));
         let older = wrong("--tls-min-version TLS1.3 --tls-max-version TLS1.2");
         assert!(older.contains("expected no newer one than --tls-max-version, which is TLS1.2"), "{older}");
         assert!(wrong("--tls-min-version 1.2").contains("expected TLS1.2 or TLS1.3"));

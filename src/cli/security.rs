@@ -20,6 +20,12 @@ pub struct Security {
     /// Its key.
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
+    /// The certificate shown to the client port of another member. [default: the one shown to clients]
+    #[arg(long, value_name = "FILE")]
+    client_cert_file: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, value_name = "FILE")]
+    client_key_file: Option<PathBuf>,
     /// Clients must show a certificate signed by one of these.
     #[arg(long, value_name = "FILE")]
     trusted_ca_file: Option<PathBuf>,
@@ -41,6 +47,12 @@ pub struct Security {
     /// Its key.
     #[arg(long, value_name = "FILE")]
     peer_key_file: Option<PathBuf>,
+    /// The certificate shown to other members where this one calls them. [default: the same]
+    #[arg(long, value_name = "FILE")]
+    peer_client_cert_file: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, value_name = "FILE")]
+    peer_client_key_file: Option<PathBuf>,
     /// Other members must show a certificate signed by one of these.
     #[arg(long, value_name = "FILE")]
     peer_trusted_ca_file: Option<PathBuf>,
@@ -97,9 +109,21 @@ struct Files<'a> {
     prefix: &'static str,
     cert: &'a Option<PathBuf>,
     key: &'a Option<PathBuf>,
+    /// Of a client: those it is shown as where this member calls.
+    called: (&'a Option<PathBuf>, &'a Option<PathBuf>),
     trusted: &'a Option<PathBuf>,
     asked: bool,
     auto: bool,
+}
+
+/// A certificate and its key, if they were named: both, or neither.
+fn pair(prefix: &str, files: (&Option<PathBuf>, &Option<PathBuf>)) -> Result<Option<Identity>, Error> {
+    match files {
+        (Some(cert), Some(key)) => Ok(Some(Identity { cert: cert.clone(), key: key.clone() })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(format!("--{prefix}cert-file: expected --{prefix}key-file as well").into()),
+        (None, Some(_)) => Err(format!("--{prefix}key-file: expected --{prefix}cert-file as well").into()),
+    }
 }
 
 impl Files<'_> {
@@ -111,16 +135,13 @@ impl Files<'_> {
                 format!("--{prefix}client-cert-auth: expected --{prefix}trusted-ca-file as well").into()
             );
         }
-        match (self.cert, self.key) {
-            (Some(cert), Some(key)) => Ok(Some(Identity { cert: cert.clone(), key: key.clone() })),
-            (None, None) => Ok(None),
-            (Some(_), None) => {
-                Err(format!("--{prefix}cert-file: expected --{prefix}key-file as well").into())
-            }
-            (None, Some(_)) => {
-                Err(format!("--{prefix}key-file: expected --{prefix}cert-file as well").into())
-            }
-        }
+        pair(prefix, (self.cert, self.key))
+    }
+
+    /// What is shown where this member calls: what was named for that, else what it shows as a server.
+    fn shown_by_a_client(&self, as_server: &Identity) -> Result<Identity, Error> {
+        let named = pair(&format!("{}client-", self.prefix), self.called)?;
+        Ok(named.unwrap_or_else(|| as_server.clone()))
     }
 
     /// The certificate to show; one that was made, if that was asked for, and kept in this folder.
@@ -151,6 +172,7 @@ impl Security {
             prefix: "",
             cert: &self.cert_file,
             key: &self.key_file,
+            called: (&self.client_cert_file, &self.client_key_file),
             trusted: &self.trusted_ca_file,
             asked: self.client_cert_auth,
             auto: self.auto_tls,
@@ -162,6 +184,7 @@ impl Security {
             prefix: "peer-",
             cert: &self.peer_cert_file,
             key: &self.peer_key_file,
+            called: (&self.peer_client_cert_file, &self.peer_client_key_file),
             trusted: &self.peer_trusted_ca_file,
             asked: self.peer_client_cert_auth,
             auto: self.peer_auto_tls,
@@ -208,7 +231,7 @@ impl Security {
         let (folder, between) = (data_dir.join("fixtures/peer"), peers.iter().any(|url| url.secured));
         let peers = self.peers().shown(between, &folder, &hosts(&reached(peers)), valid).await?;
         let leader = match &clients {
-            Some(identity) => Some(tls::Client::load(self.to_leader(identity, offer.clone())).await?),
+            Some(identity) => Some(tls::Client::load(self.to_leader(identity, offer.clone())?).await?),
             None => None,
         };
         Ok(Tls {
@@ -222,7 +245,7 @@ impl Security {
                     return Err(why.into());
                 }
                 Some(identity) => {
-                    let (server, client) = self.to_peers(identity, offer);
+                    let (server, client) = self.to_peers(identity, offer)?;
                     Some((tls::Server::load(server).await?, tls::Client::load(client).await?))
                 }
                 None => None,
@@ -244,21 +267,22 @@ impl Security {
         }
     }
 
-    /// To the leader's client port a member shows what it shows to clients, and believes who is signed by a root that
-    /// was named. If none was, it could not tell a member from somebody else in any way.
-    fn to_leader(&self, identity: &Identity, offer: Offer) -> Calling {
+    /// To the leader's client port a member shows what it shows to clients, or what was named for it, and believes who is
+    /// signed by a root that was named. If none was, it could not tell a member from somebody else in any way.
+    fn to_leader(&self, identity: &Identity, offer: Offer) -> Result<Calling, Error> {
         let named: Vec<PathBuf> =
             [&self.trusted_ca_file, &self.peer_trusted_ca_file].into_iter().flatten().cloned().collect();
         let trust = if named.is_empty() { Trust::Anyone } else { Trust::Roots(named) };
-        Calling { trust, identity: Some(identity.clone()), protocol: Protocol::Http, offer }
+        let identity = Some(self.clients().shown_by_a_client(identity)?);
+        Ok(Calling { trust, identity, protocol: Protocol::Http, offer })
     }
 
-    fn to_peers(&self, identity: Identity, offer: Offer) -> (Serving, Calling) {
+    fn to_peers(&self, identity: Identity, offer: Offer) -> Result<(Serving, Calling), Error> {
         let trust = match &self.peer_trusted_ca_file {
             Some(trusted) => Trust::Roots(vec![trusted.clone()]),
             None => Trust::Anyone,
         };
-        let (shown, protocol) = (Some(identity.clone()), Protocol::Peers);
+        let (shown, protocol) = (Some(self.peers().shown_by_a_client(&identity)?), Protocol::Peers);
         let calling = Calling { trust, identity: shown, protocol, offer: offer.clone() };
         let serving = Serving {
             identity,
@@ -270,6 +294,6 @@ impl Security {
             protocol,
             offer,
         };
-        (serving, calling)
+        Ok((serving, calling))
     }
 }

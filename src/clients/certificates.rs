@@ -24,8 +24,28 @@ pub struct Wanted {
     /// The name of a machine that it is for, besides.
     pub machine: Option<&'static str>,
     pub valid: Valid,
+    pub usage: Usage,
     /// By which it can be revoked.
     pub serial: u64,
+}
+
+/// What it is for (RFC 5280, extended key usage).
+#[derive(Clone, Copy, Default)]
+pub enum Usage {
+    #[default]
+    Both,
+    Server,
+    Client,
+}
+
+impl Usage {
+    fn purposes(self) -> Vec<ExtendedKeyUsagePurpose> {
+        match self {
+            Usage::Both => vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
+            Usage::Server => vec![ExtendedKeyUsagePurpose::ServerAuth],
+            Usage::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
+        }
+    }
 }
 
 /// For how long.
@@ -100,8 +120,7 @@ impl Authority {
         let machine = machine.map(SanType::DnsName);
         params.subject_alt_names = address.map(SanType::IpAddress).into_iter().chain(machine).collect();
         params.serial_number = Some(SerialNumber::from(wanted.serial.max(1)));
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = wanted.usage.purposes();
         match wanted.valid {
             Valid::ForLong => {}
             Valid::For(time) => {

@@ -84,9 +84,124 @@ fn a_port_serves_everything_in_either_version_of_http() {
         assert_eq!(ask(get("/health")), (200, r#"{"health":"true","reason":""}"#.into()), "{http2}");
         assert!(ask(get("/version")).1.contains("\"etcdserver\":\"3."), "{http2}");
         assert!(ask(get("/metrics")).1.contains("\netcd_server_has_leader 1\n"), "{http2}");
+        variables(&running, &ask(get("/debug/vars")).1);
         let (status, said) = ask(post("/v3/kv/range", &json!({ "key": "Zm9v" })));
         assert!(status == 200 && said.contains("\"value\":\"YmFy\""), "{http2}: {said}");
     }
+}
+
+/// What a single member says of itself for debugging, in the form of Go's expvar.
+fn variables(running: &Running, said: &str) {
+    let vars: Value = serde_json::from_str(said).unwrap_or_else(|why| panic!("{why}: {said}"));
+    let line: Vec<&str> =
+        vars["cmdline"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    assert!(line[1] == "member" && line.contains(&running.members.args(1)[1].as_str()), "{line:?}");
+    let status = &vars["raft.status"];
+    assert_eq!((&status["raftState"], &status["lead"]), (&json!("StateLeader"), &status["id"]));
+    assert!(status["applied"].as_u64() > Some(0) && status["commit"].as_u64() >= status["applied"].as_u64());
+    assert!(vars["memstats"]["Alloc"].is_u64(), "{vars}");
+}
+
+/// A member that listens as the flags say, in place of its own.
+fn listens(members: &Members, flags: &[String]) -> Process {
+    let mut args = members.args(1);
+    args.retain(|arg| !arg.starts_with("--listen-client-urls") && !arg.starts_with("--advertise"));
+    args.extend(flags.iter().cloned());
+    Process::start(&args, &members.folder.0.join("log"))
+}
+
+/// What etcdctl says of a put there, with more flags.
+fn puts(members: &Members, endpoint: &str, flags: &[&str]) -> Result<(), String> {
+    let mut put = etcdctl(endpoint, &["put", "foo", "bar", "--dial-timeout=1s", "--command-timeout=2s"]);
+    let put = put.args(flags).output().expect(ETCDCTL);
+    if put.status.success() { Ok(()) } else { Err(members.log()) }
+}
+
+#[test]
+fn http_has_a_port_of_its_own_if_that_is_told() {
+    let members = Members::new("curl-apart", "http", 1);
+    let (grpc, apart) = (members.client(1), members.client(2));
+    let flags = [
+        format!("--listen-client-urls=http://{grpc}"),
+        format!("--advertise-client-urls=http://{grpc}"),
+        format!("--listen-client-http-urls=http://{apart}"),
+    ];
+    let processes = vec![listens(&members, &flags)];
+    let running = Running { members, processes, size: 1 };
+    eventually("it answers", PATIENCE, || puts(&running.members, &grpc, &[]));
+    for http2 in [false, true] {
+        let client = Client::new(ClientOptions { http2, ..ClientOptions::default() });
+        let ask = |addr: &str, of| rt::run(request(&client, addr.parse().expect("an address"), of));
+        assert_eq!(ask(&apart, get("/health")), (200, r#"{"health":"true","reason":""}"#.into()), "{http2}");
+        assert!(ask(&apart, get("/version")).1.contains("\"etcdserver\":\"3."), "{http2}");
+        assert!(ask(&apart, get("/metrics")).1.contains("\netcd_server_has_leader 1\n"), "{http2}");
+        variables(&running, &ask(&apart, get("/debug/vars")).1);
+        let range = || post("/v3/kv/range", &json!({ "key": "Zm9v" }));
+        let (status, said) = ask(&apart, range());
+        assert!(status == 200 && said.contains("\"value\":\"YmFy\""), "{http2}: {said}");
+        // and the other port has nothing but gRPC, as this one has all but that
+        for of in [get("/health"), get("/metrics"), get("/debug/vars"), range()] {
+            let (status, said) = ask(&grpc, of);
+            assert!(status == 415 && said.starts_with("invalid gRPC request content-type"), "{said}");
+        }
+    }
+    puts(&running.members, &apart, &[]).expect_err("gRPC where there is HTTP alone");
+}
+
+#[test]
+fn http_over_tls_has_a_port_of_its_own_if_that_is_told() {
+    let members = Members::new("curl-apart-tls", "https", 1);
+    let (grpc, apart) = (members.client(1), members.client(2));
+    let flags = [
+        format!("--listen-client-urls=https://{grpc}"),
+        format!("--advertise-client-urls=https://{grpc}"),
+        format!("--listen-client-http-urls=https://{apart}"),
+        "--auto-tls".into(),
+        "--peer-auto-tls".into(),
+    ];
+    let _member = listens(&members, &flags);
+    let trusted = format!("--cacert={}", members.data(1).join("fixtures/client/cert.pem").display());
+    eventually("it answers", PATIENCE, || puts(&members, &grpc, &[&trusted]));
+    let ask = |at: &str, path: &str, wanted: &str| {
+        shaken(at, &format!("GET {path} HTTP/1.1\r\nHost: member\r\nConnection: close\r\n\r\n"), wanted);
+    };
+    for (path, wanted) in [
+        ("/health", r#"{"health":"true","reason":""}"#),
+        ("/metrics", "etcd_server_has_leader 1"),
+        ("/debug/vars", "\"cmdline\":["),
+    ] {
+        ask(&apart, path, wanted);
+        ask(&grpc, path, "HTTP/1.1 415");
+    }
+    puts(&members, &apart, &[&trusted]).expect_err("gRPC where there is HTTP alone");
+}
+
+#[test]
+fn one_port_is_plain_and_has_tls_if_both_are_told() {
+    let members = Members::new("curl-one", "http", 1);
+    let at = members.client(1);
+    let both = format!("http://{at},https://{at}");
+    let flags = [
+        format!("--listen-client-urls={both}"),
+        format!("--advertise-client-urls={both}"),
+        "--auto-tls".into(),
+    ];
+    let processes = vec![listens(&members, &flags)];
+    let running = Running { members, processes, size: 1 };
+    let members = &running.members;
+    let trusted = format!("--cacert={}", members.data(1).join("fixtures/client/cert.pem").display());
+    eventually("it answers", PATIENCE, || puts(members, &at, &[]));
+    puts(members, &at, &[&trusted]).expect("over TLS");
+    let addr = at.parse().expect("an address");
+    for http2 in [false, true] {
+        let client = Client::new(ClientOptions { http2, ..ClientOptions::default() });
+        let ask = |of| rt::run(request(&client, addr, of));
+        assert_eq!(ask(get("/health")).0, 200, "{http2}");
+        variables(&running, &ask(get("/debug/vars")).1);
+    }
+    let end = "Host: member\r\nConnection: close\r\n\r\n";
+    shaken(&at, &format!("GET /health HTTP/1.1\r\n{end}"), r#"{"health":"true","reason":""}"#);
+    shaken(&at, &format!("GET /debug/vars HTTP/1.1\r\n{end}"), "\"raft.status\":{");
 }
 
 /// A request of HTTP/1.1 over TLS that is under way, and the lines of its answer as they come.
@@ -143,6 +258,7 @@ fn a_port_with_tls_serves_everything_too() {
         ("/health", r#"{"health":"true","reason":""}"#),
         ("/version", "\"etcdserver\":\"3."),
         ("/metrics", "etcd_server_has_leader 1"),
+        ("/debug/vars", "\"cmdline\":["),
     ] {
         shaken(&endpoint, &format!("GET {path} HTTP/1.1\r\n{end}\r\n"), wanted);
     }

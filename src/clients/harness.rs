@@ -220,9 +220,9 @@ pub struct Members {
 }
 
 impl Members {
-    /// A cluster of so many to be; ports are kept for two more.
+    /// A cluster of so many to be; ports are kept for three more.
     pub fn new(name: &str, scheme: &'static str, size: u16) -> Self {
-        Self { folder: Folder::new(name), scheme, first: free_ports(2 * (size + 2)), size, machine: None }
+        Self { folder: Folder::new(name), scheme, first: free_ports(2 * (size + 3)), size, machine: None }
     }
 
     pub fn size(&self) -> u16 {

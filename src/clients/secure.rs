@@ -2,7 +2,7 @@
 //! are replaced while a member runs, versions and cipher suites, and what is said about what is wrong.
 
 use crate::{
-    certificates::{Authority, Files, Valid, Wanted},
+    certificates::{Authority, Files, Usage, Valid, Wanted},
     harness::{ETCDCTL, Members, Process, etcdctl, eventually, succeed, text_of},
 };
 use std::{
@@ -17,6 +17,7 @@ pub const HERE: Wanted = Wanted {
     address: Some("127.0.0.1"),
     machine: None,
     valid: Valid::ForLong,
+    usage: Usage::Both,
     serial: 1,
 };
 /// The number of the certificate that is revoked.
@@ -57,15 +58,24 @@ impl Secured {
 
     /// Members that show these certificates to clients and to each other.
     pub fn start_as(members: Members, served: Wanted, peers: Wanted, more: &[&str]) -> Self {
-        let size = members.size();
+        let mut secured = Self::prepare(members, more);
+        let (served, peers) = (secured.sign("served", served), secured.sign("peers", peers));
+        secured.start_all(&served, &peers);
+        secured
+    }
+
+    fn start_all(&mut self, served: &Files, peers: &Files) {
+        self.running = (1..=self.members.size()).map(|n| self.start_one(n, served, peers)).collect();
+    }
+
+    /// Members that are not started yet.
+    fn prepare(members: Members, more: &[&str]) -> Self {
         let authority = Authority::new("the authority");
         authority.write(&members.folder.0.join("ca.crt"));
         authority.revoke(&members.folder.0.join("revoked.crl"), REVOKED);
         let mut secured = Self { members, authority, running: vec![], more: vec![] };
         let folder = secured.folder().display().to_string();
         secured.more = more.iter().map(|flag| flag.replace("FOLDER", &folder)).collect();
-        let (served, peers) = (secured.sign("served", served), secured.sign("peers", peers));
-        secured.running = (1..=size).map(|number| secured.start_one(number, &served, &peers)).collect();
         secured
     }
 
@@ -198,6 +208,64 @@ fn members_and_clients_know_each_other_by_certificates() {
         assert!(log.contains(said), "{said:?} in\n{log}");
     }
     assert!(!log.contains("no connection to the member"), "{log}");
+}
+
+/// Every member takes a put, and asks the leader for a lease.
+fn each_serves(secured: &Secured, size: u16) {
+    for number in 1..=size {
+        let at = secured.members.client(number);
+        let run = |args: &[&str]| succeed(secured.at(&at, "root", args), "");
+        assert_eq!(run(&["put", &format!("from{number}"), "1"]), "OK\n");
+        let lease = run(&["lease", "grant", "100"]);
+        let id = lease.split_whitespace().nth(1).expect("an id");
+        assert!(run(&["lease", "keep-alive", "--once", id]).contains("keepalived with TTL(100)"));
+        assert_eq!(run(&["member", "list"]).lines().count(), usize::from(size));
+    }
+}
+
+#[test]
+fn a_cluster_over_tls_is_doubled_member_by_member() {
+    let mut secured = Secured::start("doubled", 3);
+    secured.wait();
+    secured.more.push("--initial-cluster-state=existing".into());
+    let [served, peers] = ["served", "peers"].map(|name| Files::at(secured.folder(), name));
+    for number in 4..=6 {
+        let (name, url) = (format!("m{number}"), format!("--peer-urls={}", secured.members.peer_url(number)));
+        eventually("it is added", PATIENCE, || {
+            outcome(secured.as_user("root", &["member", "add", &name, &url]), &secured.members)
+        });
+        let started = secured.start_one(number, &served, &peers);
+        secured.running.push(started);
+        let at = secured.members.client(number);
+        eventually("it answers", PATIENCE, || {
+            outcome(secured.at(&at, "root", &["get", "none"]), &secured.members)
+        });
+    }
+    each_serves(&secured, 6);
+}
+
+/// Certificates that are for a server or for a client only, as an authority may sign them.
+#[test]
+fn members_show_one_certificate_as_servers_and_another_as_clients() {
+    let flags = [
+        "--client-cert-file=FOLDER/asks.crt",
+        "--client-key-file=FOLDER/asks.key",
+        "--peer-client-cert-file=FOLDER/calls.crt",
+        "--peer-client-key-file=FOLDER/calls.key",
+    ];
+    let mut secured = Secured::prepare(Members::new("usages", "https", 3), &flags);
+    let [server, client] = [Usage::Server, Usage::Client].map(|usage| Wanted { usage, ..HERE });
+    let [served, peers] = ["served", "peers"].map(|name| secured.sign(name, server));
+    for name in ["asks", "calls"] {
+        secured.sign(name, client);
+    }
+    secured.start_all(&served, &peers);
+    secured.wait();
+    each_serves(&secured, 3);
+    assert!(!secured.is_let_in(&peers), "what is for a server alone is no client's");
+    assert!(secured.is_let_in(&Files::at(secured.folder(), "calls")));
+    let log = secured.members.log();
+    assert_eq!(log.matches("refused a connection").count(), 1, "{log}");
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub struct Listen {
     pub more_peers: Vec<SocketAddr>,
     /// Where it serves clients.
     pub clients: Vec<ListenUrl>,
+    /// Where it serves them HTTP alone; if there are any, there is gRPC alone at the others.
+    pub http: Vec<ListenUrl>,
     /// Where it serves health and metrics only.
     pub metrics: Vec<ListenUrl>,
     /// How it tells clients that it is reached; may be others than it listens at.
@@ -51,6 +53,7 @@ impl Listen {
             more_peers: vec![],
             advertised: vec![Url::plain(clients)],
             clients: vec![ListenUrl { secured: false, addr: clients }],
+            http: vec![],
             metrics: vec![],
             tls: Tls::default(),
             signer: None,

@@ -14,9 +14,11 @@
 //! | `memory` | what the process holds, by part |
 //! | `note` | facts for whoever watches |
 //! | `complaints` | what goes wrong again and again, said once in a while; for real only |
+//! | `command` | the line that started the process |
 //! | `shutdown` | the wish of the person at the terminal |
 //! | `testing` | a seeded run of one future, for the tests of the crates above |
 
+mod command;
 #[cfg(not(madsim))]
 mod complaints;
 pub mod fs;
@@ -33,6 +35,7 @@ pub mod testing;
 mod time;
 pub mod tls;
 
+pub use command::command_line;
 pub use note::{aside, delivery, note};
 pub use random::{boot_id, machine_id, random_bytes, random_range, random_u64};
 pub use shutdown::shutdown;

@@ -1,16 +1,18 @@
-//! The ports on which clients are served, each plain or secured; and those on which there is health and metrics only, for
-//! probes that have no certificate to show. A client that pings too often is not served on.
+//! The ports on which clients are served, each plain or secured, or both: then a connection is what it begins as. Those on
+//! which there is HTTP alone, if it has ports of its own: the others serve gRPC alone then. And those on which there is health
+//! and metrics only, for probes that have no certificate to show. A client that pings too often is not served on.
 
-use super::http;
+use super::{Served, http};
 use crate::{Error, Listen, ListenUrl, handle::Handle};
 use base::knobs::ms;
 use futures::future::join_all;
 use rt::{http::Router, net::TcpListener, tls};
-use std::io;
+use std::{io, net::SocketAddr};
 
 /// Ports that are listened on.
 pub struct Doors {
     clients: Vec<Door>,
+    http: Vec<Door>,
     metrics: Vec<Door>,
 }
 
@@ -24,19 +26,20 @@ impl Doors {
     pub async fn open(listen: &Listen) -> Result<Self, Error> {
         Ok(Self {
             clients: open(&listen.clients, listen).await?,
+            http: open(&listen.http, listen).await?,
             metrics: open(&listen.metrics, listen).await?,
         })
     }
 
     /// One port for clients that is listened on already, not secured.
     pub fn plain(listener: TcpListener) -> Self {
-        Self { clients: vec![Door { listener, tls: None }], metrics: vec![] }
+        Self { clients: vec![Door { listener, tls: None }], http: vec![], metrics: vec![] }
     }
 
     /// Never returns; ends when dropped.
-    pub async fn serve(self, handle: Handle, router: &Router) {
+    pub(super) async fn serve(self, handle: Handle, served: &Served) {
         let knobs = handle.knobs();
-        let serve = |door: Door, router| {
+        let serve = |door: Door, router: Router| {
             let options = rt::http::ServeOptions {
                 keepalive: ms(knobs.keepalive_ms),
                 keepalive_timeout: ms(knobs.keepalive_timeout_ms),
@@ -46,24 +49,46 @@ impl Doors {
             };
             rt::http::serve(door.listener, router, options)
         };
-        let clients = self.clients.into_iter().map(|door| serve(door, router.clone()));
+        let of_clients = if self.http.is_empty() { &served.all } else { &served.grpc };
+        let clients = self.clients.into_iter().map(|door| serve(door, of_clients.clone()));
+        let apart = self.http.into_iter().map(|door| serve(door, served.http.clone()));
         let metrics = self.metrics.into_iter().map(|door| serve(door, http::router(handle.clone())));
-        join_all(clients.chain(metrics)).await;
+        join_all(clients.chain(apart).chain(metrics)).await;
     }
 }
 
+/// Each address is listened at once, whatever is to be spoken there.
 async fn open(urls: &[ListenUrl], listen: &Listen) -> Result<Vec<Door>, Error> {
     let mut doors = Vec::with_capacity(urls.len());
-    for ListenUrl { secured, addr } in urls {
-        let (address, tls) = (*addr, listen.tls.clients.clone().filter(|_| *secured));
-        if *secured && tls.is_none() {
-            let source =
-                io::Error::new(io::ErrorKind::InvalidInput, "there is no certificate to secure it with");
-            return Err(Error::Listen { address, source });
+    for (at, ListenUrl { addr, .. }) in urls.iter().enumerate() {
+        let (address, before) = (*addr, &urls[..at]);
+        let asked = |secured| urls.contains(&ListenUrl { secured, addr: address });
+        // port 0 is another one each time
+        if address.port() != 0 && before.iter().any(|url| url.addr == address) {
+            continue;
         }
+        let tls = secured_by(address, asked(true), asked(false), listen)?;
         let listener =
             TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
         doors.push(Door { listener, tls });
     }
     Ok(doors)
+}
+
+/// What an address is secured by, if it is; where it serves both, who speaks no TLS is let in as well.
+fn secured_by(
+    address: SocketAddr,
+    secured: bool,
+    plain: bool,
+    listen: &Listen,
+) -> Result<Option<tls::Server>, Error> {
+    if !secured {
+        return Ok(None);
+    }
+    let none = || {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "there is no certificate to secure it with");
+        Error::Listen { address, source }
+    };
+    let server = listen.tls.clients.clone().ok_or_else(none)?;
+    Ok(Some(if plain { server.or_plain() } else { server }))
 }

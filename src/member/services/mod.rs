@@ -12,6 +12,7 @@
 //! | `publish` | a member that was added says its name |
 //! | `gateway` | all of these as JSON, `POST /v3/...` |
 //! | `http`, `health` | `/version`, `/health`, `/livez`, `/readyz`; gRPC's own question |
+//! | `vars` | `/debug/vars` |
 //! | `metrics`, `metered` | `/metrics`; calls as they begin, and by how they ended |
 //! | `compactor` | compaction by itself |
 //! | `watchman` | compares what the members hold |
@@ -43,6 +44,7 @@ mod refuse;
 mod sender;
 mod space;
 mod turns;
+mod vars;
 mod watch;
 mod watcher;
 mod watchman;
@@ -70,9 +72,9 @@ const OVERHEAD: usize = 512 << 10;
 pub async fn serve(handle: Handle, doors: Doors) -> Result<(), Error> {
     watchman::at_start(&handle).await?;
     let (queues, leaving) = turns::Queues::new(handle.clone());
-    let router = router(&handle, queues);
+    let served = served(&handle, queues);
     rt::select! {
-        () = doors.serve(handle.clone(), &router) => {}
+        () = doors.serve(handle.clone(), &served) => {}
         () = turns::see_off(handle.clone(), leaving) => {}
         () = expire::run(handle.clone()) => {}
         () = compactor::run(handle.clone()) => {}
@@ -86,12 +88,43 @@ pub async fn serve(handle: Handle, doors: Doors) -> Result<(), Error> {
 /// Everything served on the client port, for who brings requests by another way.
 pub fn routes(handle: &Handle) -> rt::http::Router {
     let (queues, _) = turns::Queues::new(handle.clone());
-    router(handle, queues)
+    served(handle, queues).all
 }
 
-/// Everything served on the client port.
-fn router(handle: &Handle, queues: turns::Queues) -> rt::http::Router {
-    let limit = handle.knobs().request_bytes as usize + OVERHEAD;
+/// What is served to clients: all of it on one port, or gRPC on one and HTTP on another.
+struct Served {
+    all: rt::http::Router,
+    grpc: rt::http::Router,
+    http: rt::http::Router,
+}
+
+fn served(handle: &Handle, queues: turns::Queues) -> Served {
+    let grpc = grpc(handle, queues);
+    let (limit, most) = (limit(handle), handle.knobs().most_streams);
+    let vars = axum::routing::get(vars::serve).with_state(handle.clone());
+    let http = gateway::router(&grpc, limit, most).merge(http::router(handle.clone()));
+    let http = http.route("/debug/vars", vars);
+    Served { all: grpc.clone().merge(http.clone()), grpc: grpc.fallback(not_grpc), http }
+}
+
+/// As gRPC's own server for Go says it to whom speaks something else; who calls what is not there speaks it.
+async fn not_grpc(headers: ::http::HeaderMap) -> axum::response::Response {
+    let kind =
+        headers.get(::http::header::CONTENT_TYPE).map(::http::HeaderValue::as_bytes).unwrap_or_default();
+    if kind.starts_with(b"application/grpc") {
+        return Status::unimplemented("").into_http();
+    }
+    let text = format!("invalid gRPC request content-type \"{}\"\n", kind.escape_ascii());
+    axum::response::IntoResponse::into_response((::http::StatusCode::UNSUPPORTED_MEDIA_TYPE, text))
+}
+
+/// Bytes of the largest message.
+fn limit(handle: &Handle) -> usize {
+    handle.knobs().request_bytes as usize + OVERHEAD
+}
+
+fn grpc(handle: &Handle, queues: turns::Queues) -> rt::http::Router {
+    let limit = limit(handle);
     let kv = pb::kv_server::KvServer::new(kv::Kv::new(handle.clone()));
     let watch = pb::watch_server::WatchServer::new(watch::Watch::new(handle.clone()));
     let lease = pb::lease_server::LeaseServer::new(lease::Lease::new(handle.clone()));
@@ -101,7 +134,7 @@ fn router(handle: &Handle, queues: turns::Queues) -> rt::http::Router {
     let auth = pb::auth_server::AuthServer::new(auth::Auth::new(handle.clone()));
     let lock = pb::v3lockpb::lock_server::LockServer::new(lock::Lock::new(queues.clone()));
     let election = pb::v3electionpb::election_server::ElectionServer::new(election::Election::new(queues));
-    let grpc = Routes::new(kv.max_decoding_message_size(limit))
+    Routes::new(kv.max_decoding_message_size(limit))
         .add_service(watch.max_decoding_message_size(limit))
         .add_service(lease.max_decoding_message_size(limit))
         .add_service(cluster.max_decoding_message_size(limit))
@@ -112,9 +145,7 @@ fn router(handle: &Handle, queues: turns::Queues) -> rt::http::Router {
         .add_service(pb::grpc_health::health_server::HealthServer::new(health::Health))
         .prepare()
         .into_axum_router()
-        .layer(metered::Metered(handle.clone()));
-    let gateway = gateway::router(&grpc, limit, handle.knobs().most_streams);
-    grpc.merge(gateway).merge(http::router(handle.clone()))
+        .layer(metered::Metered(handle.clone()))
 }
 
 /// True when the client wants an error rather than an answer from a member that knows no leader.

@@ -25,13 +25,14 @@ impl Stream {
         }
     }
 
-    /// A connection that came; nothing if it was to be secured and could not be.
+    /// A connection that came, as it is to be; nothing if it was to be secured and could not be.
     pub(crate) async fn accepted(
         stream: TcpStream,
         from: SocketAddr,
         tls: Option<&tls::Server>,
     ) -> Option<Self> {
         match tls {
+            Some(tls) if tls.lets_in_plain(&stream).await => Some(Stream::Plain(stream)),
             None => Some(Stream::Plain(stream)),
             Some(tls) => Some(Stream::Secured(Box::new(tls.accept(stream, from).await?))),
         }

@@ -34,6 +34,12 @@ impl TcpStream {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
     }
+    /// Waits for the first byte, which stays to be read; nothing if there will be none.
+    pub async fn first_byte(&self) -> io::Result<Option<u8>> {
+        let mut first = [0];
+        let count = self.0.peek(&mut first).await?;
+        Ok((count > 0).then_some(first[0]))
+    }
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.0.peer_addr()
     }

@@ -19,7 +19,13 @@ use tokio_rustls::{TlsAcceptor, TlsStream};
 
 /// A server's end; clones share it.
 #[derive(Clone)]
-pub struct Server(Arc<Inner>);
+pub struct Server {
+    inner: Arc<Inner>,
+    or_plain: bool,
+}
+
+/// How a handshake begins (RFC 8446, 5.1: ContentType handshake); no request of HTTP does so.
+const HANDSHAKE_BEGINS: u8 = 22;
 
 struct Inner {
     serving: Serving,
@@ -29,7 +35,7 @@ struct Inner {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.serving.fmt(f)
+        self.inner.serving.fmt(f)
     }
 }
 
@@ -45,7 +51,22 @@ impl Server {
         paths.extend(serving.revoked.clone());
         let wanted = serving.clone();
         let config = Watched::load(paths, move |files| configure(&wanted, files)).await?;
-        Ok(Self(Arc::new(Inner { serving, config, complaints: Complaints::default() })))
+        let inner = Arc::new(Inner { serving, config, complaints: Complaints::default() });
+        Ok(Self { inner, or_plain: false })
+    }
+
+    /// The same, for where plain connections are let in, too.
+    pub fn or_plain(self) -> Self {
+        Self { or_plain: true, ..self }
+    }
+
+    /// Whether a connection is a plain one, which is let in. Of one that says nothing the handshake finds out.
+    pub(crate) async fn lets_in_plain(&self, stream: &TcpStream) -> bool {
+        if !self.or_plain {
+            return false;
+        }
+        let first = crate::timeout(HANDSHAKE, stream.first_byte()).await;
+        matches!(first, Ok(Ok(Some(byte))) if byte != HANDSHAKE_BEGINS)
     }
 
     /// Secures a connection; one that fails is told of, and closed.
@@ -57,20 +78,20 @@ impl Server {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
             Err(error) => {
                 let text = format!("refused a connection from {}: {}", from.ip(), wrong::reason(&error));
-                self.0.complaints.say(text);
+                self.inner.complaints.say(text);
                 None
             }
         }
     }
 
     async fn handshake(&self, stream: TcpStream, from: SocketAddr) -> io::Result<Stream> {
-        let config = self.0.config.current().await;
+        let config = self.inner.config.current().await;
         let stream = TlsAcceptor::from(config).accept(stream).await?;
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         self.let_in(shown, from).await?;
         let common_name = shown.and_then(common_name).map(CommonName);
         let mut stream = Stream { inner: TlsStream::Server(stream), common_name };
-        if self.0.serving.protocol == Protocol::Peers {
+        if self.inner.serving.protocol == Protocol::Peers {
             stream.write_u8(GREETING).await?;
             stream.flush().await?;
         }
@@ -79,7 +100,7 @@ impl Server {
 
     /// Refuses whoever bears another name than those that are let in, or comes from elsewhere.
     async fn let_in(&self, shown: Option<&CertificateDer<'_>>, from: SocketAddr) -> io::Result<()> {
-        let serving = &self.0.serving;
+        let serving = &self.inner.serving;
         let refuse = |why: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
         let name = shown.and_then(common_name).unwrap_or_default();
         if !serving.common_names.is_empty() && !serving.common_names.contains(&name) {
