@@ -107,6 +107,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     if text.is_empty() { Err(wrong()) } else { Ok(total) }
 }
 
+/// At least one, unless it is no time at all.
+fn whole_millis(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
 /// `NAME=URL`.
 #[derive(Clone)]
 pub struct Named(String, Url);
@@ -251,10 +256,13 @@ impl Limits {
         knobs.txn_ops = told(self.max_txn_ops, knobs.txn_ops);
         knobs.max_learners = told(self.max_learners, knobs.max_learners);
         knobs.most_streams = told(self.max_concurrent_streams.map(u64::from), knobs.most_streams);
-        let long = |flag: Option<Duration>, before: u64| flag.map_or(before, |time| time.as_millis() as u64);
+        let long = |flag: Option<Duration>, before: u64| flag.map_or(before, whole_millis);
         knobs.watch_progress_ms = long(self.watch_progress_notify_interval, knobs.watch_progress_ms);
         knobs.corrupt_check_ms = long(self.corrupt_check_time, knobs.corrupt_check_ms);
         if self.compact_hash_check_enabled {
+            if self.compact_hash_check_time.is_some_and(|time| time.is_zero()) {
+                return Err("--compact-hash-check-time must be >0 (set to 0s)".into());
+            }
             knobs.compact_hash_check_ms = long(self.compact_hash_check_time, COMPACT_HASH_CHECK_MS);
         }
         knobs.keepalive_min_ms = long(self.grpc_keepalive_min_time, knobs.keepalive_min_ms);

@@ -113,7 +113,7 @@ async fn stand_alone(
     };
     let config = boot.config(owner.member, owner.cluster, founders, start);
     sole::found(&config).await?;
-    recover::recover(config).await
+    Ok(Recovered { sole: true, ..recover::recover(config).await? })
 }
 
 /// Founds the cluster, unless another member knows this one to have started: then its disk was lost.

@@ -30,9 +30,23 @@ pub type Answers = mpsc::Receiver<(MemberId, Option<Held>)>;
 /// Who waits for them.
 pub type Comparison = mpsc::Sender<(MemberId, Option<Held>)>;
 
-/// Made of a copy, so that nobody waits for it. Nothing if that revision is not there.
-pub async fn held(handle: &Handle, revision: i64) -> Option<Held> {
-    let hashed = handle.hash_at(revision, |meters| &mut meters.revision_hashes).await.ok()?;
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// All that is kept up to a revision.
+    Kept(i64),
+    /// All that there was up to a revision before that was compacted, as those remember who were there.
+    Compacted(i64),
+}
+
+/// Nothing if that is not there, or not remembered.
+pub async fn held(handle: &Handle, what: What) -> Option<Held> {
+    let hashed = match what {
+        What::Kept(revision) => {
+            handle.hash_kept(revision, |meters| &mut meters.revision_hashes).await.ok()?
+        }
+        What::Compacted(revision) => handle.hashes().of(revision).await?,
+    };
     Some(Held { hash: hashed.hash, compacted: hashed.compacted })
 }
 
@@ -55,21 +69,26 @@ pub fn differing(mine: (MemberId, Held), others: &[(MemberId, Held)], quorum: us
 
 impl Core {
     /// Asks all other members.
-    pub(crate) fn compare(&mut self, revision: i64, asker: Comparison) {
+    pub(crate) fn compare(&mut self, what: What, asker: Comparison) {
         let (from, nonce) = (self.node.id(), rt::random_u64());
         self.comparisons.retain(|_, asker| !asker.is_closed());
         self.comparisons.insert(nonce, asker);
+        let frame = match what {
+            What::Kept(revision) => Frame::Compare { from, nonce, revision },
+            What::Compacted(revision) => Frame::CompareCompacted { from, nonce, revision },
+        };
         let members = self.node.membership().all().into_iter().filter(|to| *to != from);
-        members.for_each(|to| self.send(to, &Frame::Compare { from, nonce, revision }));
+        members.for_each(|to| self.send(to, &frame));
     }
 
     /// Another compares. It leads, and may have applied more than this one has yet.
-    pub(crate) fn answer_compare(&self, from: MemberId, nonce: u64, revision: i64) {
+    pub(crate) fn answer_compare(&self, from: MemberId, nonce: u64, what: What) {
         let (handle, me) = (self.handle.clone(), self.node.id());
         rt::spawn(async move {
+            let (What::Kept(revision) | What::Compacted(revision)) = what;
             let there = handle.wait_until(|store| store.revision().0 >= revision);
             let _ = rt::timeout(handle.knobs().election_timeout(), there).await;
-            let held = held(&handle, revision).await;
+            let held = held(&handle, what).await;
             reached!("member: what is compared is not there any more, or not yet", held.is_none());
             handle.tell(from, Frame::Compared { from: me, nonce, held }).await;
         });

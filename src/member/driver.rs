@@ -5,7 +5,7 @@ use crate::accepted::Accepted;
 use crate::addresses::Addresses;
 use crate::changes::Changes;
 use crate::chunks::Chunks;
-use crate::compare::Comparison;
+use crate::compare::{Comparison, What};
 use crate::error::Error;
 use crate::frame::{self, Dropped, Forwarded, Frame};
 use crate::handle::{ProposeError, Request, TransferAnswer, TransferError};
@@ -54,6 +54,8 @@ pub struct Core {
     transfers: Vec<(MemberId, TransferAnswer)>,
     /// What was lost with an earlier disk is not made up for yet.
     rejoining: bool,
+    /// It was made the only member when it started.
+    sole: bool,
     /// Those under way that this member began, each by its number.
     pub(crate) comparisons: BTreeMap<u64, Comparison>,
     /// Frames that were not for us, by their reason.
@@ -81,7 +83,7 @@ fn with_what_they_said(listed: &Members, applied: &Members) -> Members {
 
 impl Core {
     pub fn new(recovered: Recovered, peers: Peers) -> Self {
-        let Recovered { node, handle, requests, disk, snapshots, addresses } = recovered;
+        let Recovered { node, handle, requests, disk, snapshots, addresses, sole } = recovered;
         Self {
             rejoining: node.rejoining(),
             handle,
@@ -96,6 +98,7 @@ impl Core {
             changes: Changes::default(),
             addresses,
             ends: None,
+            sole,
             transfers: Vec::new(),
             run: rt::random_u64(),
             requests,
@@ -228,7 +231,7 @@ impl Core {
             }
             Request::Change { answer, .. } => drop(answer.send(Err(ChangeError::NotBegun))),
             Request::Transfer { to, answer } => self.transfers.push((to, answer)),
-            Request::Compare { revision, answers } => self.compare(revision, answers),
+            Request::Compare { what, answers } => self.compare(what, answers),
             Request::Tell { to, frame } => self.send(to, &frame),
             Request::Propose { answer, .. } if self.proposals.len() >= most => {
                 reached!("a proposal was refused because too many are under way");
@@ -366,7 +369,11 @@ impl Core {
             }
             Ok(Frame::Removed) => Err(Error::Removed),
             Ok(Frame::Compare { from, nonce, revision }) => {
-                self.answer_compare(from, nonce, revision);
+                self.answer_compare(from, nonce, What::Kept(revision));
+                Ok(())
+            }
+            Ok(Frame::CompareCompacted { from, nonce, revision }) => {
+                self.answer_compare(from, nonce, What::Compacted(revision));
                 Ok(())
             }
             Ok(Frame::Compared { from, nonce, held }) => {
@@ -436,8 +443,12 @@ impl Core {
     }
 
     /// For good: a joint configuration that still needs it is left, and that is agreed on. Until then a leader that
-    /// crashes may come back with a log that needs it.
+    /// crashes may come back with a log that needs it. Of those that it lost for good one that was made the only member
+    /// hears nothing from the beginning.
     fn was_removed(&self, id: MemberId) -> bool {
+        if self.sole && self.addresses.newest().removed.contains(&id) {
+            return true;
+        }
         let agreed = self.node.configured_at() <= self.node.commit() || bug!("B16");
         (agreed && !self.node.membership().contains(id) || bug!("B12"))
             && self.handle.with_store(|store| store.members().removed.contains(&id))

@@ -52,6 +52,8 @@ pub enum Frame {
     Compare { from: MemberId, nonce: u64, revision: i64 },
     /// Nothing, if that revision is not there (yet, or any more).
     Compared { from: MemberId, nonce: u64, held: Option<Held> },
+    /// The sender compares what members hashed when a revision was compacted; the answer is the same frame.
+    CompareCompacted { from: MemberId, nonce: u64, revision: i64 },
 }
 
 impl Frame {
@@ -68,6 +70,7 @@ impl Frame {
             | Frame::YouAre { .. }
             | Frame::Removed
             | Frame::Compare { .. }
+            | Frame::CompareCompacted { .. }
             | Frame::Compared { .. } => true,
         }
     }
@@ -137,6 +140,9 @@ pub fn describe(bytes: &[u8]) -> Option<String> {
         Frame::YouAre { id, .. } => Some(format!("you are {id}")),
         Frame::Removed => Some("you were removed".into()),
         Frame::Compare { from, revision, .. } => Some(format!("{from} compares what is held at {revision}")),
+        Frame::CompareCompacted { from, revision, .. } => {
+            Some(format!("{from} compares what was hashed when {revision} was compacted"))
+        }
         Frame::Compared { from, held: Some(held), .. } => Some(format!("{from} holds {held}")),
         Frame::Compared { from, held: None, .. } => Some(format!("{from} has no such revision")),
     }

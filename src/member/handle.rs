@@ -11,7 +11,7 @@
 
 use crate::{
     Url,
-    compare::{Answers, Held},
+    compare::{Answers, Held, What},
     config::{Config, Start},
     frame::Frame,
     hashes::{Before, Hashes},
@@ -78,8 +78,8 @@ pub enum Request {
     Change { change: Change, answer: ChangeAnswer },
     /// This member is to lead.
     Transfer { to: MemberId, answer: TransferAnswer },
-    /// What the others hold at a revision.
-    Compare { revision: i64, answers: mpsc::Sender<(MemberId, Option<Held>)> },
+    /// What the others hold, or held.
+    Compare { what: What, answers: mpsc::Sender<(MemberId, Option<Held>)> },
     /// Another member is told something.
     Tell { to: MemberId, frame: Frame },
     /// An index that was committed at some time after the request, confirmed by a quorum (in this term).
@@ -405,10 +405,10 @@ impl Handle {
         rt::timeout(self.request_timeout(), asked).await.unwrap_or(Err(ChangeError::Timeout))
     }
 
-    /// Asks the others what they hold at a revision. Nothing if the member has stopped.
-    pub async fn compare(&self, revision: i64) -> Option<Answers> {
+    /// Asks the others what they hold, or held. Nothing if the member has stopped.
+    pub async fn compare(&self, what: What) -> Option<Answers> {
         let (answers, heard) = mpsc::channel(self.members().present.len().max(1));
-        self.0.requests.send(Request::Compare { revision, answers }).await.ok()?;
+        self.0.requests.send(Request::Compare { what, answers }).await.ok()?;
         Some(heard)
     }
 

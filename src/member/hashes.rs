@@ -1,5 +1,6 @@
 //! Hashes that a member took at compactions: of all that it had up to the revision that was compacted, before the history
-//! went. Promise: a hash at a revision is the same before and after the compaction of it, while it is one of the last ten.
+//! went. Promise: a hash at a revision is the same before and after the compaction of it, while it is one of the last ten
+//! that were taken. They are taken one at a time: what is compacted meanwhile has none.
 //!
 //! They are taken of a copy, so that nobody waits for them but who asks for one that is under way. Source: etcd,
 //! server/storage/mvcc/hash.go.
@@ -11,7 +12,7 @@ use crate::{
 use base::{bug, reached};
 use rt::sync::Signal;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
 };
 use store::{Command, Error, HashAt, Store};
@@ -33,7 +34,7 @@ struct Shared {
 struct Taken {
     /// By the revision that was compacted.
     known: BTreeMap<i64, HashAt>,
-    under_way: BTreeSet<i64>,
+    under_way: Option<i64>,
 }
 
 impl Hashes {
@@ -41,9 +42,16 @@ impl Hashes {
         self.0.taken.lock().expect("no holder of the lock panics")
     }
 
-    /// Takes one of the state as it was before a compaction.
+    /// Takes one of the state as it was before a compaction: not while another is under way, as each keeps the history
+    /// that is to go.
     fn take(&self, before: Store, revision: i64) {
-        self.taken().under_way.insert(revision);
+        {
+            let mut taken = self.taken();
+            if taken.under_way.is_some() {
+                return;
+            }
+            taken.under_way = Some(revision);
+        }
         let hashes = self.clone();
         rt::in_background(move || {
             let hash = before.hash_at(revision);
@@ -56,7 +64,7 @@ impl Hashes {
         {
             let mut taken = self.taken();
             // by now the state may be another one
-            let wanted = taken.under_way.remove(&revision);
+            let wanted = taken.under_way.take_if(|under_way| *under_way == revision).is_some();
             let hash = hash.filter(|_| wanted);
             taken.known.extend(hash.map(|hash| (revision, hash)));
             if taken.known.len() > KEPT {
@@ -68,12 +76,12 @@ impl Hashes {
     }
 
     /// The one of a compaction of this revision, if it is remembered.
-    async fn of(&self, revision: i64) -> Option<HashAt> {
+    pub async fn of(&self, revision: i64) -> Option<HashAt> {
         loop {
             let seen = self.0.changed.version();
             {
                 let taken = self.taken();
-                if !taken.under_way.contains(&revision) {
+                if taken.under_way != Some(revision) {
                     return taken.known.get(&revision).copied();
                 }
             }
@@ -122,6 +130,11 @@ impl Handle {
             reached!("member: a hash that was taken at a compaction was asked for");
             return Ok(hash);
         }
+        self.hash_kept(revision, kind).await
+    }
+
+    /// The hash of what is kept now.
+    pub async fn hash_kept(&self, revision: i64, kind: Kind) -> Result<HashAt, Error> {
         let (store, began) = (self.store(), rt::now());
         let hash = rt::heavy(move || store.hash_at(revision)).await?;
         kind(&mut self.meters()).add(began.elapsed());

@@ -18,6 +18,8 @@ pub struct Recovered {
     pub disk: Disk,
     pub snapshots: Snapshots,
     pub addresses: Addresses,
+    /// It was made the only member just now.
+    pub sole: bool,
 }
 
 /// From what the folder holds. A folder without a log is that of a new member only while the cluster is founded.
@@ -71,7 +73,7 @@ async fn stand_up(config: Config, wal: Wal, found: wal::Recovered) -> Result<Rec
         .for_each(|entry| addresses.read(entry));
     let (handle, requests) = Handle::new(config, store);
     handle.stands_up(node.last());
-    Ok(Recovered { node, handle, requests, disk, snapshots, addresses })
+    Ok(Recovered { node, handle, requests, disk, snapshots, addresses, sole: false })
 }
 
 /// One that joins belongs to nothing until its log says so.

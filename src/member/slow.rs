@@ -13,6 +13,9 @@ use store::{Command, Compare, DeleteRangeRequest, PutRequest, RangeRequest, TxnO
 /// Letters of a request that are shown at the most: it may be as large as requests may be.
 const SHOWN: usize = 1_000;
 
+/// So many of these are said in a second at the most.
+const IN_A_SECOND: u32 = 100;
+
 /// A command was applied.
 pub fn applied(handle: &Handle, began: Mono, command: &Command, applied: &Applied) {
     say(handle, began, "", || {
@@ -41,6 +44,9 @@ fn say(handle: &Handle, began: Mono, prefix: &str, request: impl FnOnce() -> Str
         return;
     }
     handle.meters().slow_applies += 1;
+    if !is_time(handle) {
+        return;
+    }
     let request = request();
     let text = format!(
         "apply request took too long: took {took:?}, expected-duration {expected:?}, prefix {prefix:?}, request {request:.SHOWN$}"
@@ -48,10 +54,21 @@ fn say(handle: &Handle, began: Mono, prefix: &str, request: impl FnOnce() -> Str
     rt::note(Note::Said { text });
 }
 
+/// Where everything takes too long it is not said of all of it: that would take longer still.
+fn is_time(handle: &Handle) -> bool {
+    let (now, mut meters) = (rt::now(), handle.meters());
+    let (second, said) = match meters.slow_said {
+        Some((second, said)) if now < second + Duration::from_secs(1) => (second, said),
+        _ => (now, 0),
+    };
+    meters.slow_said = Some((second, said + 1));
+    said < IN_A_SECOND
+}
+
 /// A call was answered that is no stream.
 pub fn answered(handle: &Handle, took: Duration, path: &str) {
     let expected = Duration::from_nanos(handle.knobs().slow_call_ns);
-    if took > expected {
+    if took > expected && is_time(handle) {
         let text = format!(
             "request stats: time spent {took:?}, expected-duration {expected:?}, response type {path:.SHOWN$}"
         );
@@ -82,11 +99,12 @@ fn command_text(command: &Command) -> String {
 
 /// `key:"a" range_end:"b"`, without the end if there is none.
 fn keys_text(key: &[u8], range_end: &[u8]) -> String {
+    let begins = |key: &[u8]| key[..key.len().min(SHOWN)].escape_ascii().to_string();
     let end = match range_end {
         [] => String::new(),
-        end => format!(" range_end:\"{}\"", end.escape_ascii()),
+        end => format!(" range_end:\"{}\"", begins(end)),
     };
-    format!("key:\"{}\"{end}", key.escape_ascii())
+    format!("key:\"{}\"{end}", begins(key))
 }
 
 fn range_text(range: &RangeRequest) -> String {

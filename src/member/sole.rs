@@ -1,6 +1,7 @@
 //! `--force-new-cluster`: a member is made the only one of its cluster, as the others are lost for good. Promise: it keeps
 //! all that it has, also what it never heard to be agreed on, as some of that may have been acknowledged; what only the
-//! others had is lost. The cluster keeps its id; to others that come back this one says that they were removed.
+//! others had is lost. The cluster keeps its id; others that come back, and that it knew of, are told that they were
+//! removed, and are not heard.
 //!
 //! What etcd does but for one thing: it drops what it never heard to be agreed on (server/etcdserver/bootstrap.go).
 
@@ -14,6 +15,10 @@ use base::{Index, Note, Term, bug, reached};
 use raft::{Membership, Payload};
 use store::Command;
 use wal::{HardState, Identity, Record, Wal};
+
+/// Terms that are passed over, more than the others can have been through since this one last heard of them: in one of
+/// theirs an entry, or the id of a new member, would be theirs, too.
+const AHEAD: u64 = 1 << 20;
 
 /// What the log has to say next.
 struct Verdict {
@@ -53,7 +58,7 @@ fn verdict(config: &Config, recovered: &Recovered) -> Result<Option<Verdict>, Er
     let lost: Vec<String> = members.removed.iter().map(ToString::to_string).collect();
     let text = format!("{} is the only member from now on; no more members: {}", config.id, lost.join(", "));
     rt::note(Note::Said { text });
-    Ok(Some(Verdict { term: node.term().next(), last, members }))
+    Ok(Some(Verdict { term: Term(node.term().0 + AHEAD), last, members }))
 }
 
 /// This one votes, whatever it was.

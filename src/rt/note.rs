@@ -34,8 +34,15 @@ pub async fn delivery(_: &str) {}
 #[cfg(not(madsim))]
 pub fn note(note: Note) {
     match note {
-        Note::Said { text } => eprintln!("{text}"),
-        Note::Repaired { member, what } => eprintln!("{member} repaired its log: {what}"),
+        Note::Said { text } => say(&text),
+        Note::Repaired { member, what } => say(&format!("{member} repaired its log: {what}")),
         _ => {}
     }
+}
+
+/// Where nobody reads it any more it is lost, and that is all.
+#[cfg(not(madsim))]
+fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

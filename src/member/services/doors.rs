@@ -61,12 +61,14 @@ impl Doors {
 async fn open(urls: &[ListenUrl], listen: &Listen) -> Result<Vec<Door>, Error> {
     let mut doors = Vec::with_capacity(urls.len());
     for (at, ListenUrl { addr, .. }) in urls.iter().enumerate() {
-        let (address, before) = (*addr, &urls[..at]);
-        let asked = |secured| urls.contains(&ListenUrl { secured, addr: address });
+        let address = *addr;
         // port 0 is another one each time
-        if address.port() != 0 && before.iter().any(|url| url.addr == address) {
+        let (any, before) = (address.port() == 0, &urls[..at]);
+        if !any && before.iter().any(|url| url.addr == address) {
             continue;
         }
+        let here = if any { &urls[at..=at] } else { urls };
+        let asked = |secured| here.contains(&ListenUrl { secured, addr: address });
         let tls = secured_by(address, asked(true), asked(false), listen)?;
         let listener =
             TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;

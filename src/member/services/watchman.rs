@@ -3,7 +3,7 @@
 
 use crate::{
     Error,
-    compare::{self, Held},
+    compare::{self, Held, What},
     handle::Handle,
 };
 use base::{MemberId, Revision, knobs::ms, reached};
@@ -22,9 +22,9 @@ pub async fn run(handle: Handle) {
 async fn of_all(handle: &Handle) {
     loop {
         turn(handle, handle.knobs().corrupt_check_ms).await;
-        let revision = handle.with_store(store::Store::revision).0;
-        let Some(mine) = compare::held(handle, revision).await else { continue };
-        let all = ask_all(handle, revision).await;
+        let now = What::Kept(handle.with_store(store::Store::revision).0);
+        let Some(mine) = compare::held(handle, now).await else { continue };
+        let all = ask_all(handle, now).await;
         reached!("member: all members hold the same", all.agree(mine));
         raise(handle, all.differing(handle, mine)).await;
     }
@@ -40,12 +40,15 @@ async fn of_compactions(handle: &Handle) {
         agreed.retain(|revision| taken.iter().any(|hash| hash.revision == *revision));
         for hash in taken.iter().filter(|hash| !agreed.contains(&hash.revision)).collect::<Vec<_>>() {
             let mine = Held { hash: hash.hash, compacted: hash.compacted };
-            let all = ask_all(handle, hash.revision).await;
+            let all = ask_all(handle, What::Compacted(hash.revision)).await;
             let differing = all.differing(handle, mine);
             reached!("member: a hash that was taken at a compaction differs", !differing.is_empty());
             raise(handle, differing).await;
             if all.agree(mine) {
                 agreed.insert(hash.revision);
+            }
+            if !handle.leads() {
+                break;
             }
         }
     }
@@ -77,7 +80,7 @@ async fn raise(handle: &Handle, members: Vec<MemberId>) {
     }
 }
 
-/// What the others hold at a revision.
+/// What the others hold, or held.
 struct Answers {
     /// Of all members.
     quorum: usize,
@@ -97,12 +100,13 @@ impl Answers {
     }
 }
 
-async fn ask_all(handle: &Handle, revision: i64) -> Answers {
+async fn ask_all(handle: &Handle, what: What) -> Answers {
     let members = handle.members().present;
-    let quorum = members.values().filter(|member| !member.learner).count() / 2 + 1;
+    // learners answer, too: no two hashes have so many
+    let quorum = members.len() / 2 + 1;
     let (others, mut answers) = (members.len().saturating_sub(1), BTreeMap::new());
     for _ in 0..TRIES {
-        ask(handle, revision, others, &mut answers).await;
+        ask(handle, what, others, &mut answers).await;
         if answers.len() >= others {
             break;
         }
@@ -113,8 +117,8 @@ async fn ask_all(handle: &Handle, revision: i64) -> Answers {
 }
 
 /// Asks the others, and waits for all of them, but not for long: twice as long as one may wait itself.
-async fn ask(handle: &Handle, revision: i64, others: usize, answers: &mut BTreeMap<MemberId, Option<Held>>) {
-    let Some(mut heard) = handle.compare(revision).await else { return };
+async fn ask(handle: &Handle, what: What, others: usize, answers: &mut BTreeMap<MemberId, Option<Held>>) {
+    let Some(mut heard) = handle.compare(what).await else { return };
     let all = async {
         while answers.len() < others {
             let Some((id, held)) = heard.recv().await else { return };
@@ -131,8 +135,9 @@ pub async fn at_start(handle: &Handle) -> Result<(), Error> {
     if handle.knobs().corrupt_check_at_start == 0 || revision <= Revision(1) {
         return Ok(());
     }
-    let Some(mine) = compare::held(handle, revision.0).await else { return Ok(()) };
-    let differing = ask_all(handle, revision.0).await.differing(handle, mine);
+    let now = What::Kept(revision.0);
+    let Some(mine) = compare::held(handle, now).await else { return Ok(()) };
+    let differing = ask_all(handle, now).await.differing(handle, mine);
     match differing.iter().any(|id| *id == me || *id == MemberId(0)) {
         true => Err(Error::Differs { id: me, revision }),
         false => Ok(()),

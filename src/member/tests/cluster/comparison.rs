@@ -124,6 +124,33 @@ fn a_member_that_holds_something_else_does_not_serve_where_it_has_to_compare_fir
     });
 }
 
+/// What was hashed when the newest revision was compacted is of before: it says nothing of what is held now.
+#[test]
+fn what_is_held_is_compared_also_where_the_newest_revision_was_compacted() {
+    let check = Knobs { corrupt_check_at_start: 1, snapshot_every: 20, snapshot_keep: 5, ..knobs() };
+    run(check, |group| async move {
+        base::marks::plant(Some("B08"));
+        let client = everyone(&group);
+        let mut revision = 0;
+        for n in 0..70 {
+            let put = client.put(pb::PutRequest::of(format!("key{n}"), "1")).await.expect("a put");
+            revision = put.header.expect("a header").revision;
+        }
+        base::marks::plant(None);
+        client.compact(pb::CompactionRequest { revision, physical: true }).await.expect("compacted");
+        // then a snapshot is behind it, and who comes back by that remembers nothing
+        for _ in 0..40 {
+            client.lease_grant(pb::LeaseGrantRequest { ttl: 100, id: 0 }).await.expect("a lease");
+        }
+        for id in [2, 1] {
+            group.bounce(&name(id), Death::Process, SECOND).await;
+            rt::sleep(3 * SECOND).await;
+            let up = process::status(&name(id)).expect("a process").up;
+            assert_eq!(up, id == 1, "{id} holds what the others do, or not");
+        }
+    });
+}
+
 /// Writes, compactions, and leaders that are lost.
 #[test]
 fn no_difference_is_found_where_there_is_none() {

@@ -75,22 +75,59 @@ fn what_is_left_of_a_cluster_goes_on_alone_and_has_what_was_acknowledged() {
     assert_eq!(!without_the_tail.is_empty(), base::marks::COUNTED, "planted, it is seen");
 }
 
-#[test]
-fn others_that_come_back_are_told_that_they_were_removed() {
-    World::run(36, |world| async move {
+/// The others are back so long after it began, and were a quorum before.
+fn others_come_back(after: Duration) {
+    World::run(36, move |world| async move {
         let group = three(world).await;
         group.members_change();
         lose(&group, 1..=3);
         group.boot(sole(2, 3));
-        madsim::time::sleep(3 * SECOND).await;
+        madsim::time::sleep(after).await;
         group.world.restart(&name(1));
         group.world.restart(&name(3));
         madsim::time::sleep(5 * SECOND).await;
-        // both were a quorum before; the one that is left must not be drawn into what they agree on
-        assert_eq!(group.seen.lock().unwrap().faults, Vec::<String>::new());
-        assert!(end(1).contains("was removed") && end(3).contains("was removed"), "{} {}", end(1), end(3));
-        assert_eq!(ids(&members(&group, 3).await), [2]);
+        assert_eq!(group.seen.lock().unwrap().faults, Vec::<String>::new(), "after {after:?}");
+        only_the_second_is_left(&group, &format!("after {after:?}")).await;
     });
+}
+
+async fn only_the_second_is_left(group: &Group, case: &str) {
+    assert!(end(1).contains("was removed"), "{case}: {}", end(1));
+    assert!(end(3).contains("was removed"), "{case}: {}", end(3));
+    assert_eq!(ids(&members(group, 3).await), [2], "{case}");
+    assert_eq!(group.client(4, read_all).await.len(), 1, "{case}: what only the others agreed on is lost");
+}
+
+/// It was not so: the others are there, have had a leader in terms that it never heard of, and speak up at once.
+#[test]
+fn others_that_were_never_lost_are_told_so_too_and_not_heard() {
+    for seed in 41..61 {
+        World::run(seed, move |world| async move {
+            let group = three(world).await;
+            group.members_change();
+            lose(&group, [2]);
+            if seed % 2 == 0 {
+                lose(&group, [1, 3]);
+                group.world.restart(&name(1));
+                group.world.restart(&name(3));
+            }
+            group.client(2, |client| async move { client.put(put("b", "1")).await.expect("a put") }).await;
+            group.boot(sole(2, 3));
+            madsim::time::sleep(5 * SECOND).await;
+            // it goes another way than they did where they agreed on more than it had
+            let faults = group.seen.lock().unwrap().faults.clone();
+            let other: Vec<_> = faults.iter().filter(|fault| !fault.contains("differs at")).collect();
+            assert_eq!(other, Vec::<&String>::new(), "seed {seed}");
+            only_the_second_is_left(&group, &format!("seed {seed}")).await;
+        });
+    }
+}
+
+#[test]
+fn others_that_come_back_are_told_that_they_were_removed() {
+    for millis in [0, 1, 10, 50, 100, 300, 1_000, 3_000] {
+        others_come_back(Duration::from_millis(millis));
+    }
 }
 
 #[test]
