@@ -638,6 +638,36 @@ tls-max-version: 'TLS1.3'
     }
 
     #[test]
+    fn hashes_of_compactions_are_compared_where_that_is_asked_for() {
+        let every = |line: &str| boot(line).map(|boot| boot.knobs.compact_hash_check_ms);
+        assert_eq!(every(""), Ok(0));
+        assert_eq!(every("--compact-hash-check-time 5s"), Ok(0));
+        let enabled = "--compact-hash-check-enabled";
+        assert_eq!(every(enabled), Ok(60_000));
+        assert_eq!(every(&format!("{enabled} --compact-hash-check-time 5s")), Ok(5_000));
+        assert_eq!(
+            every(&format!("{enabled} --compact-hash-check-time 5us")),
+            Ok(1),
+            "no time at all is never"
+        );
+        let older =
+            "--experimental-compact-hash-check-enabled=true --experimental-compact-hash-check-time=7s";
+        assert_eq!(every(older), Ok(7_000));
+        let never = every(&format!("{enabled} --compact-hash-check-time 0s"));
+        assert_eq!(never, Err("--compact-hash-check-time must be >0 (set to 0s)".into()));
+    }
+
+    #[test]
+    fn the_only_member_is_one_by_a_flag() {
+        let forced = |line: &str| boot(line).expect("a member").force_new_cluster;
+        assert_eq!(
+            ["", "--force-new-cluster", "--force-new-cluster=false"].map(forced),
+            [false, true, false]
+        );
+        assert!(boot_from("force-new-cluster: true").expect("a member").force_new_cluster);
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         let wrong = |line: &str| boot(line).expect_err("wrong");
         assert!(

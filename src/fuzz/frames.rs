@@ -131,6 +131,9 @@ pub fn seeds() -> Vec<Seed> {
         ("who-am-i", Frame::WhoAmI { nonce, peer: peer.clone(), id: Some(ME) }),
         ("you-are", Frame::YouAre { nonce, cluster: 9, id: ME, members, started: true, instead: false }),
         ("removed", Frame::Removed),
+        ("compare", Frame::Compare { from, nonce, revision: 7 }),
+        ("compare-compacted", Frame::CompareCompacted { from, nonce, revision: 7 }),
+        ("compared", Frame::Compared { from, nonce, held: None }),
     ];
     let of_raft = every_message().into_iter().flat_map(|(name, body)| {
         [(3, false), (4, true)].map(|(term, leads)| {

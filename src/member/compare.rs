@@ -51,8 +51,9 @@ pub async fn held(handle: &Handle, what: What) -> Option<Held> {
 }
 
 /// Whose is not what the others hold, if this one holds `mine` and `others` theirs: nobody if all agree; those that
-/// differ from what a quorum holds; without such a quorum nobody can tell, and it is said of no member in particular.
-pub fn differing(mine: (MemberId, Held), others: &[(MemberId, Held)], quorum: usize) -> Vec<MemberId> {
+/// differ from what more than half of all members hold, learners too: no two hashes are held by so many. Where none is,
+/// nobody can tell, and it is said of no member in particular.
+pub fn differing(mine: (MemberId, Held), others: &[(MemberId, Held)], members: usize) -> Vec<MemberId> {
     let comparable = |held: &Held| held.compacted == mine.1.compacted || bug!("M05");
     let all: Vec<(MemberId, Held)> =
         others.iter().copied().filter(|(_, held)| comparable(held)).chain([mine]).collect();
@@ -61,7 +62,7 @@ pub fn differing(mine: (MemberId, Held), others: &[(MemberId, Held)], quorum: us
     if counts.len() == 1 {
         return vec![];
     }
-    let Some((most, _)) = counts.iter().find(|(_, count)| **count >= quorum) else {
+    let Some((most, _)) = counts.iter().find(|(_, count)| **count > members / 2) else {
         return vec![MemberId(0)];
     };
     all.iter().filter(|(_, held)| held.hash != *most).map(|(id, _)| *id).collect()
@@ -113,13 +114,19 @@ mod tests {
     #[test]
     fn those_differ_that_a_quorum_contradicts() {
         let others = |hashes: [u32; 2]| [held(2, hashes[0], 5), held(3, hashes[1], 5)];
-        let of = |mine, hashes| differing(held(1, mine, 5), &others(hashes), 2);
+        let of = |mine, hashes| differing(held(1, mine, 5), &others(hashes), 3);
         assert_eq!(of(7, [7, 7]), []);
         assert_eq!(of(7, [7, 8]), [MemberId(3)]);
         assert_eq!(of(8, [7, 7]), [MemberId(1)], "who asks may be the one");
         assert_eq!(of(7, [8, 9]), [MemberId(0)], "nobody can tell");
         let four = [held(2, 8, 5), held(3, 7, 5), held(4, 9, 5), held(5, 7, 5)];
-        assert_eq!(differing(held(1, 7, 5), &four, 3), [MemberId(2), MemberId(4)], "two of five");
+        assert_eq!(differing(held(1, 7, 5), &four, 5), [MemberId(2), MemberId(4)], "two of five");
+        let two_alike = [held(2, 6, 5), held(3, 7, 5), held(4, 6, 5), held(5, 7, 5)];
+        assert_eq!(
+            differing(held(1, 7, 5), &two_alike, 5),
+            [MemberId(2), MemberId(4)],
+            "fewer never outvote more"
+        );
     }
 
     #[test]
@@ -129,14 +136,14 @@ mod tests {
 
     #[test]
     fn what_keeps_other_history_is_not_compared() {
-        assert_eq!(differing(held(1, 7, 5), &[held(2, 8, 6), held(3, 7, 5)], 2), []);
+        assert_eq!(differing(held(1, 7, 5), &[held(2, 8, 6), held(3, 7, 5)], 3), []);
     }
 
     #[test]
     #[cfg(madsim)] // bugs can be planted in the tank only
     fn m05_compares_what_keeps_other_history() {
         base::marks::plant(Some("M05"));
-        assert_eq!(differing(held(1, 7, 5), &[held(2, 8, 6), held(3, 7, 5)], 2), [MemberId(2)]);
+        assert_eq!(differing(held(1, 7, 5), &[held(2, 8, 6), held(3, 7, 5)], 3), [MemberId(2)]);
         base::marks::plant(None);
     }
 }

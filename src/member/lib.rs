@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `config`, `url` | what a member is told when it starts; where something is reached |
 //! | `boot`, `founding` | a member by etcd's flags: what it is to do follows from its folder |
+//! | `sole` | a member is made the only one of its cluster |
 //! | `backup` | what is in a backup, and a cluster founded with it |
 //! | `handle` | the seam between the core and the services: who may ask for what |
 //! | `driver` | the one loop: ticks, frames, requests and finished syncs go to Raft, one at a time |
@@ -14,7 +15,7 @@
 //! | `addresses` | where the members are found |
 //! | `join` | a member that was added finds out who it is |
 //! | `recall` | a member that lost its disk asks all others before it takes part again |
-//! | `compare` | what members hold, compared |
+//! | `compare`, `hashes` | what members hold, compared; what they held before history went |
 //! | `standing` | reads of what a member has wait until it stands where it stood |
 //! | `snapshots`, `restoring` | the store's snapshots, made while writes go on; a state taken from one |
 //! | `chunks` | parts of snapshots, read for followers |

@@ -1,7 +1,6 @@
 //! What is counted for `/metrics`, since this member started.
 
-use crate::handle::Handle;
-use rt::Mono;
+use crate::{handle::Handle, slow::Pace};
 use std::{collections::BTreeMap, time::Duration};
 use store::{Event, EventKind};
 
@@ -28,8 +27,7 @@ pub struct Meters {
     pub not_promoted: BTreeMap<String, u64>,
     /// What took longer to apply, or to read, than it may.
     pub slow_applies: u64,
-    /// How often that was said in the second that began then.
-    pub slow_said: Option<(Mono, u32)>,
+    pub slow_said: Pace,
     /// How long it took to make a hash of all there is, and of a revision.
     pub hashes: HashTimes,
     pub revision_hashes: HashTimes,

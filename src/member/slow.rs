@@ -54,15 +54,25 @@ fn say(handle: &Handle, began: Mono, prefix: &str, request: impl FnOnce() -> Str
     rt::note(Note::Said { text });
 }
 
-/// Where everything takes too long it is not said of all of it: that would take longer still.
+/// How often it was said in the second that began then. Where everything takes too long it is not said of all of it: that
+/// would take longer still.
+#[derive(Clone, Debug, Default)]
+pub struct Pace(Option<(Mono, u32)>);
+
+impl Pace {
+    fn allows(&mut self, now: Mono) -> bool {
+        let (second, said) = match self.0 {
+            Some((second, said)) if now < second + Duration::from_secs(1) => (second, said),
+            _ => (now, 0),
+        };
+        let allows = said < IN_A_SECOND;
+        self.0 = Some((second, said + u32::from(allows)));
+        allows
+    }
+}
+
 fn is_time(handle: &Handle) -> bool {
-    let (now, mut meters) = (rt::now(), handle.meters());
-    let (second, said) = match meters.slow_said {
-        Some((second, said)) if now < second + Duration::from_secs(1) => (second, said),
-        _ => (now, 0),
-    };
-    meters.slow_said = Some((second, said + 1));
-    said < IN_A_SECOND
+    handle.meters().slow_said.allows(rt::now())
 }
 
 /// A call was answered that is no stream.
@@ -148,6 +158,14 @@ fn txn_text(txn: &TxnRequest) -> String {
 mod tests {
     use super::*;
     use store::{AuthChange, CompareOp, CompareTarget};
+
+    #[test]
+    fn it_is_said_so_often_in_a_second_and_no_more() {
+        let (mut pace, at) = (Pace::default(), |millis: u64| Mono::from_nanos(millis * 1_000_000));
+        let said = (0..5_000).filter(|millis| pace.allows(at(*millis))).count();
+        assert_eq!(said, 5 * IN_A_SECOND as usize);
+        assert!(pace.allows(at(9_000)), "and again after a while");
+    }
 
     #[test]
     fn a_request_is_told_without_what_is_nobodys_business() {

@@ -82,16 +82,14 @@ async fn raise(handle: &Handle, members: Vec<MemberId>) {
 
 /// What the others hold, or held.
 struct Answers {
-    /// Of all members.
-    quorum: usize,
     others: usize,
     held: Vec<(MemberId, Held)>,
 }
 
 impl Answers {
-    /// Whose data is not what a quorum holds, by those that answered in time; 0 where nobody can tell.
+    /// Whose data is not what most hold, by those that answered in time; 0 where nobody can tell.
     fn differing(&self, handle: &Handle, mine: Held) -> Vec<MemberId> {
-        compare::differing((handle.member(), mine), &self.held, self.quorum)
+        compare::differing((handle.member(), mine), &self.held, self.others + 1)
     }
 
     /// Whether all hold the same, and this is not the only one.
@@ -102,8 +100,6 @@ impl Answers {
 
 async fn ask_all(handle: &Handle, what: What) -> Answers {
     let members = handle.members().present;
-    // learners answer, too: no two hashes have so many
-    let quorum = members.len() / 2 + 1;
     let (others, mut answers) = (members.len().saturating_sub(1), BTreeMap::new());
     for _ in 0..TRIES {
         ask(handle, what, others, &mut answers).await;
@@ -113,7 +109,7 @@ async fn ask_all(handle: &Handle, what: What) -> Answers {
         reached!("member: what members hold was compared without some of them");
     }
     let held = answers.into_iter().filter_map(|(id, held)| Some((id, held?))).collect();
-    Answers { quorum, others, held }
+    Answers { others, held }
 }
 
 /// Asks the others, and waits for all of them, but not for long: twice as long as one may wait itself.

@@ -76,21 +76,26 @@ fn a_member_that_holds_something_else_is_found_and_nothing_is_served_any_more() 
     });
 }
 
+/// Puts to these keys, of which the second member loses some; the last revision.
+async fn spoil(client: &Client, key: impl Fn(u32) -> String) -> i64 {
+    base::marks::plant(Some("B08"));
+    let mut revision = 0;
+    for n in 0..70 {
+        let put = client.put(pb::PutRequest::of(key(n), n.to_string())).await.expect("a put");
+        revision = put.header.expect("a header").revision;
+    }
+    base::marks::plant(None);
+    revision
+}
+
 /// What is gone from history was hashed before; without that nobody could tell any more.
 #[test]
 fn what_differed_before_it_was_compacted_is_found() {
     for (compact_hash_check_ms, expected) in [(500, 1), (0, 0)] {
         let check = Knobs { compact_hash_check_ms, ..knobs() };
         run(check, move |group| async move {
-            base::marks::plant(Some("B08"));
             let client = everyone(&group);
-            // among these are some that the second member loses
-            let mut revision = 0;
-            for round in 0..70 {
-                let put = client.put(pb::PutRequest::of("a", round.to_string())).await.expect("a put");
-                revision = put.header.expect("a header").revision;
-            }
-            base::marks::plant(None);
+            let revision = spoil(&client, |_| "a".into()).await;
             let put = client.put(pb::PutRequest::of("a", "at last")).await.expect("a put");
             client.compact(pb::CompactionRequest { revision, physical: true }).await.expect("compacted");
             let last = put.header.expect("a header").revision;
@@ -129,14 +134,8 @@ fn a_member_that_holds_something_else_does_not_serve_where_it_has_to_compare_fir
 fn what_is_held_is_compared_also_where_the_newest_revision_was_compacted() {
     let check = Knobs { corrupt_check_at_start: 1, snapshot_every: 20, snapshot_keep: 5, ..knobs() };
     run(check, |group| async move {
-        base::marks::plant(Some("B08"));
         let client = everyone(&group);
-        let mut revision = 0;
-        for n in 0..70 {
-            let put = client.put(pb::PutRequest::of(format!("key{n}"), "1")).await.expect("a put");
-            revision = put.header.expect("a header").revision;
-        }
-        base::marks::plant(None);
+        let revision = spoil(&client, |n| format!("key{n}")).await;
         client.compact(pb::CompactionRequest { revision, physical: true }).await.expect("compacted");
         // then a snapshot is behind it, and who comes back by that remembers nothing
         for _ in 0..40 {

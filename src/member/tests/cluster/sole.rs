@@ -30,12 +30,16 @@ fn ids(list: &BTreeMap<u64, (String, Vec<String>)>) -> Vec<u64> {
     list.keys().copied().collect()
 }
 
-async fn learner(group: &Group, client: u8) -> u64 {
-    let add = |client: etcd::Client| async move {
-        let add = pb::MemberAddRequest { peer_urls: vec![peer(4).to_string()], is_learner: true };
+async fn added(group: &Group, client: u8, number: u64) -> u64 {
+    let add = move |client: etcd::Client| async move {
+        let add = pb::MemberAddRequest { peer_urls: vec![peer(number).to_string()], is_learner: true };
         client.member_add(add).await.expect("a learner").member.expect("it is named").id
     };
-    let id = group.client(client, add).await;
+    group.client(client, add).await
+}
+
+async fn learner(group: &Group, client: u8) -> u64 {
+    let id = added(group, client, 4).await;
     group.boot(boot(4, 4, State::Existing));
     madsim::time::sleep(3 * SECOND).await;
     id
@@ -121,6 +125,33 @@ fn others_that_were_never_lost_are_told_so_too_and_not_heard() {
             only_the_second_is_left(&group, &format!("seed {seed}")).await;
         });
     }
+}
+
+/// They added one, in a term that it never heard of.
+#[test]
+fn no_id_is_given_that_the_others_may_have_given() {
+    World::run(61, |world| async move {
+        let group = three(world).await;
+        group.members_change();
+        lose(&group, [2]);
+        for client in 10..13 {
+            lose(&group, [1, 3]);
+            group.world.restart(&name(1));
+            group.world.restart(&name(3));
+            group
+                .client(client, |client| async move { client.put(put("b", "1")).await.expect("a put") })
+                .await;
+        }
+        let remove = |client: etcd::Client| async move {
+            client.member_remove(pb::MemberRemoveRequest { id: 2 }).await.expect("one that is down may go")
+        };
+        group.client(2, remove).await;
+        let theirs = added(&group, 4, 4).await;
+        lose(&group, [1, 3]);
+        group.boot(sole(2, 3));
+        let own = added(&group, 3, 5).await;
+        assert!(own > theirs, "{own:x} after {theirs:x}");
+    });
 }
 
 #[test]
